@@ -1,0 +1,65 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The configuration: round trips, defaults derived in one place, and messages for what cannot be."""
+
+import pytest
+from testing_utils import ENCODERS, INTERFACES, tiny_encoder_config, tiny_text_config
+from transformers import AutoConfig
+
+from modeling_brainllm import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
+
+
+class TestBrainLlamaConfig:
+    @pytest.mark.parametrize("interface", INTERFACES)
+    @pytest.mark.parametrize("encoder", ENCODERS)
+    def test_round_trip(self, tmp_path, interface, encoder):
+        config = BrainLlamaConfig(
+            text_config=tiny_text_config(),
+            encoder_config=tiny_encoder_config(encoder),
+            interface=interface,
+            adapter_layers=(0, 2),
+            text_model_id="someone/llama",
+            text_model_revision="abc",
+        )
+        config.save_pretrained(tmp_path)
+        loaded = AutoConfig.from_pretrained(tmp_path)
+        assert {**loaded.to_dict(), "_name_or_path": ""} == config.to_dict()
+        assert type(loaded.encoder_config) is type(config.encoder_config)
+        assert loaded.get_text_config().hidden_size == 32
+
+    def test_tokens_follow_the_vocabulary(self):
+        config = BrainLlamaConfig(text_config=tiny_text_config(vocab_size=50), tokens_per_embedding=3)
+        assert (config.brain_token_id, config.brain_start_token_id, config.brain_end_token_id) == (50, 51, 52)
+        assert config.num_brain_tokens == 3
+
+    def test_brain_tokens(self):
+        frames = BrainLlamaConfig(encoder_config=FrameEncoderConfig(num_frames=4), tokens_per_embedding=2)
+        voxels = BrainLlamaConfig(encoder_config=VoxelEncoderConfig())
+        assert (frames.num_brain_tokens, voxels.num_brain_tokens) == (8, 128)
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"interface": "cross_attention", "adapter_layers": (3, 7)}, r"must lie in 0\.\.3 .* got \[3, 7\]"),
+            ({"interface": "suffix"}, "interface"),
+            ({"projector_type": "mlp"}, "needs `projector_intermediate_size`"),
+            ({"tokens_per_embedding": 0}, "`tokens_per_embedding` .* at least 1; got 0"),
+            ({"brain_token_id": 5}, r"above the language model's vocabulary of 99; got \[5, 100, 101\]"),
+            ({"encoder_config": {"model_type": "vit"}}, "must be one of .* found 'vit'"),
+            ({"encoder_config": {"model_type": "brainllama_frame_encoder", "num_features": -1}}, "`num_features`"),
+        ],
+    )
+    def test_bad_fields(self, fields, message):
+        with pytest.raises(Exception, match=message):
+            BrainLlamaConfig(text_config=tiny_text_config(), **fields)

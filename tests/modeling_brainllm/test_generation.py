@@ -1,0 +1,246 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Generation: every way of decoding agrees with the plain one, and the brain is read once."""
+
+import copy
+
+import pytest
+import torch
+from testing_utils import (
+    INTERFACES,
+    PAD,
+    VARIANTS,
+    VOCAB_SIZE,
+    brain_inputs,
+    prompt_ids,
+    save_tiny_text_model,
+    tiny_brain_model,
+)
+from transformers import CompileConfig
+
+from modeling_brainllm import BrainLlamaForCausalLM, FrameEncoderConfig
+
+
+MODES = {
+    "greedy": {"do_sample": False},
+    "sampling": {"do_sample": True, "top_k": 20},
+    "beam": {"num_beams": 3, "do_sample": False},
+    "beam-returns": {"num_beams": 4, "num_return_sequences": 2, "do_sample": False},
+    "sampled-returns": {"do_sample": True, "num_return_sequences": 3},
+    # As published by BrainLLM; the penalty looks up the score of every prompt token, placeholders included.
+    "published": {"num_beams": 5, "repetition_penalty": 2.0, "min_new_tokens": 4, "do_sample": False},
+}
+
+
+@pytest.fixture(scope="module")
+def text_model(tmp_path_factory):
+    return save_tiny_text_model(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids="-".join)
+def variant(request, text_model):
+    """Model, its brain inputs and its prompts."""
+    interface, encoder = request.param
+    model = tiny_brain_model(text_model, interface, encoder).eval()
+    return model, brain_inputs(encoder), prompt_ids(model)
+
+
+def generate(model, input_ids, **kwargs):
+    torch.manual_seed(0)
+    settings = {"max_new_tokens": 10, "attention_mask": torch.ones_like(input_ids), **kwargs}
+    return model.generate(input_ids, **settings)
+
+
+def teacher_forced(model, input_ids, brain, steps=10):
+    """Greedy decoding by hand: a full forward pass for every token."""
+    features = model.model.encode_brain(**brain)
+    finished = torch.zeros(len(input_ids), dtype=torch.bool)
+    for _ in range(steps):
+        token = model(input_ids, brain_features=features).logits[:, -1].argmax(-1)
+        token = torch.where(finished, PAD, token)
+        finished |= token == model.generation_config.eos_token_id
+        input_ids = torch.cat([input_ids, token[:, None]], dim=1)
+        if finished.all():
+            break
+    return input_ids
+
+
+class TestModes:
+    def test_greedy_equals_a_full_forward_per_token(self, variant):
+        model, brain, input_ids = variant
+        assert torch.equal(
+            generate(model, input_ids, do_sample=False, **brain), teacher_forced(model, input_ids, brain)
+        )
+
+    @pytest.mark.parametrize("mode", MODES, ids=str)
+    def test_cached_equals_uncached(self, variant, mode):
+        model, brain, input_ids = variant
+        cached = generate(model, input_ids, **MODES[mode], **brain)
+        assert torch.equal(cached, generate(model, input_ids, use_cache=False, **MODES[mode], **brain))
+        assert len(cached) == 3 * MODES[mode].get("num_return_sequences", 1)
+
+    def test_static_cache_equals_dynamic(self, variant):
+        model, brain, input_ids = variant
+        dynamic = generate(model, input_ids, do_sample=False, **brain)
+        static = generate(
+            model, input_ids, do_sample=False, cache_implementation="static", disable_compile=True, **brain
+        )
+        assert torch.equal(dynamic, static)
+
+    def test_bfloat16_cached_equals_uncached(self, variant):
+        model, brain, input_ids = variant
+        half = copy.deepcopy(model).to(torch.bfloat16)
+        cached = generate(half, input_ids, do_sample=False, **brain)
+        assert torch.equal(
+            cached[:, :-6], generate(half, input_ids, do_sample=False, use_cache=False, **brain)[:, :-6]
+        )
+
+    def test_left_padded_batch_equals_single(self, variant):
+        model, brain, input_ids = variant
+        features = model.model.encode_brain(**brain)
+        padded = torch.cat([torch.full((3, 4), PAD), input_ids], dim=1)
+        mask = torch.ones_like(padded)
+        mask[:, :4] = 0
+        batch = generate(model, padded, attention_mask=mask, do_sample=False, **brain)[:, padded.shape[1] :]
+        for row in range(3):
+            index = torch.tensor([row])
+            single = generate(
+                model, input_ids[row : row + 1], do_sample=False, brain_features=features, brain_index=index
+            )[:, input_ids.shape[1] :]
+            assert torch.equal(batch[row : row + 1, : single.shape[1]], single)
+
+    @pytest.mark.parametrize("interface", INTERFACES)
+    def test_padded_frames_decode_like_short_ones(self, text_model, interface):
+        model = tiny_brain_model(text_model, interface, "frames").eval()
+        values = brain_inputs("frames", brains=1)["brain_values"][:, :2]
+        padded = torch.cat([values, torch.full((1, 1, 6), 1e3)], dim=1)
+        input_ids = prompt_ids(model, batch=1)
+        if interface == "prefix":
+            input_ids = torch.cat([input_ids[:, :2], input_ids[:, 4:]], dim=1)
+        short = generate(model, input_ids, num_beams=2, brain_values=values)
+        mask = torch.tensor([[1, 1, 0]])
+        assert torch.equal(
+            short, generate(model, input_ids, num_beams=2, brain_values=padded, brain_attention_mask=mask)
+        )
+
+    def test_placeholders_are_never_generated(self, variant):
+        model, brain, input_ids = variant
+        tokens = generate(
+            model,
+            input_ids,
+            do_sample=True,
+            temperature=50.0,
+            top_k=0,
+            max_new_tokens=60,
+            num_return_sequences=4,
+            **brain,
+        )
+        assert tokens[:, input_ids.shape[1] :].max() < VOCAB_SIZE
+
+    def test_scores_have_the_vocabulary_of_the_language_model(self, variant):
+        model, brain, input_ids = variant
+        outputs = generate(
+            model,
+            input_ids,
+            do_sample=False,
+            repetition_penalty=1.5,
+            output_scores=True,
+            return_dict_in_generate=True,
+            **brain,
+        )
+        assert {tuple(scores.shape) for scores in outputs.scores} == {(3, VOCAB_SIZE)}
+
+    @pytest.mark.slow
+    def test_compiled_static_cache_equals_dynamic(self, variant):
+        model, brain, input_ids = variant
+        dynamic = generate(model, input_ids, do_sample=False, **brain)
+        compiled = generate(
+            copy.deepcopy(model),
+            input_ids,
+            do_sample=False,
+            cache_implementation="static",
+            compile_config=CompileConfig(fullgraph=True),
+            **brain,
+        )
+        assert torch.equal(dynamic, compiled)
+
+
+class TestCounts:
+    """Counted, not timed: what the brain costs does not depend on how many texts are decoded from it."""
+
+    @pytest.mark.parametrize("mode", MODES, ids=str)
+    @pytest.mark.parametrize("use_cache", [True, False])
+    def test_each_brain_is_encoded_and_projected_once(self, variant, mode, use_cache):
+        model, brain, input_ids = variant
+        rows = {"encoder": [], "keys": []}
+
+        def record(name):
+            return lambda module, args, output: rows[name].append(len(output))
+
+        handles = [model.model.brain_encoder.register_forward_hook(record("encoder"))]
+        adapters = model.model.brain_interface.adapters
+        handles += [adapter.cross_attention.k_proj.register_forward_hook(record("keys")) for adapter in adapters]
+        try:
+            generate(model, input_ids, use_cache=use_cache, **MODES[mode], **brain)
+        finally:
+            for handle in handles:
+                handle.remove()
+        assert rows["encoder"] == [3]
+        assert rows["keys"] == [3] * len(adapters)
+
+    def test_rows_that_share_a_brain_encode_it_once(self, variant):
+        model, brain, input_ids = variant
+        calls = []
+        handle = model.model.brain_encoder.register_forward_hook(
+            lambda module, args, output: calls.append(len(output))
+        )
+        shared = generate(model, input_ids.repeat(2, 1), brain_index=torch.arange(6) % 3, do_sample=False, **brain)
+        handle.remove()
+        assert calls == [3]
+        assert torch.equal(shared[:3], shared[3:])
+
+
+class TestCompile:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("training", [False, True])
+    def test_forward_compiles_to_one_graph(self, variant, training):
+        model, brain, input_ids = variant
+        model = copy.deepcopy(model).train(training)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        labels = input_ids.masked_fill(torch.arange(input_ids.shape[1]) < input_ids.shape[1] - 3, -100)
+        eager = model(input_ids, labels=labels, use_cache=False, **brain)
+        torch._dynamo.reset()
+        compiled = torch.compile(model, fullgraph=True)(input_ids, labels=labels, use_cache=False, **brain)
+        torch.testing.assert_close(compiled.loss, eager.loss, atol=1e-4, rtol=1e-4)
+        if training:
+            compiled.loss.backward()
+            assert all(p.grad is not None for n, p in model.named_parameters() if "brain_" in n)
+
+
+class TestOnAnyLlama:
+    @pytest.mark.parametrize("heads", [(4, 4), (4, 1)], ids=["multi-head", "multi-query"])
+    def test_head_layouts(self, tmp_path, heads):
+        save_tiny_text_model(tmp_path, num_attention_heads=heads[0], num_key_value_heads=heads[1], head_dim=16)
+        model = BrainLlamaForCausalLM.from_text_model(
+            tmp_path,
+            FrameEncoderConfig(num_features=6, num_frames=3),
+            config_kwargs={"interface": "cross_attention", "adapter_layers": (1,)},
+        )
+        model.model.brain_interface.adapters[0].gate.data.fill_(1.0)
+        input_ids = prompt_ids(model)
+        cached = generate(model, input_ids, do_sample=False, **brain_inputs("frames"))
+        uncached = generate(model, input_ids, do_sample=False, use_cache=False, **brain_inputs("frames"))
+        assert torch.equal(cached, uncached)
