@@ -1,0 +1,135 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Corpora of brain recordings and text, turned into Arrow rows with splits that do not leak.
+
+    >>> from dataset_builders import load_corpus
+    >>> dataset = load_corpus("synthetic_sentences")
+    >>> sorted(dataset)
+    ['test', 'train', 'validation']
+
+Modules are imported when first needed, so that `import dataset_builders` costs nothing.
+"""
+
+import shutil
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from .corpus import BrainCorpusBuilder
+    from .schema import CorpusInfo
+
+
+#: Every corpus: its name, and the module and class that build it.
+CORPORA = {
+    "brainllm2025": ("brainllm2025", "BrainLLM2025"),
+    "synthetic_sentences": ("synthetic", "SyntheticSentences"),
+}
+
+
+def builder_class(name: str) -> type["BrainCorpusBuilder"]:
+    """
+    The builder of a corpus, by a name of [`CORPORA`].
+
+    Raises:
+        ValueError: there is no corpus of this name.
+    """
+    if name not in CORPORA:
+        raise ValueError(f"corpus {name!r} is unknown: choose one of {', '.join(CORPORA)}")
+    module, attribute = CORPORA[name]
+    return getattr(import_module(f".{module}", __name__), attribute)
+
+
+def prepare_corpus(
+    name: str, data_dir: str | Path | None = None, cache_dir: str | Path | None = None, **config: Any
+) -> "BrainCorpusBuilder":
+    """
+    Builds a corpus, or finds it in the cache.
+
+    Args:
+        name (`str`):
+            A name of [`CORPORA`].
+        data_dir (`str` or `Path`, *optional*):
+            Folder of the source files, for corpora that have any.
+        cache_dir (`str` or `Path`, *optional*):
+            Where Arrow files are kept. Defaults to the cache of `datasets`.
+        config:
+            Fields of the corpus's configuration, such as `split`, `fold` or `subject`.
+
+    Returns:
+        [`~dataset_builders.corpus.BrainCorpusBuilder`]: prepared; `as_dataset_dict()` gives the rows and `corpus_info`
+        what is known about them.
+
+    Raises:
+        FileNotFoundError: source files are missing.
+        ValueError: an option is unknown or out of range, a source file is damaged or unsafe, or the corpus differs
+            from what is published.
+        LeakageError: the splits share what they must not (a `ValueError`).
+    """
+    cls = builder_class(name)
+    options = {field.name for field in fields(cls.BUILDER_CONFIG_CLASS)}
+    options -= {"name", "version", "data_dir", "data_files", "description", "source_fingerprint"}
+    unknown = sorted(config.keys() - options)
+    if unknown:
+        raise ValueError(f"corpus {name} has no option {', '.join(unknown)}: its options are {sorted(options)}")
+    builder = cls(cache_dir=None if cache_dir is None else str(cache_dir), data_dir=data_dir, **config)
+    builder.download_and_prepare()
+    return builder
+
+
+def load_corpus(
+    name: str, data_dir: str | Path | None = None, cache_dir: str | Path | None = None, **config: Any
+) -> "DatasetDict":
+    """The rows of a corpus in their splits. Arguments and errors are those of [`prepare_corpus`]."""
+    return prepare_corpus(name, data_dir, cache_dir, **config).as_dataset_dict()
+
+
+def save_corpus(dataset: "DatasetDict", info: "CorpusInfo", output_dir: str | Path) -> None:
+    """
+    Writes a folder that `datasets.load_from_disk` opens, with the card `README.md` and `corpus.json`.
+
+    A corpus that was saved there before is replaced once the new one is complete.
+
+    Args:
+        dataset (`DatasetDict`):
+            The rows in their splits.
+        info ([`~dataset_builders.schema.CorpusInfo`]):
+            What is known about them.
+        output_dir (`str` or `Path`):
+            A new or empty folder, or one that holds a prepared corpus.
+
+    Raises:
+        FileExistsError: the folder holds something else.
+    """
+    from .card import dataset_card
+    from .schema import CORPUS_FILE
+
+    folder = Path(output_dir)
+    if folder.exists() and any(folder.iterdir()) and not (folder / CORPUS_FILE).is_file():
+        raise FileExistsError(f"{folder} is not empty and holds no prepared corpus: choose another output folder")
+    incomplete = folder.with_name(f"{folder.name}.incomplete")
+    shutil.rmtree(incomplete, ignore_errors=True)
+    dataset.save_to_disk(incomplete)
+    info.save(incomplete)
+    (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    incomplete.rename(folder)
+
+
+__all__ = ["CORPORA", "builder_class", "load_corpus", "prepare_corpus", "save_corpus"]

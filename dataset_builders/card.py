@@ -1,0 +1,129 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The dataset card: everything it says is read from the prepared corpus and its `corpus.json`."""
+
+import json
+
+from datasets import DatasetDict
+from huggingface_hub import DatasetCardData
+
+from .leaks import describe_leak
+from .schema import COLUMNS, CorpusInfo, SplitInfo
+
+
+#: Licence names of the Hub for those of the corpora.
+_HUB_LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache 2.0": "apache-2.0"}
+
+_CARD = """---
+{metadata}
+---
+
+# {name}
+
+{description}
+
+## Division
+
+{division}
+
+{sizes}
+
+{leaks}
+
+## Columns
+
+{columns}
+
+## Facts
+
+Measured while the files were read.
+
+```json
+{facts}
+```
+
+## Use
+
+```python
+from datasets import load_from_disk
+
+dataset = load_from_disk("path/to/this/folder")
+```
+
+Brain recordings are personal data of the people who gave them. Do not try to identify anyone, and do not use decoders
+trained on them on people who have not agreed to it.
+
+## Licence
+
+{licence}. {redistribution}
+{citation}"""
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _division(split: SplitInfo) -> str:
+    unit = {"topic": "all passages of a topic", "paper": "single samples, as the published code does"}
+    return (
+        f"Policy `{split.policy}`: test is fold {split.fold} of {split.num_folds}, dividing "
+        f"{unit.get(split.policy, 'whole passages or stories')} with seed {split.seed}. Validation is "
+        f"{split.validation_fraction:.0%} of the remaining groups and never part of the test split."
+    )
+
+
+def _leaks(split: SplitInfo) -> str:
+    if not split.leaks:
+        return "No leak was found: the splits share no group, brain frame, sentence or prompt that holds a target."
+    lines = "\n".join(f"- {describe_leak(leak)}" for leak in split.leaks)
+    return f"**These splits leak.** Scores on them do not measure decoding of new text.\n\n{lines}"
+
+
+def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
+    """
+    The text of the card of a prepared corpus.
+
+    Args:
+        dataset (`DatasetDict`):
+            The rows, as built; the description is the docstring of their builder.
+        info ([`CorpusInfo`]):
+            What `corpus.json` says.
+
+    Returns:
+        `str`: Markdown with the metadata block of the Hub.
+    """
+    metadata = DatasetCardData(
+        language="en",
+        license=_HUB_LICENCES.get(info.licence, "other"),
+        pretty_name=info.corpus,
+        task_categories=["text-generation"],
+        tags=["fmri", "brain-decoding", "brain-to-text"],
+    )
+    return _CARD.format(
+        metadata=metadata.to_yaml(),
+        name=info.corpus,
+        description=next(iter(dataset.values())).info.description,
+        division=_division(info.split),
+        sizes=_table(("split", "rows"), list(info.split.sizes.items())),
+        leaks=_leaks(info.split),
+        columns=_table(("column", "what it holds"), [(f"`{name}`", text) for name, text in COLUMNS.items()]),
+        facts=json.dumps(info.facts, indent=2),
+        licence=info.licence,
+        redistribution=info.redistribution,
+        citation=f"\n```bibtex\n{info.citation}\n```\n" if info.citation else "",
+    )
+
+
+__all__ = ["dataset_card"]

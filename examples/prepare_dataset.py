@@ -1,0 +1,94 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["brainllm[data]", "pyyaml"]
+# ///
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Turns a corpus into a folder of Arrow rows that every other script reads.
+
+A corpus that needs no files:
+
+    python examples/prepare_dataset.py --corpus synthetic_sentences --output_dir runs/synthetic
+
+One participant as published with BrainLLM, whole passages held out, and with the published (leaking) division:
+
+    python examples/prepare_dataset.py --corpus brainllm2025 --data_dir pereira --output_dir runs/pereira
+    python examples/prepare_dataset.py --corpus brainllm2025 --data_dir pereira --output_dir runs/paper --split paper
+
+Further options of a corpus stand in a YAML file, one `name: value` a line (`layout: huth`, `subject: "1"`):
+
+    python examples/prepare_dataset.py --corpus brainllm2025 --data_dir huth --output_dir runs/huth --config huth.yaml
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from dataset_builders import CORPORA, prepare_corpus, save_corpus
+from dataset_builders.leaks import describe_leak
+from dataset_builders.schema import CorpusInfo
+from dataset_builders.splits import SPLIT_POLICIES
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--corpus", required=True, choices=list(CORPORA), help="which corpus to prepare")
+    parser.add_argument("--data_dir", help="folder of its source files, if it has any")
+    parser.add_argument("--output_dir", required=True, help="folder to write")
+    parser.add_argument("--config", help="YAML file with options of the corpus")
+    parser.add_argument("--split", choices=SPLIT_POLICIES, help="how rows are divided; the corpus's default if absent")
+    parser.add_argument("--fold", type=int, help="which fold is the test split; the policy's default if absent")
+    parser.add_argument("--no_verify_facts", action="store_true", help="accept files that differ from those published")
+    parser.add_argument("--cache_dir", help="where Arrow files are kept; the cache of `datasets` if absent")
+    return parser.parse_args()
+
+
+def read_options(arguments: argparse.Namespace) -> dict:
+    """Options of the corpus: those of the file, overruled by those of the command line."""
+    options = yaml.safe_load(Path(arguments.config).read_text(encoding="utf-8")) if arguments.config else {}
+    if not isinstance(options, dict):
+        raise ValueError(f"{arguments.config} must hold lines `name: value` and holds {options!r}")
+    given = {"split": arguments.split, "fold": arguments.fold}
+    options |= {name: value for name, value in given.items() if value is not None}
+    return options | {"verify_facts": False} if arguments.no_verify_facts else options
+
+
+def print_report(info: CorpusInfo) -> None:
+    split = info.split
+    print(f"{info.corpus}: split '{split.policy}', fold {split.fold} of {split.num_folds}, seed {split.seed}")
+    for name, size in split.sizes.items():
+        print(f"  {name:<10} {size:>7} rows")
+    print("leaks:" if split.leaks else "leaks: none")
+    for leak in split.leaks:
+        print(f"  {describe_leak(leak)}")
+    for difference in info.facts["differences"]:
+        print(f"differs from what is published: {difference}")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    builder = prepare_corpus(
+        arguments.corpus, arguments.data_dir, cache_dir=arguments.cache_dir, **read_options(arguments)
+    )
+    print_report(builder.corpus_info)
+    save_corpus(builder.as_dataset_dict(), builder.corpus_info, arguments.output_dir)
+    print(f"written to {arguments.output_dir}")
+
+
+if __name__ == "__main__":
+    main()
