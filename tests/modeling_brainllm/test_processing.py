@@ -137,8 +137,7 @@ class TestPaddingAndOffsets:
 
     @pytest.mark.parametrize("side", ["left", "right"])
     def test_pads_to_the_longest_on_the_asked_side(self, rng, side):
-        tokenizer = word_tokenizer(padding_side="left" if side == "right" else "right")
-        processor = processor_for(tokenizer)
+        processor = processor_for(word_tokenizer(padding_side="left" if side == "right" else "right"))
         brain = brains(rng, 1, 3)
         batch = processor(text=list(self.texts), brain=brain, padding_side=side)
         for row, (text, own) in enumerate(zip(self.texts, [brain[:1], None, brain[1:]], strict=True)):
@@ -298,16 +297,14 @@ class TestVocabulary:
         assert processor.decode(batch["input_ids"][1].tolist(), skip_special_tokens=True) == "fox"
 
     def test_the_given_tokenizer_is_left_alone(self):
-        tokenizer = word_tokenizer()
-        before = len(tokenizer)
+        before = len(tokenizer := word_tokenizer())
         processor = processor_for(tokenizer)
         assert (len(tokenizer), tokenizer.pad_token, len(processor.tokenizer)) == (before, None, before + 3)
         again = BrainLlamaProcessor.from_config(config_for(tokenizer), processor.tokenizer)
         assert len(again.tokenizer) == before + 3
 
     def test_a_tokenizer_larger_than_the_model_is_refused(self):
-        tokenizer = word_tokenizer()
-        size = len(tokenizer)
+        size = len(tokenizer := word_tokenizer())
         with pytest.raises(ValueError, match=rf"ids up to {size - 1}, but those from {size - 1}"):
             processor_for(tokenizer, vocab_size=size - 1)
         tokenizer.add_tokens(["<pad>"], special_tokens=True)

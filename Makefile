@@ -1,0 +1,66 @@
+# Every target does its own set-up: a fresh machine needs Python >= 3.11 and make, nothing else.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast test-floors quality fix build clean
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+FLOORS := .venv-floors
+BIN := $(VENV)/bin
+ROOMS := modeling_brainllm trainers dataset_builders
+CODE := $(ROOMS) $(wildcard examples tests)
+# The stamp's name is a checksum of what is to be installed: an unchanged set is never installed twice.
+READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
+FLOORS_READY := $(FLOORS)/.ready-$(shell cat pyproject.toml constraints-floors.txt | cksum | tr ' ' '-')
+# Workers do not share cores through thread pools: tests/conftest.py gives each one thread.
+PYTEST := -m pytest -n $(WORKERS) --dist loadfile
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## leave a ready .venv
+
+demo: $(READY)  ## train, decode and judge on a synthetic corpus
+	$(BIN)/python examples/demo.py
+
+test: $(READY)  ## the whole test suite
+	$(BIN)/python $(PYTEST)
+
+test-fast: $(READY)  ## the test suite without the tests marked slow
+	$(BIN)/python $(PYTEST) -m "not slow"
+
+test-floors: $(FLOORS_READY)  ## the whole test suite on the oldest releases that we admit
+	$(FLOORS)/bin/python $(PYTEST)
+
+quality: $(READY)  ## lint, format, model conventions, layers, types, spelling
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mlinter --no-progress --no-cache modeling_brainllm
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/ty check --python $(VENV)
+	$(BIN)/codespell
+
+fix: $(READY)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+build: $(READY)  ## wheel and source archive in dist/
+	$(BIN)/python -m build
+
+clean:  ## forget environments, builds and caches
+	rm -rf $(VENV) $(FLOORS) build dist ./*.egg-info .pytest_cache .ruff_cache .import_linter_cache
+
+$(READY):
+	$(call install,$(VENV),constraints.txt,$@)
+
+$(FLOORS_READY):
+	$(call install,$(FLOORS),constraints-floors.txt,$@)
+
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python >= 3.11 is needed, $$($(PYTHON) -V) was found: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(1)/bin/python -m pip install --quiet -c $(2) -e ".[dev]"
+	rm -f $(1)/.ready-*
+	touch $(3)
+endef

@@ -1,0 +1,95 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["brainllm[train,eval]"]
+# ///
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Scores a checkpoint beside its controls: another group's brain, no brain, broken values.
+
+    python examples/evaluate.py --checkpoint runs/sft --dataset runs/pereira --output_dir runs/sft/evaluation
+
+writes `report.json`, `report.md` and `samples.jsonl`. The reports of several folds become one, over all samples:
+
+    python examples/evaluate.py --pool runs/fold0/evaluation runs/fold1/evaluation --output_dir runs/pooled
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from trainers.arguments import DataArguments
+from trainers.evaluation import evaluate_arms
+from trainers.loading import load_corpus_splits
+from trainers.report import EvaluationReport, pool_reports
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--checkpoint", help="folder or Hub id of the model")
+    parser.add_argument("--dataset", help="folder written by prepare_dataset.py, or Hub id of such a dataset")
+    parser.add_argument("--dataset_config", help="configuration of a Hub dataset")
+    parser.add_argument("--pool", nargs="+", metavar="FOLDER", help="join these reports instead of evaluating")
+    parser.add_argument("--output_dir", required=True, help="folder to write")
+    parser.add_argument("--split", default="test", help="split that is evaluated")
+    parser.add_argument("--readings", nargs="+", default=["continuation", "sentence"], help="readings to evaluate")
+    parser.add_argument("--num_permutations", type=int, default=20, help="permutations of the brains across groups")
+    parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
+    parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
+    parser.add_argument("--seed", type=int, default=0, help="seed of permutations, noise, bootstrap and tests")
+    parser.add_argument("--dtype", default="float32", help="type of the weights")
+    parser.add_argument("--device", help="where to run, such as cuda; the CPU if absent")
+    args = parser.parse_args()
+    if not args.pool and not (args.checkpoint and args.dataset):
+        parser.error("give --checkpoint and --dataset to evaluate, or --pool to join reports")
+    return args
+
+
+def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
+    path = Path(dataset) / "corpus.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def evaluate(args: argparse.Namespace) -> EvaluationReport:
+    return evaluate_arms(
+        BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype),
+        BrainLlamaProcessor.from_pretrained(args.checkpoint),
+        load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config)),
+        corpus=read_corpus_facts(args.dataset),
+        split=args.split,
+        readings=args.readings,
+        num_permutations=args.num_permutations,
+        generate=not args.no_generate,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        device=args.device,
+        checkpoint=args.checkpoint,
+    )
+
+
+def main() -> None:
+    args = parse_arguments()
+    report = pool_reports(args.pool) if args.pool else evaluate(args)
+    report.save(args.output_dir)
+    print(report.describe_split())
+    for reading in report.readings:
+        print(report.describe_effect(reading))
+
+
+if __name__ == "__main__":
+    main()

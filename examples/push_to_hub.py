@@ -1,0 +1,74 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["brainllm[train,eval]"]
+# ///
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Pushes a checkpoint to the Hub: brain modules, processor, remote code, and a card made from the evaluation.
+
+    python examples/push_to_hub.py --checkpoint runs/sft --repo_id me/Llama-2-7b-pereira --license llama2 \
+        --text_model_id meta-llama/Llama-2-7b-hf --report runs/sft/evaluation
+
+A slim checkpoint names its language model, so a local folder must give way to the Hub id of the same weights. Without
+`--report` the card says that the model has not been evaluated.
+"""
+
+import argparse
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from trainers.model_card import create_model_card
+from trainers.report import EvaluationReport
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--checkpoint", required=True, help="folder of the model")
+    parser.add_argument("--repo_id", required=True, help="repository to push to, owner/name")
+    parser.add_argument("--license", required=True, help="licence; a model derived from a Llama keeps the Llama's")
+    parser.add_argument("--license_name", help="name of the licence, for --license other")
+    parser.add_argument("--license_link", help="address of the licence, for --license other")
+    parser.add_argument("--text_model_id", help="Hub id of the language model, if the checkpoint names a local folder")
+    parser.add_argument("--text_model_revision", help="its commit")
+    parser.add_argument("--report", help="folder written by evaluate.py")
+    parser.add_argument("--datasets", nargs="*", help="Hub ids of the training data")
+    parser.add_argument("--private", action="store_true", help="make the repository private")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint)
+    processor = BrainLlamaProcessor.from_pretrained(args.checkpoint)
+    if args.text_model_id is not None:
+        model.config.text_model_id, model.config.text_model_revision = args.text_model_id, args.text_model_revision
+    card = create_model_card(
+        model.config,
+        EvaluationReport.load(args.report) if args.report is not None else None,
+        model_id=args.repo_id,
+        license=args.license,
+        license_name=args.license_name,
+        license_link=args.license_link,
+        datasets=args.datasets,
+    )
+    model.push_to_hub(args.repo_id, private=args.private)
+    processor.push_to_hub(args.repo_id, private=args.private)
+    card.push_to_hub(args.repo_id)
+    print(f"https://huggingface.co/{args.repo_id}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["brainllm[train,eval]"]
+# ///
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Trains a decoder from a recipe: brain stages first if the recipe asks for them, then prompt tuning.
+
+    accelerate launch examples/train_sft.py --config examples/recipes/official.yaml \
+        --dataset runs/pereira --text_model_id meta-llama/Llama-2-7b-hf --output_dir runs/official
+
+Every option of the recipe can be overridden on the command line. A run that was interrupted goes on from its last
+checkpoint when it is started again.
+"""
+
+from pathlib import Path
+
+from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from trl import TrlParser
+
+from trainers import (
+    BrainSFTConfig,
+    BrainSFTTrainer,
+    DataArguments,
+    ModelArguments,
+    SemanticArguments,
+    WarmupArguments,
+    load_corpus_splits,
+    load_model_and_processor,
+)
+from trainers.model_card import create_model_card
+from trainers.stages import (
+    collect_plain_text,
+    fit_embedder,
+    fit_encoder,
+    run_warmup,
+    teach_interface,
+    with_predictions,
+)
+
+
+def main(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    warmup_args: WarmupArguments,
+    semantic_args: SemanticArguments,
+    training_args: BrainSFTConfig,
+) -> None:
+    # 1. Seed
+    set_seed(training_args.seed)
+
+    # 2. Last checkpoint
+    Path(training_args.output_dir).mkdir(parents=True, exist_ok=True)
+    last_checkpoint = get_last_checkpoint(training_args.output_dir)
+
+    # 3. Data
+    splits = load_corpus_splits(data_args)
+    train_rows, validation_rows = splits["train"], splits["validation"]
+
+    # 4. and 5. Processor and model
+    hidden_size = semantic_args.num_components if semantic_args.semantic else None
+    model, processor = load_model_and_processor(model_args, train_rows, data_args.standardize, hidden_size)
+    model.to(training_args.device)
+
+    # 6. Stages before prompt tuning; a checkpoint holds what they taught
+    if warmup_args.warmup_epochs and last_checkpoint is None:
+        run_warmup(model, processor, train_rows, training_args, warmup_args)
+    if semantic_args.semantic:
+        sentences = collect_plain_text(semantic_args, model, processor, splits, training_args.seed)
+        embedder = fit_embedder(semantic_args, model, processor, sentences)
+        ridge, noise, brain_ids = fit_encoder(model, processor, train_rows, embedder, semantic_args.variance_exponent)
+        if last_checkpoint is None:
+            stages = (training_args, semantic_args, validation_rows)
+            teach_interface(model, processor, sentences, embedder, noise, *stages)
+        if semantic_args.tune_on_predictions:
+            train_rows = with_predictions(train_rows, brain_ids, ridge)
+
+    # 7. Prompt tuning
+    trainer = BrainSFTTrainer(
+        model, training_args, train_dataset=train_rows, eval_dataset=validation_rows, processing_class=processor
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint)
+
+    # 8. Save, with a card that says that nothing has been evaluated yet
+    trainer.save_model()
+    trainer.save_state()
+    metrics = trainer.evaluate()
+    trainer.log_metrics("eval", metrics)
+    trainer.save_metrics("eval", metrics)
+    if model_args.license is not None and trainer.is_world_process_zero():
+        model_id = training_args.hub_model_id or training_args.output_dir
+        card = create_model_card(model.config, model_id=model_id, license=model_args.license)
+        card.save(f"{training_args.output_dir}/README.md")
+
+    # 9. Push
+    if training_args.push_to_hub:
+        trainer.push_to_hub()
+
+
+if __name__ == "__main__":
+    parser = TrlParser((ModelArguments, DataArguments, WarmupArguments, SemanticArguments, BrainSFTConfig))
+    main(*parser.parse_args_and_config())

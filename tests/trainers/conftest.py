@@ -1,0 +1,98 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A tiny Llama with a word tokenizer, and rows in which the brain decides the completion."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
+
+
+torch.set_num_threads(1)
+COLOURS = ("red", "blue", "green", "gold")
+WORDS = ("<unk>", "<s>", "</s>", ".", "the", "cat", "dog", "bird", "is", "was", "and", "very", *COLOURS)
+NUM_FEATURES = 6
+
+
+@pytest.fixture(scope="session")
+def text_model(tmp_path_factory) -> Path:
+    """Folder of a language model that knows nothing and a tokenizer that knows some words."""
+    folder = tmp_path_factory.mktemp("text_model")
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(WORDS), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, bos_token_id=1, eos_token_id=2, initializer_range=0.2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def make_model(text_model):
+    def make(num_frames: int = 1, config_kwargs: dict | None = None, **encoder):
+        options = {"num_features": NUM_FEATURES, "hidden_size": 16, "num_hidden_layers": 1, "dropout": 0.0}
+        encoder_config = FrameEncoderConfig(
+            **{**options, "initializer_range": 0.3, "num_frames": num_frames, **encoder}
+        )
+        torch.manual_seed(1)
+        return BrainLlamaForCausalLM.from_text_model(
+            text_model, encoder_config, dtype=torch.float32, config_kwargs=config_kwargs
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_processor(text_model):
+    def make(model):
+        return BrainLlamaProcessor.from_config(model.config, PreTrainedTokenizerFast.from_pretrained(text_model))
+
+    return make
+
+
+@pytest.fixture
+def make_rows():
+    def make(num_brains: int = 32, num_frames: int = 1, signal: float = 1.0, seed: int = 0) -> Dataset:
+        """Each brain sample says one colour; two rows share it, each passage holds two brain samples."""
+        rng = np.random.default_rng(seed)
+        codes = np.random.default_rng(99).standard_normal((len(COLOURS), NUM_FEATURES))
+        rows = []
+        for brain in range(num_brains):
+            colour, animal = rng.integers(len(COLOURS)), rng.choice(["cat", "dog", "bird"])
+            values = signal * codes[colour] + 0.1 * rng.standard_normal((num_frames, NUM_FEATURES))
+            shared = {
+                "corpus": "tiny", "subject": "s1", "story": f"{brain // 2}", "group": f"{brain // 2}", "topic": "t",
+                "brain_id": f"tiny/{brain}", "text": f"the {animal} is {COLOURS[colour]} .",
+                "brain_values": values.astype(np.float32).tolist(),
+            }  # fmt: skip
+            for k, (prompt, completion) in enumerate(
+                [(f"the {animal} is", f"{COLOURS[colour]} ."), ("the", f"{animal} is {COLOURS[colour]} .")], start=1
+            ):
+                rows.append({"sample_id": f"tiny/{brain}/{k}", "prompt": prompt, "completion": completion, **shared})
+        return Dataset.from_list(rows)
+
+    return make

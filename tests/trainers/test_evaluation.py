@@ -1,0 +1,294 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Evaluation of a tiny model: each arm is what it says it is, and a brain that decides the text is found."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import LlamaForCausalLM
+
+from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
+from trainers import controls, evaluation
+from trainers.evaluation import evaluate_arms
+from trainers.report import EvaluationReport
+
+
+SHORT = {"num_beams": 2, "do_sample": False, "min_new_tokens": 1, "max_new_tokens": 4, "repetition_penalty": 2.0}
+CORPUS = {
+    "corpus": "tiny", "subjects": ["s1"], "fingerprint": "f",
+    "split": {
+        "policy": "passage", "fold": 0, "num_folds": 2, "sizes": {"train": 8, "test": 24}, "leaks": [],
+        "leak_allowed": False,
+    },
+}  # fmt: skip
+
+
+def change(rows: Dataset, **columns) -> Dataset:
+    """Rows with some columns computed anew from each row."""
+    return Dataset.from_list([row | {name: f(row) for name, f in columns.items()} for row in rows])
+
+
+@pytest.fixture
+def setting(make_model, make_processor, make_rows):
+    model = make_model()
+    return model, make_processor(model), DatasetDict(train=make_rows(4, seed=1), test=make_rows(12))
+
+
+@pytest.fixture
+def evaluate():
+    def run(setting, **options):
+        defaults = {"num_permutations": 3, "generate": False, "batch_size": 5, "progress": False, "corpus": CORPUS}
+        return evaluate_arms(*setting, **defaults | options)
+
+    return run
+
+
+def losses(report: EvaluationReport, reading: str, arm: str) -> np.ndarray:
+    """Losses (samples,) or (permutations, samples)."""
+    return np.array([s["losses"][arm] for s in report.samples if s["reading"] == reading]).T
+
+
+class TestArms:
+    def test_no_brain_is_the_plain_language_model(self, setting, evaluate, text_model):
+        _, processor, data = setting
+        report = evaluate(setting, readings=["continuation"])
+        plain = LlamaForCausalLM.from_pretrained(text_model).eval()
+        for row, sample in zip(data["test"], report.samples, strict=True):
+            prompt = processor.tokenizer(row["prompt"], return_tensors="pt").input_ids
+            whole = processor.tokenizer(f"{row['prompt']} {row['completion']}", return_tensors="pt").input_ids
+            labels = whole.clone()
+            labels[:, : prompt.shape[1]] = -100
+            with torch.no_grad():
+                expected = plain(whole, labels=labels).loss.item()
+            assert sample["losses"]["no_brain"] == pytest.approx(expected, abs=2e-5)
+
+    def test_brain_is_the_loss_of_the_model_itself(self, setting, evaluate):
+        model, processor, data = setting
+        report = evaluate(setting, readings=["continuation"])
+        row = data["test"][3]
+        text = f"<|brain|>{row['prompt']} {row['completion']}"
+        inputs = processor(text=[text], brain=[np.array(row["brain_values"])], subject=["s1"])
+        num_labels = len(row["completion"].split())
+        labels = inputs["input_ids"].clone()
+        labels[:, :-num_labels] = -100
+        with torch.no_grad():
+            expected = model.eval()(**inputs, labels=labels).loss.item()
+        assert report.samples[3]["losses"]["brain"] == pytest.approx(expected, abs=2e-5)
+
+    def test_permuting_by_the_identity_changes_nothing(self, setting, evaluate, monkeypatch):
+        def identity(groups, brain_ids, num_permutations=1, seed=0, blocks=None):
+            return np.stack([np.asarray(brain_ids)] * num_permutations)
+
+        monkeypatch.setattr(evaluation.controls, "permute_across_groups", identity)
+        report = evaluate(setting)
+        for reading in ("continuation", "sentence"):
+            assert (losses(report, reading, "permuted") == losses(report, reading, "brain")).all()
+            assert report.find(reading, "permuted", "pairwise_accuracy")["value"] == 0.5
+
+    def test_permuted_is_the_donors_brain(self, setting, evaluate):
+        rows = setting[2]["test"]
+        report = evaluate(setting, readings=["continuation"])
+        donors = controls.permute_across_groups(rows["group"], rows["brain_id"], 3)[1]
+        values = dict(zip(rows["brain_id"], rows["brain_values"], strict=True))
+        given = {row["sample_id"]: values[donor] for row, donor in zip(rows, donors, strict=True)}
+        swapped = change(rows, brain_values=lambda row: given[row["sample_id"]])
+        swapped_report = evaluate((*setting[:2], DatasetDict(test=swapped)), readings=["continuation"])
+        expected = losses(swapped_report, "continuation", "brain")
+        assert losses(report, "continuation", "permuted")[1] == pytest.approx(expected, abs=1e-5)
+
+    def test_value_controls_leave_the_text_arms_alone(self, setting, evaluate):
+        report, without = evaluate(setting), evaluate(setting, value_controls=[])
+        assert (losses(report, "sentence", "brain") == losses(without, "sentence", "brain")).all()
+        assert {row["arm"] for row in report.arms} - {row["arm"] for row in without.arms} == set(controls.__all__) & {
+            "zero", "voxel_shuffle", "noise",
+        }  # fmt: skip
+        for arm in ("zero", "voxel_shuffle", "noise"):
+            assert (losses(report, "sentence", arm) != losses(report, "sentence", "brain")).any()
+
+    def test_zero_is_one_and_the_same_brain_for_all(self, setting, evaluate):
+        rows = setting[2]["test"]
+        one = change(rows, prompt=lambda _: "the", completion=lambda _: "cat is red .")
+        report = evaluate((*setting[:2], DatasetDict(test=one)), readings=["continuation"])
+        assert np.ptp(losses(report, "continuation", "zero")) < 1e-5
+        assert np.ptp(losses(report, "continuation", "brain")) > 1e-3
+
+    def test_batch_size_changes_nothing(self, setting, evaluate):
+        small, large = evaluate(setting, batch_size=1), evaluate(setting, batch_size=64)
+        for reading in ("continuation", "sentence"):
+            for arm in ("brain", "permuted", "no_brain"):
+                expected = losses(large, reading, arm)
+                assert losses(small, reading, arm) == pytest.approx(expected, abs=1e-5)
+
+    def test_the_matrix_gives_the_losses_of_single_passes(self, setting, evaluate):
+        matrix, passes = (evaluate(setting, readings=["sentence"], max_identification=n) for n in (512, 0))
+        for arm in ("brain", "permuted"):
+            assert losses(matrix, "sentence", arm) == pytest.approx(losses(passes, "sentence", arm), abs=1e-5)
+        assert matrix.identification
+        assert not passes.identification
+
+    def test_samples_with_different_numbers_of_frames(self, make_model, make_processor, make_rows, evaluate):
+        model = make_model(num_frames=3)
+        rows = change(
+            make_rows(16, num_frames=3),
+            brain_values=lambda row: row["brain_values"][: 2 if int(row["group"]) % 2 else 3],
+        )
+        data, reverse = DatasetDict(test=rows), DatasetDict(test=rows.select(range(len(rows) - 1, -1, -1)))
+        report = evaluate((model, make_processor(model), data))
+        again = evaluate((model, make_processor(model), reverse))
+        by_id = {s["sample_id"]: s["losses"]["brain"] for s in again.samples if s["reading"] == "continuation"}
+        for sample in report.samples:
+            if sample["reading"] == "continuation":
+                assert by_id[sample["sample_id"]] == pytest.approx(sample["losses"]["brain"], abs=1e-5)
+
+
+class TestOtherModels:
+    @pytest.mark.parametrize("interface", ["prefix", "cross_attention"])
+    def test_two_subjects_with_different_voxels(self, text_model, make_processor, make_rows, evaluate, interface):
+        encoder = VoxelEncoderConfig(
+            region_sizes=[3], region_embedding_size=4, num_frequencies=4, key_size=8, num_queries=8,
+            num_residual_layers=1, num_tokens=2, hidden_size=8, token_code_size=None,
+        )  # fmt: skip
+        options = {"interface": interface} | ({"adapter_layers": [0, 1]} if interface == "cross_attention" else {})
+        model = BrainLlamaForCausalLM.from_text_model(text_model, encoder, dtype=torch.float32, config_kwargs=options)
+        for parameter in model.model.brain_interface.parameters():  # large, so that the brain matters
+            torch.nn.init.normal_(parameter)
+        processor = make_processor(model)
+        generator, rows = np.random.default_rng(0), []
+        for subject, voxels in (("s1", 20), ("s2", 13)):
+            processor.feature_extractor.add_subject(
+                subject, generator.normal(0, 40, (voxels, 3)), generator.integers(-1, 4, (voxels, 1))
+            )
+            rows += [
+                row
+                | {"subject": subject, "brain_id": f"{subject}/{row['brain_id']}"}
+                | {
+                    "sample_id": f"{subject}/{row['sample_id']}",
+                    "brain_values": generator.normal(0, 1, voxels).tolist(),
+                }
+                for row in make_rows(8)
+            ]
+        one_brain_each = {row["brain_id"]: row["brain_values"] for row in rows}
+        rows = [row | {"brain_values": one_brain_each[row["brain_id"]]} for row in rows]
+        report = evaluate(
+            (model, processor, DatasetDict(test=Dataset.from_list(rows))), generate=True, generation=SHORT
+        )
+        assert losses(report, "sentence", "brain").shape == (16,)
+        assert np.ptp(losses(report, "sentence", "permuted"), axis=0).min() > 0
+        only = [row for row in rows if row["subject"] == "s2"]
+        alone = evaluate((model, processor, DatasetDict(test=Dataset.from_list(only))))
+        for reading in ("continuation", "sentence"):
+            expected = losses(alone, reading, "brain")
+            assert losses(report, reading, "brain")[len(expected) :] == pytest.approx(expected, abs=1e-5)
+
+
+class TestGeneration:
+    def test_every_arm_is_decoded_and_scored(self, setting, evaluate):
+        report = evaluate(setting, generate=True, generation=SHORT)
+        for sample in report.samples:
+            assert set(sample["texts"]) == {"brain", "permuted", "no_brain", "shuffled", "constant"}
+        assert {row["floor"] for row in report.floors} == {"shuffled", "constant"}
+        assert report.settings["generation"] == SHORT
+        assert report.find("sentence", "permuted", "brainllm_bleu_1_gain")
+
+    def test_truth_cannot_reach_the_predictions(self, setting, evaluate):
+        report = evaluate(setting, generate=True, generation=SHORT, readings=["continuation"])
+        masked = change(setting[2]["test"], completion=lambda _: "dog", text=lambda _: "dog")
+        other = evaluate((*setting[:2], DatasetDict(test=masked)), generate=True, generation=SHORT)
+        texts = {s["sample_id"]: s["texts"] for s in other.samples if s["reading"] == "continuation"}
+        for sample in report.samples:
+            for arm in ("brain", "permuted", "no_brain"):
+                assert texts[sample["sample_id"]][arm] == sample["texts"][arm]
+
+    def test_greedy_text_of_no_brain_is_that_of_the_language_model(self, setting, evaluate, text_model):
+        greedy = {"do_sample": False, "max_new_tokens": 4}
+        report = evaluate(setting, generate=True, generation=greedy, readings=["continuation"])
+        plain, tokenizer = LlamaForCausalLM.from_pretrained(text_model).eval(), setting[1].tokenizer
+        for sample in report.samples[:6]:
+            inputs = tokenizer(sample["prompt"], return_tensors="pt", return_token_type_ids=False)
+            ids = plain.generate(**inputs, **greedy, pad_token_id=2)[0, inputs.input_ids.shape[1] :]
+            assert sample["texts"]["no_brain"] == tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+class TestReportOfAModel:
+    def test_states_split_conditions_and_fingerprint(self, setting, evaluate):
+        report = evaluate(setting, checkpoint="runs/x")
+        assert report.to_markdown().splitlines()[0].startswith("Split: tiny, policy `passage`, fold 0 of 2")
+        assert report.fingerprint["data"] == "f"
+        assert report.fingerprint["checkpoint"] == "runs/x"
+        assert report.versions["torch"].startswith(torch.__version__.split("+")[0])
+
+    def test_is_reproducible_and_restores_the_mode(self, setting, evaluate):
+        setting[0].train()
+        first, again = evaluate(setting), evaluate(setting)
+        assert first == again
+        assert setting[0].training
+
+    def test_a_brain_that_decides_the_text_is_found(self, setting, evaluate, make_rows):
+        model, processor, _ = setting
+        data = DatasetDict(test=make_rows(32))
+        teach(model, processor, make_rows(64, seed=5))
+        report = evaluate((model, processor, data))
+        assert report.find("sentence", "permuted", "pairwise_accuracy")["ci_low"] > 0.6
+        assert report.find("continuation", "permuted", "loss_gain")["q"] < 0.05
+        silent = evaluate((model, processor, DatasetDict(test=make_rows(32, signal=0.0))))
+        found = silent.find("sentence", "permuted", "pairwise_accuracy")
+        assert found["ci_low"] < 0.5 < found["ci_high"]
+
+    def test_an_empty_split_is_refused(self, setting, evaluate):
+        with pytest.raises(ValueError, match="'validation'.*has no rows"):
+            evaluate(setting, split="validation")
+
+
+def teach(model, processor, rows) -> None:
+    """A few steps on the brain modules, without a trainer."""
+    from trainers.data_collator import BrainDataCollator, read_as
+
+    batch = BrainDataCollator(processor)(list(read_as(rows, "mixed")))
+    inputs = {name: value for name, value in batch.items() if name not in ("sample_id", "group", "subject")}
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model.token_losses(**inputs)[0].mean().backward()
+        optimizer.step()
+
+
+class TestExample:
+    def test_evaluates_a_checkpoint_and_pools(self, setting, tmp_path, monkeypatch, capsys):
+        model, processor, data = setting
+        model.save_pretrained(tmp_path / "checkpoint")
+        processor.save_pretrained(tmp_path / "checkpoint")
+        DatasetDict(**data, validation=data["train"]).save_to_disk(tmp_path / "data")
+        script = load_example("evaluate")
+        arguments = ["--checkpoint", "checkpoint", "--dataset", "data", "--output_dir", "out", "--no_generate"]
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments, "--num_permutations", "2"])
+        script.main()
+        assert EvaluationReport.load("out").settings["num_permutations"] == 2
+        assert "What the brain adds" in capsys.readouterr().out
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--pool", "out", "--output_dir", "pooled"])
+        script.main()
+        assert EvaluationReport.load("pooled").arms == EvaluationReport.load("out").arms
+
+
+def load_example(name: str):
+    path = Path(__file__).parents[2] / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,100 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Cards: valid metadata, the control table, the right base model."""
+
+import pytest
+import yaml
+
+from modeling_brainllm import BrainLlamaConfig
+from trainers.model_card import create_model_card
+
+
+@pytest.fixture
+def config():
+    return BrainLlamaConfig(
+        text_model_id="meta-llama/Llama-3.2-1B", text_model_revision="abc", text_model_included=False
+    )
+
+
+@pytest.fixture
+def report():
+    from trainers.report import EvaluationReport
+
+    samples = [
+        {
+            "sample_id": f"{i}", "subject": "s", "group": f"{i // 2}", "brain_id": f"{i}", "reading": "continuation",
+            "prompt": "the", "truth": "red cat", "num_tokens": 2,
+            "losses": {"brain": 1.0 + i / 100, "permuted": [1.5, 0.5 + i / 10], "no_brain": 2.0},
+            "texts": {"brain": "red cat", "permuted": "red dog", "no_brain": "a bird"},
+        }
+        for i in range(12)
+    ]  # fmt: skip
+    split = {"corpus": "toy", "policy": "passage", "fold": 0, "num_folds": 5, "sizes": {"test": 12}, "leaks": []}
+    return EvaluationReport.from_samples(
+        samples, split=split | {"evaluated": "test"}, settings={"seed": 0}, versions={}, fingerprint={"data": "d1"}
+    )
+
+
+def metadata(card) -> dict:
+    return yaml.safe_load(card.content.split("---")[1])
+
+
+class TestModelCard:
+    def test_metadata_for_the_hub(self, config, report):
+        data = metadata(create_model_card(config, report, model_id="me/decoder", license="llama3.2"))
+        assert data["base_model"] == "meta-llama/Llama-3.2-1B"
+        assert data["license"] == "llama3.2"
+        assert data["library_name"] == "transformers"
+        assert {"fmri", "brain-decoding"} <= set(data["tags"])
+
+    def test_results_carry_value_interval_and_every_arm(self, config, report):
+        index = metadata(create_model_card(config, report, model_id="me/decoder", license="mit"))["model-index"]
+        metrics = [metric for result in index[0]["results"] for metric in result["metrics"]]
+        assert index[0]["name"] == "decoder"
+        accuracy = next(m for m in metrics if m["name"].startswith("Pairwise accuracy against permuted"))
+        found = report.find("continuation", "permuted", "pairwise_accuracy")
+        assert accuracy["value"] == round(found["value"], 4)
+        assert accuracy["args"]["ci_low"] == found["ci_low"]
+        assert sum("BLEU-1" in m["name"] for m in metrics) == 3
+
+    def test_body_shows_the_control_table_behind_the_split(self, config, report):
+        body = create_model_card(config, report, model_id="me/decoder", license="mit").text
+        evaluation = body[body.index("## Evaluation") :]
+        assert evaluation.splitlines()[2].startswith("Split: toy, policy `passage`")
+        for arm in ("| brain |", "| permuted |", "| no_brain |"):
+            assert arm in evaluation
+        assert 'AutoModelForCausalLM.from_pretrained("me/decoder")' in body
+
+    def test_without_a_report_it_says_so(self, config):
+        card = create_model_card(config, model_id="me/decoder", license="mit", citation="@article{x}")
+        assert "**Not evaluated.**" in card.text
+        assert "@article{x}" in card.text
+        assert "model-index" not in metadata(card)
+
+    def test_adapter_names_its_base_model(self, config):
+        card = create_model_card(config, model_id="me/lora", license="mit", is_adapter=True)
+        data = metadata(card)
+        assert (data["base_model"], data["library_name"]) == ("meta-llama/Llama-3.2-1B", "peft")
+        assert data["base_model_relation"] == "adapter"
+        assert "AutoPeftModelForCausalLM" in card.text
+
+    def test_a_report_without_controls_is_refused(self, config, report):
+        report.arms = [row for row in report.arms if row["arm"] != "permuted"]
+        with pytest.raises(ValueError, match="lacks the arms \\['permuted'\\]"):
+            create_model_card(config, report, model_id="me/decoder", license="mit")
+
+    def test_a_nameless_language_model_is_refused(self, config):
+        config.text_model_id = None
+        with pytest.raises(ValueError, match="text_model_id"):
+            create_model_card(config, model_id="me/decoder", license="mit")

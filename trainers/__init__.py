@@ -1,0 +1,63 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Everything that updates or scores a model. Names are loaded when first used: importing the room costs nothing."""
+
+from importlib import import_module
+from typing import Any
+
+
+_EXPORTS = {
+    "arguments": ["DataArguments", "ModelArguments", "SemanticArguments", "WarmupArguments"],
+    "data_collator": ["BrainDataCollator", "read_as"],
+    "evaluation": ["evaluate_arms"],
+    "loading": ["fit_statistics", "load_corpus_splits", "load_model_and_processor"],
+    "model_card": ["create_model_card"],
+    "objectives": ["likelihood_contrast"],
+    "plain_text": ["plain_text_rows", "read_sentences", "sample_text_from_model", "without_overlap"],
+    "report": ["EvaluationReport", "pool_reports"],
+    "semantic": [
+        "MeanPooledEmbedder",
+        "PredictionNoise",
+        "RidgeMap",
+        "SentenceEmbedder",
+        "calibrate",
+        "fit_ridge",
+        "write_into_encoder",
+    ],
+    "sft_config": ["BrainSFTConfig"],
+    "sft_trainer": ["BrainSFTTrainer"],
+    "stages": [
+        "collect_plain_text",
+        "fit_embedder",
+        "fit_encoder",
+        "run_warmup",
+        "teach_interface",
+        "with_predictions",
+    ],
+    "warmup_config": ["BrainWarmupConfig"],
+    "warmup_trainer": ["BrainWarmupTrainer"],
+}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])

@@ -1,0 +1,190 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The command line that the examples share: which model, which data, which stages before prompt tuning."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass
+class ModelArguments:
+    """
+    Which model is trained. Sizes of the brain input come from the data, all else from here.
+
+    Args:
+        model_name_or_path (`str`, *optional*):
+            Checkpoint to continue from; the other arguments are then those of the checkpoint.
+        text_model_id (`str`, *optional*):
+            Folder or Hub id of the language model for a new model, any Llama checkpoint.
+        text_model_revision (`str`, *optional*):
+            Commit of that repository.
+        dtype (`str`, *optional*, defaults to `"float32"`):
+            Type of the language model's weights.
+        attn_implementation (`str`, *optional*, defaults to `"sdpa"`):
+            Attention of the language model.
+        encoder_hidden_size (`int`, *optional*):
+            Width of the encoder's output; the number of features by default, as published.
+        encoder_num_hidden_layers (`int`, *optional*, defaults to 2):
+            Hidden layers of the encoder; 0 is one linear map, which the semantic stage needs.
+        encoder_dropout (`float`, *optional*, defaults to 0.5):
+            Dropout of the encoder.
+        use_frame_positions (`bool`, *optional*, defaults to `False`):
+            Whether the encoder knows the order of frames.
+        unit_norm_output (`bool`, *optional*, defaults to `False`):
+            Whether the encoder's output has length 1.
+        interface (`str`, *optional*, defaults to `"prefix"`):
+            `"prefix"` or `"cross_attention"`.
+        projector_type (`str`, *optional*, defaults to `"linear"`):
+            `"linear"` or `"mlp"`.
+        projector_intermediate_size (`int`, *optional*):
+            Width of the MLP projector.
+        projector_bias (`bool`, *optional*, defaults to `True`):
+            Whether the projector has biases; as published it has none.
+        tokens_per_embedding (`int`, *optional*, defaults to 1):
+            Language-model tokens per encoder token.
+        adapter_layers (`list[int]`, *optional*):
+            Decoder layers with a cross-attention adapter; the configuration's default if unset.
+        license (`str`, *optional*):
+            Licence of the trained model for its card, which is that of the language model; no card without.
+    """
+
+    model_name_or_path: str | None = field(default=None, metadata={"help": "Checkpoint to continue from."})
+    text_model_id: str | None = field(default=None, metadata={"help": "Folder or Hub id of the language model."})
+    text_model_revision: str | None = field(default=None, metadata={"help": "Commit of that repository."})
+    dtype: str = field(default="float32", metadata={"help": "Type of the language model's weights."})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "Attention of the language model."})
+    encoder_hidden_size: int | None = field(default=None, metadata={"help": "Width of the encoder's output."})
+    encoder_num_hidden_layers: int = field(default=2, metadata={"help": "Hidden layers of the encoder."})
+    encoder_dropout: float = field(default=0.5, metadata={"help": "Dropout of the encoder."})
+    use_frame_positions: bool = field(default=False, metadata={"help": "Whether the encoder knows frame order."})
+    unit_norm_output: bool = field(default=False, metadata={"help": "Whether the encoder's output has length 1."})
+    interface: Literal["prefix", "cross_attention"] = field(
+        default="prefix", metadata={"help": "How the language model reads the brain."}
+    )
+    projector_type: Literal["linear", "mlp"] = field(default="linear", metadata={"help": "Form of the projector."})
+    projector_intermediate_size: int | None = field(default=None, metadata={"help": "Width of the MLP projector."})
+    projector_bias: bool = field(default=True, metadata={"help": "Whether the projector has biases."})
+    tokens_per_embedding: int = field(default=1, metadata={"help": "Language-model tokens per encoder token."})
+    adapter_layers: list[int] | None = field(default=None, metadata={"help": "Layers with a cross-attention adapter."})
+    license: str | None = field(default=None, metadata={"help": "Licence of the trained model, for its card."})
+
+    def __post_init__(self):
+        if (self.model_name_or_path is None) == (self.text_model_id is None):
+            raise ValueError(
+                "Give either `model_name_or_path` (a checkpoint to continue from) or `text_model_id` (the language "
+                f"model of a new model); got {self.model_name_or_path!r} and {self.text_model_id!r}."
+            )
+
+
+@dataclass
+class DataArguments:
+    """
+    Which rows are trained on.
+
+    Args:
+        dataset (`str`):
+            Folder written by `examples/prepare_dataset.py`, or Hub id of a dataset with the same columns.
+        dataset_config (`str`, *optional*):
+            Configuration of a Hub dataset.
+        subjects (`list[str]`, *optional*):
+            Subjects to keep; all by default.
+        standardize (`bool`, *optional*, defaults to `True`):
+            Whether features are standardised with each subject's training statistics. As published they are not.
+    """
+
+    dataset: str = field(metadata={"help": "Folder of a prepared corpus, or Hub id of one."})
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hub dataset."})
+    subjects: list[str] | None = field(default=None, metadata={"help": "Subjects to keep."})
+    standardize: bool = field(default=True, metadata={"help": "Whether features are standardised per subject."})
+
+
+@dataclass
+class WarmupArguments:
+    """
+    The published warm-up before prompt tuning ([`BrainWarmupTrainer`]).
+
+    Args:
+        warmup_epochs (`float`, *optional*, defaults to 0):
+            Epochs; published: 10.
+        warmup_learning_rate (`float`, *optional*, defaults to 1e-3):
+            Learning rate.
+        warmup_max_grad_norm (`float`, *optional*, defaults to 10):
+            Gradient norm above which gradients are scaled.
+    """
+
+    warmup_epochs: float = field(default=0.0, metadata={"help": "Epochs of the warm-up; 0 leaves it out."})
+    warmup_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the warm-up."})
+    warmup_max_grad_norm: float = field(default=10.0, metadata={"help": "Gradient clipping of the warm-up."})
+
+
+@dataclass
+class SemanticArguments:
+    """
+    The semantic stages before prompt tuning: ridge regression into the encoder, then plain text into the interface.
+
+    Args:
+        semantic (`bool`, *optional*, defaults to `False`):
+            Whether they run.
+        sentence_encoder (`str`, *optional*):
+            Folder or Hub id of a sentence encoder, e.g. `sentence-transformers/all-MiniLM-L6-v2`.
+        language_model_layer (`int`, *optional*):
+            Hidden state of the language model that serves as embedding, alone or beside `sentence_encoder`.
+        num_components (`int`, *optional*, defaults to 128):
+            Principal components of the embedding, which are the encoder's output.
+        variance_exponent (`float`, *optional*, defaults to 0.5):
+            Power of a feature's raw standard deviation by which the ridge penalty trusts it: 0 trusts standardised
+            features alike, 1 leaves them as recorded.
+        text_file (`str`, *optional*):
+            Plain text, one sentence per line.
+        num_sampled_sentences (`int`, *optional*, defaults to 0):
+            Sentences sampled from the language model, beside or in place of `text_file`.
+        text_epochs (`float`, *optional*, defaults to 1):
+            Epochs of the plain-text stage.
+        text_learning_rate (`float`, *optional*, defaults to 1e-3):
+            Learning rate of the plain-text stage.
+        text_batch_size (`int`, *optional*, defaults to 32):
+            Batch of the plain-text stage.
+        prompt_free_share (`float`, *optional*, defaults to 0.4):
+            Share of plain sentences without a prompt.
+        tune_on_predictions (`bool`, *optional*, defaults to `True`):
+            Whether prompt tuning then reads cross-fitted predictions in place of training brains.
+    """
+
+    semantic: bool = field(default=False, metadata={"help": "Whether the semantic stages run."})
+    sentence_encoder: str | None = field(default=None, metadata={"help": "Folder or Hub id of a sentence encoder."})
+    language_model_layer: int | None = field(
+        default=None, metadata={"help": "Hidden state of the language model that serves as embedding."}
+    )
+    num_components: int = field(default=128, metadata={"help": "Principal components of the embedding."})
+    variance_exponent: float = field(default=0.5, metadata={"help": "Trust in features of large raw variance."})
+    text_file: str | None = field(default=None, metadata={"help": "Plain text, one sentence per line."})
+    num_sampled_sentences: int = field(default=0, metadata={"help": "Sentences sampled from the language model."})
+    text_epochs: float = field(default=1.0, metadata={"help": "Epochs of the plain-text stage."})
+    text_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the plain-text stage."})
+    text_batch_size: int = field(default=32, metadata={"help": "Batch of the plain-text stage."})
+    prompt_free_share: float = field(default=0.4, metadata={"help": "Share of plain sentences without a prompt."})
+    tune_on_predictions: bool = field(
+        default=True, metadata={"help": "Whether prompt tuning reads cross-fitted predictions of training brains."}
+    )
+
+    def __post_init__(self):
+        if not self.semantic:
+            return
+        if self.sentence_encoder is None and self.language_model_layer is None:
+            raise ValueError("`semantic` needs an embedding: `sentence_encoder`, `language_model_layer`, or both.")
+        if self.text_file is None and not self.num_sampled_sentences:
+            raise ValueError("`semantic` needs plain text: `text_file`, `num_sampled_sentences`, or both.")
+
+
+__all__ = ["DataArguments", "ModelArguments", "SemanticArguments", "WarmupArguments"]

@@ -1,0 +1,169 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Ways to break the brain input while everything else stays: the arms a decoder has to beat.
+
+The first kind changes which brain a row gets and leaves the brains whole, so that the control differs from the model
+in nothing but the pairing. The second kind changes the standardised values themselves. Pure numpy.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+NO_BRAIN = -1
+# A stream of its own: data simulated from the same bare seed would otherwise be "broken" into themselves.
+_STREAM = 0xB2A1
+
+
+def permute_across_groups(
+    groups: Sequence,
+    brain_ids: Sequence,
+    num_permutations: int = 1,
+    seed: int = 0,
+    blocks: Sequence | None = None,
+) -> np.ndarray:
+    """Give every sample the brain of another group, many times over.
+
+    The distinct brains are laid out group by group, groups in random order, and rotated by a random distance that
+    carries each brain out of its own group. So each brain is used exactly as often as before (a true permutation),
+    rows that share a brain still share one, and neighbours mostly stay neighbours: the serial structure of a scanner
+    run is kept. When one group holds more than half of the brains no such permutation exists; each group then draws
+    from the other groups' brains, as evenly as possible.
+
+    Args:
+        groups (`Sequence` of length samples):
+            Leak-proof group (passage, story) of each sample.
+        brain_ids (`Sequence` of length samples):
+            Distinct brain sample of each sample.
+        num_permutations (`int`, *optional*, defaults to 1):
+            Independent permutations.
+        seed (`int`, *optional*, defaults to 0):
+            Seed; equal arguments give equal permutations.
+        blocks (`Sequence` of length samples, *optional*):
+            What brain and donor must share, such as subject and number of frames; anything hashable.
+
+    Returns:
+        `np.ndarray` of shape `(permutations, samples)`: The brain id each sample gets.
+
+    Raises:
+        ValueError: If a block holds only one group, or one brain belongs to two groups.
+    """
+    ids, labels = np.asarray(brain_ids), np.asarray(groups)
+    block_of_each = [None] * len(labels) if blocks is None else list(blocks)
+    generator = np.random.default_rng((_STREAM, seed))
+    donors = np.empty((num_permutations, len(labels)), ids.dtype)
+    for block in dict.fromkeys(block_of_each):
+        inside = np.array([other == block for other in block_of_each])
+        donors[:, inside] = _permute_block(labels[inside], ids[inside], num_permutations, generator)
+    return donors
+
+
+def _permute_block(
+    groups: np.ndarray, brain_ids: np.ndarray, num_permutations: int, generator: np.random.Generator
+) -> np.ndarray:
+    _, first, rows = np.unique(brain_ids, return_index=True, return_inverse=True)
+    # Brains in order of appearance: neighbours in the recording are neighbours here.
+    order = np.argsort(first)
+    rows, brains = np.argsort(order)[rows], brain_ids[first[order]]
+    names, row_labels = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(
+            f"`groups` holds only {names.tolist()}, so no sample can get a brain of another group. Evaluate on "
+            "samples of two groups (passages, stories) or more of each subject."
+        )
+    labels = np.zeros(len(brains), int)
+    labels[rows] = row_labels
+    if (labels[rows] != row_labels).any():
+        shared = brain_ids[labels[rows] != row_labels][0]
+        raise ValueError(f"`brain_ids`: brain {shared!r} belongs to two groups. A group must hold a brain as a whole.")
+    draw = _rotate_groups if 2 * np.bincount(labels).max() <= len(brains) else _draw_from_others
+    return np.stack([brains[draw(labels, generator)][rows] for _ in range(num_permutations)])
+
+
+def _rotate_groups(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    largest = np.bincount(labels).max()
+    order = np.argsort(generator.permutation(labels.max() + 1)[labels], kind="stable")
+    donors = np.empty_like(order)
+    donors[order] = np.roll(order, generator.integers(largest, len(labels) - largest + 1))
+    return donors
+
+
+def _draw_from_others(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    donors = np.empty_like(labels)
+    for label in np.unique(labels):
+        own, others = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
+        donors[own] = np.resize(generator.permutation(others), len(own))
+    return donors
+
+
+def no_brain(brain_ids: Sequence) -> np.ndarray:
+    """Take every sample's brain away: the language model alone.
+
+    Args:
+        brain_ids (`Sequence` of length samples):
+            Distinct brain sample of each sample.
+
+    Returns:
+        `np.ndarray` of shape `(samples,)`: `NO_BRAIN` (-1) for each sample, as `brain_index` spells it.
+    """
+    return np.full(len(brain_ids), NO_BRAIN)
+
+
+def zero(brain_values: np.ndarray) -> np.ndarray:
+    """Replace standardised values by their mean, 0: what the interface says when the brain says nothing.
+
+    Args:
+        brain_values (`np.ndarray` of shape `(brains, ..., features)`):
+            Standardised values.
+
+    Returns:
+        `np.ndarray`: Zeros of the same shape and type.
+    """
+    return np.zeros_like(brain_values)
+
+
+def voxel_shuffle(brain_values: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Permute the values over the features, anew for every brain and frame: same values, no pattern.
+
+    Args:
+        brain_values (`np.ndarray` of shape `(brains, ..., features)`):
+            Values.
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+
+    Returns:
+        `np.ndarray`: The shuffled copy.
+    """
+    return np.random.default_rng((_STREAM, seed)).permuted(brain_values, axis=-1)
+
+
+def noise(brain_values: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Gaussian noise with each feature's own mean and standard deviation.
+
+    Args:
+        brain_values (`np.ndarray` of shape `(brains, ..., features)`):
+            Values; moments run over all axes but the last.
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+
+    Returns:
+        `np.ndarray`: The noise, same shape and type.
+    """
+    axes = tuple(range(brain_values.ndim - 1))
+    draw = np.random.default_rng((_STREAM, seed)).standard_normal(brain_values.shape)
+    return (brain_values.mean(axes) + draw * brain_values.std(axes)).astype(brain_values.dtype)
+
+
+__all__ = ["NO_BRAIN", "no_brain", "noise", "permute_across_groups", "voxel_shuffle", "zero"]

@@ -1,0 +1,57 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Scores as pure functions of strings and arrays, without torch or transformers: one definition for all who score."""
+
+from .retrieval import (
+    Identification,
+    identify,
+    pairwise_accuracy,
+    pairwise_wins,
+    remove_text_prior,
+    two_way_identification,
+)
+from .significance import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test, wilcoxon_test
+from .text import (
+    brainllm_scores,
+    corpus_bleu,
+    corpus_word_error_rate,
+    rouge_f1,
+    sentence_bleu,
+    text_scores,
+    word_error_rate,
+)
+from .tokenization import detokenize, word_tokenize
+
+
+__all__ = [
+    "Identification",
+    "benjamini_hochberg",
+    "brainllm_scores",
+    "cluster_bootstrap_ci",
+    "corpus_bleu",
+    "corpus_word_error_rate",
+    "detokenize",
+    "identify",
+    "pairwise_accuracy",
+    "pairwise_wins",
+    "remove_text_prior",
+    "rouge_f1",
+    "sentence_bleu",
+    "sign_flip_test",
+    "text_scores",
+    "two_way_identification",
+    "wilcoxon_test",
+    "word_error_rate",
+    "word_tokenize",
+]

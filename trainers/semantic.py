@@ -1,0 +1,311 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Brain → meaning by ridge regression: sentence embeddings, the map that predicts them, its place in the encoder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
+from torch import nn
+from transformers import AutoModel, AutoTokenizer
+
+from modeling_brainllm import BrainLlamaForCausalLM
+
+
+ALPHAS = tuple(10.0**exponent for exponent in np.arange(0.0, 6.25, 0.5))
+
+
+class MeanPooledEmbedder:
+    """
+    Texts → mean of a transformer's hidden states over their tokens.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]):
+            Any encoder or decoder without a head.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Its tokenizer.
+        layer (`int`, *optional*, defaults to -1):
+            Hidden state that is pooled: 0 the input embeddings, -1 the last.
+        batch_size (`int`, *optional*, defaults to 64):
+            Texts per forward pass.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, layer: int = -1, batch_size: int = 64):
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.layer = layer
+        self.batch_size = batch_size
+
+    @classmethod
+    def from_pretrained(cls, model_id: str, layer: int = -1, **kwargs) -> "MeanPooledEmbedder":
+        """Loads any encoder by folder or Hub id, e.g. `sentence-transformers/all-MiniLM-L6-v2`."""
+        return cls(AutoModel.from_pretrained(model_id, **kwargs), AutoTokenizer.from_pretrained(model_id), layer)
+
+    @classmethod
+    def from_language_model(cls, model: BrainLlamaForCausalLM, tokenizer: Any, layer: int) -> "MeanPooledEmbedder":
+        """The frozen language model of a brain model; middle layers hold more of the meaning than the last."""
+        return cls(model.model.language_model, tokenizer, layer)
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeddings `[texts, hidden]`, float32, of length 1."""
+        batches = (texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size))
+        return np.concatenate([self._embed(list(batch)) for batch in batches])
+
+    @torch.no_grad()
+    def _embed(self, texts: list[str]) -> np.ndarray:
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        inputs = self.tokenizer(
+            texts, padding=True, truncation=True, return_tensors="pt", return_special_tokens_mask=True
+        )
+        is_special = inputs.pop("special_tokens_mask").bool()
+        inputs = inputs.to(self.model.device)
+        hidden = self.model(**inputs, output_hidden_states=True).hidden_states[self.layer].float()
+        # A sentence encoder was trained to pool its special tokens too; a decoder's first token is an outlier.
+        counted = inputs["attention_mask"].bool()
+        if getattr(self.model.config, "is_decoder", False) or self.model.config.model_type == "llama":
+            counted &= ~is_special.to(counted.device)
+        counted = counted[..., None]
+        return nn.functional.normalize((hidden * counted).sum(1), dim=-1).cpu().numpy()
+
+
+class SentenceEmbedder:
+    """
+    Texts → one vector each: the principal components of several embedding spaces side by side.
+
+    Each space is centred on the texts given to [`~SentenceEmbedder.fit`] and divided by their root-mean-square length,
+    so that every space has the same say; the components come in order of falling variance, and on average vary by 1.
+
+    Args:
+        *spaces (`Callable[[Sequence[str]], np.ndarray]`):
+            Embedders, e.g. [`MeanPooledEmbedder`].
+        num_components (`int`, *optional*, defaults to 128):
+            Components to keep.
+    """
+
+    def __init__(self, *spaces: Callable[[Sequence[str]], np.ndarray], num_components: int = 128):
+        self.spaces = spaces
+        self.num_components = num_components
+        self._blocks: list[tuple[np.ndarray, float]] = []
+
+    def fit(self, texts: Sequence[str]) -> "SentenceEmbedder":
+        """Takes the centre and length of each space, and the components, from plain text or training text."""
+        embeddings = [space(texts) for space in self.spaces]
+        centers = [block.mean(0) for block in embeddings]
+        self._blocks = [(c, np.sqrt(np.square(e - c).sum(1).mean())) for e, c in zip(embeddings, centers, strict=True)]
+        joined = self._join(embeddings)
+        if self.num_components > min(joined.shape):
+            raise ValueError(
+                f"`num_components={self.num_components}` exceeds what {joined.shape[0]} texts and {joined.shape[1]} "
+                "dimensions can give. Lower it, or fit on more texts."
+            )
+        self._components = PCA(self.num_components, svd_solver="full").fit(joined)
+        self._length = np.sqrt(self._components.explained_variance_.mean())
+        return self
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeddings `[texts, num_components]`, float32."""
+        if not self._blocks:
+            raise ValueError("`SentenceEmbedder` has no components yet: call `fit` on plain text or training text.")
+        joined = self._join([space(texts) for space in self.spaces])
+        return (self._components.transform(joined) / self._length).astype(np.float32)
+
+    def _join(self, embeddings: list[np.ndarray]) -> np.ndarray:
+        blocks = zip(embeddings, self._blocks, strict=True)
+        return np.concatenate([(block - center) / length for block, (center, length) in blocks], axis=1)
+
+
+@dataclass(frozen=True)
+class RidgeMap:
+    r"""
+    A linear map from brain to meaning, $\hat y = W x + b$, where meaning is centred on the training texts.
+
+    Args:
+        weight (`np.ndarray` of shape `(embedding, features)`):
+            $W$.
+        bias (`np.ndarray` of shape `(embedding,)`):
+            $b$.
+        alpha (`float`):
+            Penalty, chosen by cross-validation over whole groups.
+        cross_fitted (`np.ndarray` of shape `(brains, embedding)`):
+            Prediction for each training brain by a map that has seen nothing of its group. A language stage trained on
+            these meets inputs as poor as those of the test; in-sample predictions would be far too good.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    alpha: float
+    cross_fitted: np.ndarray
+
+    def __call__(self, brains: np.ndarray) -> np.ndarray:
+        """Embeddings `[brains, embedding]` of brains `[brains, features]`."""
+        return brains @ self.weight.T + self.bias
+
+
+def fit_ridge(
+    brains: np.ndarray,
+    embeddings: np.ndarray,
+    groups: Sequence[str],
+    alphas: Sequence[float] = ALPHAS,
+    feature_scales: np.ndarray | None = None,
+    num_folds: int = 5,
+) -> RidgeMap:
+    r"""
+    Fits $\min_W \sum_i \lVert y_i - \bar y - W S x_i - b \rVert^2 + \alpha \lVert W \rVert^2$ with a diagonal $S$.
+
+    The mean $\bar y$ is taken away: what all sentences of a corpus share is no news of the brain. The
+    penalty is the one of `alphas` with the least squared error on held-out groups.
+
+    Args:
+        brains (`np.ndarray` of shape `(brains, features)`):
+            Training brains as the encoder reads them, i.e. after the processor.
+        embeddings (`np.ndarray` of shape `(brains, embedding)`):
+            What was perceived.
+        groups (`Sequence[str]` of length `brains`):
+            Leak-proof unit (passage); never on both sides of a fold.
+        alphas (`Sequence[float]`, *optional*):
+            Penalties to choose from; 1 to 1e6 in half decades by default.
+        feature_scales (`np.ndarray` of shape `(features,)`, *optional*):
+            Diagonal of $S$: a feature of larger scale is penalised less. For standardised principal components, a
+            power of their raw standard deviation keeps the trust that their order deserves.
+        num_folds (`int`, *optional*, defaults to 5):
+            Folds of the cross-validation and of the cross-fitting.
+
+    Returns:
+        [`RidgeMap`]: with the scales folded into its weight.
+
+    Raises:
+        ValueError: there are fewer groups than folds.
+    """
+    num_groups = len(set(groups))
+    if num_groups < num_folds:
+        raise ValueError(f"`num_folds={num_folds}` needs as many groups; the training rows have {num_groups}.")
+    scales = np.ones(brains.shape[1]) if feature_scales is None else np.asarray(feature_scales)
+    inputs, targets, folds = brains * scales, embeddings - embeddings.mean(0), GroupKFold(num_folds)
+    search = GridSearchCV(Ridge(), {"alpha": list(alphas)}, scoring="neg_mean_squared_error", cv=folds)
+    ridge = search.fit(inputs, targets, groups=groups).best_estimator_
+    return RidgeMap(
+        weight=ridge.coef_ * scales,
+        bias=ridge.intercept_,
+        alpha=float(search.best_params_["alpha"]),
+        cross_fitted=cross_val_predict(ridge, inputs, targets, groups=groups, cv=folds),
+    )
+
+
+def calibrate(ridge: RidgeMap, embeddings: np.ndarray) -> tuple[RidgeMap, "PredictionNoise"]:
+    r"""
+    Gives each predicted component the spread that its reliability warrants, and the noise that imitates it.
+
+    With $\rho_k$ the correlation of component $k$ with its cross-fitted prediction and $\sigma_k$ its standard
+    deviation, the prediction is scaled to a standard deviation of $\rho_k \sigma_k$, that of the best linear guess:
+    components that the brain says nothing about fall silent.
+
+    Args:
+        ridge ([`RidgeMap`]):
+            The map.
+        embeddings (`np.ndarray` of shape `(brains, embedding)`):
+            What it was fitted to.
+
+    Returns:
+        `tuple` of the scaled [`RidgeMap`] and its [`PredictionNoise`].
+    """
+    deviations, spread = embeddings.std(0), ridge.cross_fitted.std(0)
+    centered = embeddings - embeddings.mean(0)
+    covariance = (centered * (ridge.cross_fitted - ridge.cross_fitted.mean(0))).mean(0)
+    correlation = np.maximum(covariance / (deviations * spread), 0.0)
+    # A correlation squared is on average 1/n too large by chance. No component is taken for pure noise, nor for known:
+    # both ends are beyond what some hundred brains can show.
+    reliability = np.sqrt(np.clip(correlation**2 - 1 / len(embeddings), 0.05**2, 0.95**2))
+    gains = reliability * deviations / spread
+    scaled = RidgeMap(ridge.weight * gains[:, None], ridge.bias * gains, ridge.alpha, ridge.cross_fitted * gains)
+    return scaled, PredictionNoise(reliability, deviations)
+
+
+class PredictionNoise:
+    r"""
+    Makes a true embedding look like its prediction from the brain.
+
+    A calibrated prediction of a component $y$ of reliability $\rho$ and standard deviation $\sigma$ behaves as
+    $\rho\,(\rho\, y + \sqrt{1 - \rho^2}\, \sigma \varepsilon)$ with $\varepsilon$ standard normal. Each batch draws an
+    exponent $g$ and uses $\rho^g$: 0 is the embedding itself, above 1 is worse than measured. The exponent is one per
+    batch, so that the amount of noise cannot tell candidates apart.
+
+    Args:
+        reliability (`np.ndarray` of shape `(embedding,)`):
+            $\rho$ of each component.
+        deviations (`np.ndarray` of shape `(embedding,)`):
+            $\sigma$ of each component.
+        exponents (`tuple[float, float]`, *optional*, defaults to `(0.0, 1.2)`):
+            Range of $g$.
+    """
+
+    def __init__(self, reliability: np.ndarray, deviations: np.ndarray, exponents: tuple[float, float] = (0.0, 1.2)):
+        self.reliability = torch.as_tensor(reliability, dtype=torch.float32)
+        self.deviations = torch.as_tensor(deviations, dtype=torch.float32)
+        self.exponents = exponents
+
+    def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Imitated predictions `(brains, tokens, embedding)` of embeddings of that shape."""
+        low, high = self.exponents
+        exponent = low + (high - low) * torch.rand(())
+        reliability = self.reliability.to(embeddings.device) ** exponent.to(embeddings.device)
+        noise = (1 - reliability**2).sqrt() * self.deviations.to(embeddings.device) * torch.randn_like(embeddings)
+        return reliability * (reliability * embeddings + noise)
+
+
+def write_into_encoder(ridge: RidgeMap, model: BrainLlamaForCausalLM) -> None:
+    """
+    Writes a ridge map into the encoder of a model, which must be linear (`num_hidden_layers=0`) and of its shape.
+
+    Args:
+        ridge ([`RidgeMap`]):
+            The map.
+        model ([`BrainLlamaForCausalLM`]):
+            The model; its encoder is changed in place and frozen.
+
+    Raises:
+        ValueError: the encoder is not one linear map, or has another shape.
+    """
+    readout = getattr(model.model.brain_encoder, "readout", None)
+    if readout is None:
+        raise ValueError(
+            "Only a linear frame encoder can hold a ridge map; build the model with "
+            "`FrameEncoderConfig(num_hidden_layers=0)`."
+        )
+    if readout.weight.shape != ridge.weight.shape:
+        raise ValueError(
+            f"The encoder maps {readout.in_features} features to {readout.out_features}; the ridge map has shape "
+            f"{ridge.weight.shape[::-1]}. Set `num_features` and `hidden_size` of its configuration to these."
+        )
+    with torch.no_grad():
+        readout.weight.copy_(torch.from_numpy(ridge.weight))
+        readout.bias.copy_(torch.from_numpy(ridge.bias))
+    readout.requires_grad_(False)
+
+
+__all__ = [
+    "ALPHAS",
+    "MeanPooledEmbedder",
+    "PredictionNoise",
+    "RidgeMap",
+    "SentenceEmbedder",
+    "calibrate",
+    "fit_ridge",
+    "write_into_encoder",
+]

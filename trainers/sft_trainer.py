@@ -1,0 +1,337 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Prompt tuning: brain encoder and interface are trained so that a frozen language model says what was perceived."""
+
+import os
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+
+from .controls import permute_across_groups
+from .data_collator import IGNORE_INDEX, BrainDataCollator, read_as
+from .objectives import draw_candidates, draw_segments, likelihood_contrast, summarize_pairs
+from .sft_config import BrainSFTConfig
+
+
+TEXT_INPUTS = ("input_ids", "attention_mask", "labels")
+BOOKKEEPING = ("sample_id", "group", "subject", "donor_index")
+
+
+class BrainSFTTrainer(Trainer):
+    """
+    Trains the brain modules of a model by the likelihood of the perceived text; the language model stays frozen.
+
+    The loss is the mean cross-entropy over all labelled tokens of the (accumulated) batch, as published, plus
+    `contrastive_weight` times [`~trainers.objectives.likelihood_contrast`]. Checkpoints are slim: brain modules,
+    configuration and processor.
+
+    Evaluation scores each row under its own brain and under `eval_permutations` brains of other groups of the same
+    split, and reports `eval_loss`, `eval_pairwise_accuracy` and `eval_pairwise_gap`, each of which may be
+    `metric_for_best_model`.
+
+    Args:
+        model ([`BrainLlamaForCausalLM`]):
+            Model whose parameters that require a gradient are trained.
+        args ([`BrainSFTConfig`]):
+            Options.
+        train_dataset ([`~datasets.Dataset`], *optional*):
+            Rows, as [`BrainDataCollator`] reads them.
+        eval_dataset ([`~datasets.Dataset`], *optional*):
+            Validation rows; never the test split, which decides nothing about training.
+        processing_class ([`BrainLlamaProcessor`]):
+            Processor; saved with each checkpoint.
+        perturb_embeddings (`Callable[[torch.Tensor], torch.Tensor]`, *optional*):
+            Applied in training to the embeddings of rows that carry them, e.g. [`~trainers.semantic.PredictionNoise`].
+        **kwargs:
+            Further arguments of [`~transformers.Trainer`], e.g. `callbacks`.
+
+    Raises:
+        FloatingPointError: a batch has a NaN or infinite loss; names the step and the samples.
+    """
+
+    args: BrainSFTConfig
+    model: BrainLlamaForCausalLM
+
+    def __init__(
+        self,
+        model: BrainLlamaForCausalLM,
+        args: BrainSFTConfig,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        *,
+        processing_class: BrainLlamaProcessor,
+        perturb_embeddings: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        **kwargs,
+    ):
+        if args.n_gpu > 1:
+            raise ValueError(
+                f"This process sees {args.n_gpu} GPUs and would split batches by `DataParallel`, which cannot share a "
+                "brain between rows. Start one process per GPU (`accelerate launch`), or show it one."
+            )
+        text_model_id = None if model.config.text_model_included else model.config.text_model_id
+        if args.push_to_hub and os.path.isdir(text_model_id or ""):
+            raise ValueError(
+                f"`push_to_hub` with the language model '{text_model_id}', a local folder, makes a "
+                "checkpoint that nobody else can load. Give its Hub id as `text_model_id`."
+            )
+        if args.early_stopping_patience is not None:
+            stop = EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)
+            kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), stop]
+        collator = BrainDataCollator(
+            processing_class,
+            append_eos=args.append_eos,
+            max_prompt_tokens=args.max_prompt_tokens,
+            max_completion_tokens=args.max_completion_tokens,
+        )
+        if train_dataset is not None:
+            train_dataset = read_as(train_dataset, args.reading)
+        if eval_dataset is not None:
+            eval_dataset = read_as(eval_dataset, args.reading)
+            if args.eval_permutations:
+                eval_dataset = WithDonors(eval_dataset, args.eval_permutations, seed=args.seed)
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=kwargs.pop("data_collator", collator),
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            compute_metrics=kwargs.pop("compute_metrics", _summarize),
+            **kwargs,
+        )
+        # `compute_loss` divides by the tokens of the whole accumulated batch itself.
+        self.model_accepts_loss_kwargs = True
+        self.loss_is_scaled_for_ga = True
+        self.perturb_embeddings = perturb_embeddings
+        self._logged_terms: dict[str, list[torch.Tensor]] = {}
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """One parameter group per learning rate."""
+        if self.optimizer is None:
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer = optimizer_class(self._parameter_groups(), **options)
+        return self.optimizer
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        args, rates = self.args, {}
+        interface = args.learning_rate if args.interface_learning_rate is None else args.interface_learning_rate
+        rates["model.brain_encoder."] = args.encoder_learning_rate
+        rates["model.brain_interface."] = interface
+        rates[""] = args.learning_rate
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            rate = next(rate for prefix, rate in rates.items() if prefix in name)
+            rate = args.learning_rate if rate is None else rate
+            if parameter.requires_grad:
+                gate = args.gate_learning_rate_ratio if name.endswith(".gate") else 1.0
+                groups.setdefault(gate * rate, []).append(parameter)
+        if not groups:
+            raise ValueError("No parameter of the model requires a gradient, so there is nothing to train.")
+        return [{"params": p, "lr": rate, "weight_decay": args.weight_decay} for rate, p in groups.items()]
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, dict[str, Any]]:
+        """Cross-entropy over the tokens of the accumulated batch, plus the weighted contrast of the texts."""
+        contrasts = self.args.contrastive_weight > 0
+        candidates = self._draw_candidates(inputs, self.args.num_negatives if contrasts else 0)
+        losses, num_tokens = self._text_losses(model, inputs, candidates)
+        own_loss = losses[:, 0].sum()
+        cross_entropy = own_loss / (num_tokens.sum() if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            # DDP averages gradients over processes; the divisor already counts the tokens of all of them.
+            cross_entropy = cross_entropy * self.accelerator.num_processes
+        loss = cross_entropy
+        if contrasts:
+            contrast = self._contrast(losses, candidates >= 0, num_tokens)
+            loss = loss + self.args.contrastive_weight * contrast / self.current_gradient_accumulation_steps
+            self._note("contrast", contrast)
+            self._note("cross_entropy", own_loss / num_tokens.sum())
+        self._require_finite(loss, inputs)
+        return (loss, {"loss": loss}) if return_outputs else loss
+
+    def _contrast(self, losses: torch.Tensor, exists: torch.Tensor, num_tokens: torch.Tensor) -> torch.Tensor:
+        """The contrast of whole texts, plus the mean contrast of their segments."""
+
+        def contrast_of(window: torch.Tensor) -> torch.Tensor:
+            scores = (losses * window[:, None]).sum(-1)
+            if self.args.contrastive_reduction == "mean":
+                scores = scores / window.sum(-1, keepdim=True)
+            return likelihood_contrast(scores.masked_fill(~exists, torch.inf), self.args.contrastive_temperature)
+
+        whole = contrast_of(torch.arange(losses.shape[-1], device=losses.device) < num_tokens[:, None])
+        if not self.args.contrastive_segments:
+            return whole
+        segments = draw_segments(num_tokens.cpu(), self.args.contrastive_segments).to(losses.device)
+        return whole + torch.stack([contrast_of(window) for window in segments]).mean()
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[None, torch.Tensor, torch.Tensor]:
+        """Summed losses of each text under its own and its donors' brains, and its number of labelled tokens."""
+        inputs = self._prepare_inputs(inputs)
+        candidates = self._draw_candidates(inputs, 0)
+        if "donor_index" in inputs:
+            candidates = torch.cat([candidates, inputs["donor_index"]], dim=1)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses, num_tokens = self._text_losses(model, inputs, candidates)
+        return None, losses.sum(-1).float(), num_tokens
+
+    def _draw_candidates(self, inputs: Mapping[str, Any], num_negatives: int) -> torch.Tensor:
+        """Brains under which each text is scored, `(batch, 1 + num_negatives)`, its own first."""
+        own = inputs["brain_index"]
+        if num_negatives == 0:
+            return own[:, None]
+        frames = inputs["brain_attention_mask"].sum(1)[own].tolist() if "brain_attention_mask" in inputs else own * 0
+        blocks = list(zip(inputs["subject"], list(frames), strict=True))
+        return draw_candidates(own.tolist(), inputs["group"], blocks, num_negatives).to(own.device)
+
+    def _text_losses(
+        self, model: nn.Module, inputs: Mapping[str, Any], candidates: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Losses `(batch, candidates, labelled tokens)`, 0 behind a text's end and for candidate -1, and the number of
+        labelled tokens `(batch,)` of each text.
+        """
+        exists = candidates >= 0
+        text, _ = exists.nonzero(as_tuple=True)
+        brain_inputs = {key: value for key, value in inputs.items() if key not in (*TEXT_INPUTS, *BOOKKEEPING)}
+        if self.perturb_embeddings is not None and model.training:
+            brain_inputs["brain_embeds"] = self.perturb_embeddings(brain_inputs["brain_embeds"])
+        brain_inputs["brain_index"] = candidates[exists]
+        texts = {key: inputs[key][text] for key in TEXT_INPUTS}
+        token_losses, rows = call_through(model, "token_losses", **texts, **brain_inputs)
+        num_tokens = inputs["labels"].ne(IGNORE_INDEX).sum(1)
+        # Labelled tokens come text by text: their number less that of all texts before is the place within the text.
+        ends = num_tokens[text].cumsum(0)
+        places = torch.arange(len(rows), device=rows.device) - (ends - num_tokens[text])[rows]
+        by_text = token_losses.new_zeros(len(text), int(num_tokens.max())).index_put((rows, places), token_losses)
+        losses = by_text.new_zeros(*candidates.shape, by_text.shape[1])
+        return losses.masked_scatter(exists[..., None], by_text), num_tokens
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """A slim checkpoint lacks the frozen language model, which is in memory: no reason to warn."""
+        frozen = {name for name, parameter in self.model.named_parameters() if not parameter.requires_grad}
+        missing = [name for name in load_result.missing_keys if name not in frozen]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+
+    def _require_finite(self, loss: torch.Tensor, inputs: Mapping[str, Any]) -> None:
+        if not self.args.logging_nan_inf_filter and not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss of step {self.state.global_step + 1} is {loss.item()}, in the batch of samples "
+                f"{', '.join(inputs['sample_id'])}. Look for extreme brain values (standardise them), a learning rate "
+                "that is too high, or half precision."
+            )
+
+    def _note(self, name: str, value: torch.Tensor) -> None:
+        self._logged_terms.setdefault(name, []).append(value.detach())
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """Writes none: [`~trainers.model_card.create_model_card`] does, which shows scores beside their controls."""
+
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+        """Adds the terms of the loss to the training log."""
+        if "loss" in logs:
+            logs |= {name: torch.stack(values).mean().item() for name, values in self._logged_terms.items()}
+            self._logged_terms.clear()
+        super().log(logs, *args, **kwargs)
+
+
+class WithDonors(Dataset):
+    """
+    Rows that carry, as `donors`, rows of other groups whose brains stand in for their own.
+
+    Donors belong to the same subject and have as many frames; they are drawn once, so that every evaluation compares
+    the same pairs.
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Rows of one split.
+        num_donors (`int`):
+            Donors per row.
+        seed (`int`):
+            Seed of the draw.
+
+    Raises:
+        ValueError: all rows of a subject belong to one group.
+    """
+
+    def __init__(self, rows: Any, num_donors: int, seed: int):
+        self.rows = rows
+        brain_ids = list(rows["brain_id"])
+        place = {brain_id: row for row, brain_id in enumerate(brain_ids)}
+        permuted = permute_across_groups(list(rows["group"]), brain_ids, num_donors, seed, _blocks(rows))
+        self.donors = [[place[brain_id] for brain_id in drawn] for drawn in permuted.T]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {**self.rows[index], "donors": [self.rows[j] for j in self.donors[index]]}
+
+
+def call_through(model: nn.Module, method: str, **inputs) -> Any:
+    """
+    Calls a method of a model through its wrapper's `forward`, which is where DDP and DeepSpeed prepare gradients.
+
+    A method called on the unwrapped module would leave the gradients of each process to themselves.
+
+    Args:
+        model (`nn.Module`):
+            A [`BrainLlamaForCausalLM`], wrapped or not.
+        method (`str`):
+            Dotted name of the method, e.g. `"model.encode_brain"`.
+        **inputs:
+            Its arguments.
+    """
+    module: Any = model
+    while not isinstance(module, BrainLlamaForCausalLM):
+        module = module.module
+    function = attrgetter(method)(module)
+    if module is model:
+        return function(**inputs)
+    forward, module.forward = module.forward, function
+    try:
+        return model(**inputs)
+    finally:
+        module.forward = forward
+
+
+def _blocks(rows: Any) -> list[tuple[str, int]]:
+    if "brain_values" not in rows.column_names:
+        return [(subject, 1) for subject in rows["subject"]]
+    return [(row["subject"], len(row["brain_values"])) for row in rows.select_columns(["subject", "brain_values"])]
+
+
+def _summarize(prediction: EvalPrediction) -> dict[str, float]:
+    return summarize_pairs(np.asarray(prediction.predictions), np.asarray(prediction.label_ids))
+
+
+__all__ = ["BrainSFTTrainer", "WithDonors", "call_through"]
