@@ -44,7 +44,7 @@ from dataset_builders import prepare_corpus
 from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
 from trainers.evaluation import evaluate_arms
 from trainers.report import EvaluationReport
-from trainers.stages import fit_embedder, fit_encoder, teach_interface, with_predictions
+from trainers.stages import fit_encoder, make_embedder, teach_interface, with_predictions
 
 
 SEED = 0
@@ -119,7 +119,7 @@ def train_decoder(splits: DatasetDict, sentences: list[str], text_model: Path, f
         adapter_layers=[0, 1, 2],
     )
     semantic = SemanticArguments(
-        semantic=True, language_model_layer=0, num_components=96, variance_exponent=0.0, text_file="the grammar",
+        semantic=True, language_model_layer=0, num_components=96, variance_exponent=0.0, text_files=["the grammar"],
         text_epochs=2, text_learning_rate=3e-3, text_batch_size=32,
     )  # fmt: skip
     tuning = BrainSFTConfig(
@@ -131,11 +131,12 @@ def train_decoder(splits: DatasetDict, sentences: list[str], text_model: Path, f
     model, processor = load_model_and_processor(
         arguments, splits["train"], encoder_hidden_size=semantic.num_components
     )
-    embedder = fit_embedder(semantic, model, processor, sentences)
+    embedder = make_embedder(semantic, model, processor).fit(sentences)
     ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
     rows = with_predictions(splits["train"], brain_ids, ridge)
     with redirect_stdout(io.StringIO()):  # the trainers' own logs
-        teach_interface(model, processor, sentences, embedder, noise, tuning, semantic)
+        sources = ["the grammar"] * len(sentences)
+        teach_interface(model, processor, sentences, sources, embedder, noise, tuning, semantic)
         trainer = BrainSFTTrainer(model, tuning, rows, splits["validation"], processing_class=processor)
         trainer.train()
         metrics = trainer.evaluate()

@@ -42,14 +42,7 @@ from trainers import (
     load_model_and_processor,
 )
 from trainers.model_card import create_model_card
-from trainers.stages import (
-    collect_plain_text,
-    fit_embedder,
-    fit_encoder,
-    run_warmup,
-    teach_interface,
-    with_predictions,
-)
+from trainers.stages import run_semantic_stages, run_warmup
 
 
 def main(
@@ -79,14 +72,9 @@ def main(
     if warmup_args.warmup_epochs and last_checkpoint is None:
         run_warmup(model, processor, train_rows, training_args, warmup_args)
     if semantic_args.semantic:
-        sentences = collect_plain_text(semantic_args, model, processor, splits, training_args.seed)
-        embedder = fit_embedder(semantic_args, model, processor, sentences)
-        ridge, noise, brain_ids = fit_encoder(model, processor, train_rows, embedder, semantic_args.variance_exponent)
-        if last_checkpoint is None:
-            stages = (training_args, semantic_args, validation_rows)
-            teach_interface(model, processor, sentences, embedder, noise, *stages)
-        if semantic_args.tune_on_predictions:
-            train_rows = with_predictions(train_rows, brain_ids, ridge)
+        train_rows = run_semantic_stages(
+            model, processor, splits, training_args, semantic_args, teach=last_checkpoint is None
+        )
 
     # 7. Prompt tuning
     trainer = BrainSFTTrainer(

@@ -142,6 +142,8 @@ class BrainCrossAttention(nn.Module):
     def project_keys_values(self, brain_tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values `(brains, key-value heads, tokens, head size)` of tokens `(brains, tokens, hidden)`."""
         shape = (*brain_tokens.shape[:2], -1, self.head_dim)
+        # Scaled to one length (without weights): a projector of any size serves, and only directions are read.
+        brain_tokens = nn.functional.rms_norm(brain_tokens, brain_tokens.shape[-1:])
         keys, values = self.k_proj(brain_tokens).view(shape), self.v_proj(brain_tokens).view(shape)
         return keys.transpose(1, 2), values.transpose(1, 2)
 
@@ -245,7 +247,15 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
         if isinstance(module, (FrameEncoder, VoxelEncoder)):
             module.init_weights()
         elif isinstance(module, BrainAdapter):
+            attention = module.cross_attention
+            for linear in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj):
+                init.normal_(linear.weight, std=linear.in_features**-0.5)
             init.zeros_(module.gate)
+        elif isinstance(module, BrainInterface) and module.adapters:
+            # The tokens made of one embedding start apart, each around a vector of its own.
+            init.normal_(module.projector.output.weight, std=module.projector.output.in_features**-0.5)
+            if module.projector.output.bias is not None:
+                init.normal_(module.projector.output.bias)
 
     def freeze_text_model(self) -> None:
         """Stops gradients to the language model, whose weights a slim checkpoint does not hold."""

@@ -39,8 +39,9 @@ _EXPORTS = {
     "sft_trainer": ["BrainSFTTrainer"],
     "stages": [
         "collect_plain_text",
-        "fit_embedder",
         "fit_encoder",
+        "make_embedder",
+        "run_semantic_stages",
         "run_warmup",
         "teach_interface",
         "with_predictions",

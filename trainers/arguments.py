@@ -145,10 +145,12 @@ class SemanticArguments:
         variance_exponent (`float`, *optional*, defaults to 0.5):
             Power of a feature's raw standard deviation by which the ridge penalty trusts it: 0 trusts standardised
             features alike, 1 leaves them as recorded.
-        text_file (`str`, *optional*):
-            Plain text, one sentence per line.
+        text_files (`list[str]`, *optional*):
+            Plain text, one sentence per line; each file is centred by itself, so that its style is no meaning.
         num_sampled_sentences (`int`, *optional*, defaults to 0):
-            Sentences sampled from the language model, beside or in place of `text_file`.
+            Sentences sampled from the language model, beside or in place of `text_files`.
+        taught_interface (`str`, *optional*):
+            Folder `plain-text` of an earlier run: its interface and embedding are taken over, and no text is needed.
         text_epochs (`float`, *optional*, defaults to 1):
             Epochs of the plain-text stage.
         text_learning_rate (`float`, *optional*, defaults to 1e-3):
@@ -168,8 +170,9 @@ class SemanticArguments:
     )
     num_components: int = field(default=128, metadata={"help": "Principal components of the embedding."})
     variance_exponent: float = field(default=0.5, metadata={"help": "Trust in features of large raw variance."})
-    text_file: str | None = field(default=None, metadata={"help": "Plain text, one sentence per line."})
+    text_files: list[str] | None = field(default=None, metadata={"help": "Plain text, one sentence per line."})
     num_sampled_sentences: int = field(default=0, metadata={"help": "Sentences sampled from the language model."})
+    taught_interface: str | None = field(default=None, metadata={"help": "Earlier run's folder `plain-text`."})
     text_epochs: float = field(default=1.0, metadata={"help": "Epochs of the plain-text stage."})
     text_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the plain-text stage."})
     text_batch_size: int = field(default=32, metadata={"help": "Batch of the plain-text stage."})
@@ -183,8 +186,10 @@ class SemanticArguments:
             return
         if self.sentence_encoder is None and self.language_model_layer is None:
             raise ValueError("`semantic` needs an embedding: `sentence_encoder`, `language_model_layer`, or both.")
-        if self.text_file is None and not self.num_sampled_sentences:
-            raise ValueError("`semantic` needs plain text: `text_file`, `num_sampled_sentences`, or both.")
+        if not (self.text_files or self.num_sampled_sentences or self.taught_interface):
+            raise ValueError(
+                "`semantic` needs plain text (`text_files`, `num_sampled_sentences`, or both) or a `taught_interface`."
+            )
 
 
 __all__ = ["DataArguments", "ModelArguments", "SemanticArguments", "WarmupArguments"]

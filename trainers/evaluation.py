@@ -79,38 +79,20 @@ def evaluate_arms(
     identification and from which the permuted losses are read.
 
     Args:
-        model ([`BrainLlamaForCausalLM`]):
-            The model.
-        processor ([`BrainLlamaProcessor`]):
-            Its processor.
+        model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
         dataset (`DatasetDict`):
             Rows in their splits; `train` only serves to find the best constant completion.
-        corpus (`Mapping`, *optional*):
-            Content of `corpus.json`: what the report says about split and leaks.
-        split (`str`, *optional*, defaults to `"test"`):
-            Split that is evaluated.
-        readings (`Sequence[str]`, *optional*):
-            Any of `"continuation"` and `"sentence"`.
-        num_permutations (`int`, *optional*, defaults to 20):
-            Permutations of the brains across groups.
-        value_controls (`Sequence[str]`, *optional*):
-            Which of the broken values to score.
-        generate (`bool`, *optional*, defaults to `True`):
-            Whether to generate texts.
-        generation (`Mapping`, *optional*):
-            Arguments of `generate` in place of the published ones.
+        corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
+            Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
+        split (`str`, *optional*, defaults to `"test"`), readings (`Sequence[str]`, *optional*): What is evaluated.
+        num_permutations (`int`, *optional*, defaults to 20), value_controls (`Sequence[str]`, *optional*):
+            Permutations of the brains across groups; which of the broken values to score.
+        generate (`bool`, *optional*, defaults to `True`), generation (`Mapping`, *optional*):
+            Whether to generate texts, and arguments of `generate` in place of the published ones.
         max_identification (`int`, *optional*, defaults to 512):
             Largest number of brains of a block for which the whole matrix of losses is computed.
-        batch_size (`int`, *optional*, defaults to 32):
-            Rows per batch.
-        seed (`int`, *optional*, defaults to 0):
-            Seed of permutations, noise, bootstrap and tests.
-        device (`str` or `torch.device`, *optional*):
-            Where to run; where the model is by default.
-        checkpoint (`str`, *optional*):
-            Name of the model in the report.
-        progress (`bool`, *optional*, defaults to `True`):
-            Whether to show a progress bar.
+        batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*:
+            Rows per batch; seed of everything drawn; where to run; whether to show a progress bar.
 
     Returns:
         [`EvaluationReport`]: Not yet saved.
@@ -118,9 +100,7 @@ def evaluate_arms(
     Raises:
         ValueError: If the split is missing or empty, or a subject's samples form a single group.
     """
-    if split not in dataset or not len(dataset[split]):
-        sizes = {name: len(rows) for name, rows in dataset.items()}
-        raise ValueError(f"`split={split!r}` has no rows; the data hold {sizes}. Name a split that has.")
+    _require_rows(dataset, split)
     generation = dict(PUBLISHED_GENERATION if generation is None else generation)
     processor.check_config(model.config)
     was_training = model.training
@@ -133,32 +113,48 @@ def evaluate_arms(
             columns = _loss_columns(rows, num_permutations, value_controls, reading, max_identification, bar.update)
             if generate:
                 columns["texts"] = _generate_arms(rows, columns["donors"][0], generation, bar.update)
-                if "train" in dataset:
-                    constant = best_constant(list(read_as(dataset["train"], reading)["completion"]), seed=seed)
-                    columns["texts"]["constant"] = [constant] * len(rows.rows)
+                columns["texts"] |= _constant_arm(dataset, reading, len(rows.rows), seed)
             samples += _table(rows, reading, columns)
     model.train(was_training)
+    settings = {
+        "readings": list(readings),
+        "num_permutations": num_permutations,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    settings |= {"value_controls": list(value_controls), "generation": generation if generate else None}
+    settings |= {"max_identification": max_identification, "dtype": str(model.dtype)}
     return EvaluationReport.from_samples(
         samples,
         split=_describe_split(corpus, split),
-        settings={
-            "readings": list(readings),
-            "num_permutations": num_permutations,
-            "value_controls": list(value_controls),
-            "generation": generation if generate else None,
-            "max_identification": max_identification,
-            "batch_size": batch_size,
-            "dtype": str(model.dtype),
-            "seed": seed,
-        },
+        settings=settings,
         versions=_versions(),
-        fingerprint={
-            "data": (corpus or {}).get("fingerprint"),
-            "checkpoint": checkpoint or model.name_or_path or None,
-            "text_model": model.config.text_model_id,
-            "text_model_revision": model.config.text_model_revision,
-        },
+        fingerprint=_fingerprint(model, corpus, checkpoint),
     )
+
+
+def _require_rows(dataset: "DatasetDict", split: str) -> None:
+    if split not in dataset or not len(dataset[split]):
+        sizes = {name: len(rows) for name, rows in dataset.items()}
+        raise ValueError(f"`split={split!r}` has no rows; the data hold {sizes}. Name a split that has.")
+
+
+def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int, seed: int) -> dict[str, list[str]]:
+    """The training completion that does best as the answer to everything; a floor of every text score."""
+    if "train" not in dataset:
+        return {}
+    return {"constant": [best_constant(list(read_as(dataset["train"], reading)["completion"]), seed=seed)] * num_rows}
+
+
+def _fingerprint(
+    model: BrainLlamaForCausalLM, corpus: Mapping[str, Any] | None, checkpoint: str | None
+) -> dict[str, str | None]:
+    return {
+        "data": (corpus or {}).get("fingerprint"),
+        "checkpoint": checkpoint or model.name_or_path or None,
+        "text_model": model.config.text_model_id,
+        "text_model_revision": model.config.text_model_revision,
+    }
 
 
 def _loss_columns(

@@ -14,7 +14,7 @@
 """Rows without a brain: plain sentences and their own embeddings, which teach the interface what an embedding says."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def without_overlap(sentences: Sequence[str], held_out: Sequence[str], num_words
 
 def plain_text_rows(
     sentences: Sequence[str],
-    embed: Callable[[Sequence[str]], np.ndarray],
+    embeddings: np.ndarray,
     seed: int,
     prompt_free_share: float = 0.4,
     max_completion_words: int = 8,
@@ -130,8 +130,8 @@ def plain_text_rows(
     Args:
         sentences (`Sequence[str]`):
             Plain text, one sentence each.
-        embed (`Callable[[Sequence[str]], np.ndarray]`):
-            Sentence embedder of the recipe.
+        embeddings (`np.ndarray` of shape `(sentences, embedding)`):
+            Their embeddings.
         seed (`int`):
             Seed of the cut points.
         prompt_free_share (`float`, *optional*, defaults to 0.4):
@@ -154,7 +154,9 @@ def plain_text_rows(
             "prompt": [prompt for prompt, _ in pairs],
             "completion": [completion for _, completion in pairs],
             "text": list(sentences),
-            "semantic_embedding": embed(sentences),
+            "semantic_embedding": embeddings,
+            # Lets the trainer put sentences of like length into one batch.
+            "length": [len(sentence.split()) for sentence in sentences],
         }
     )
 

@@ -15,10 +15,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file, save_file
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
@@ -28,6 +30,7 @@ from transformers import AutoModel, AutoTokenizer
 from modeling_brainllm import BrainLlamaForCausalLM
 
 
+SEMANTIC_SPACE = "semantic_space.safetensors"
 ALPHAS = tuple(10.0**exponent for exponent in np.arange(0.0, 6.25, 0.5))
 
 
@@ -64,8 +67,11 @@ class MeanPooledEmbedder:
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings `[texts, hidden]`, float32, of length 1."""
-        batches = (texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size))
-        return np.concatenate([self._embed(list(batch)) for batch in batches])
+        # Texts of like length share a batch, so that little is padded.
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        embeddings = np.concatenate([self._embed([texts[i] for i in batch]) for batch in batches])
+        return embeddings[np.argsort(order)]
 
     @torch.no_grad()
     def _embed(self, texts: list[str]) -> np.ndarray:
@@ -89,7 +95,7 @@ class SentenceEmbedder:
     """
     Texts → one vector each: the principal components of several embedding spaces side by side.
 
-    Each space is centred on the texts given to [`~SentenceEmbedder.fit`] and divided by their root-mean-square length,
+    Each space is centred and divided by the root-mean-square length of the texts given to [`~SentenceEmbedder.fit`],
     so that every space has the same say; the components come in order of falling variance, and on average vary by 1.
 
     Args:
@@ -102,33 +108,69 @@ class SentenceEmbedder:
     def __init__(self, *spaces: Callable[[Sequence[str]], np.ndarray], num_components: int = 128):
         self.spaces = spaces
         self.num_components = num_components
-        self._blocks: list[tuple[np.ndarray, float]] = []
+        self._state: dict[str, np.ndarray] = {}
 
-    def fit(self, texts: Sequence[str]) -> "SentenceEmbedder":
-        """Takes the centre and length of each space, and the components, from plain text or training text."""
+    def fit(self, texts: Sequence[str], sources: Sequence[str] | None = None) -> "SentenceEmbedder":
+        """
+        Takes the centre and length of each space, and the components, from plain text.
+
+        Args:
+            texts (`Sequence[str]`):
+                Plain text.
+            sources (`Sequence[str]`, *optional*):
+                Where each text comes from. What all texts of a source share is its style, and gets no component.
+        """
         embeddings = [space(texts) for space in self.spaces]
-        centers = [block.mean(0) for block in embeddings]
-        self._blocks = [(c, np.sqrt(np.square(e - c).sum(1).mean())) for e, c in zip(embeddings, centers, strict=True)]
-        joined = self._join(embeddings)
+        spread = [center_within(block, sources or ["text"] * len(texts)) for block in embeddings]
+        self._state = {}
+        for i, (block, centered) in enumerate(zip(embeddings, spread, strict=True)):
+            self._state[f"center.{i}"] = block.mean(0)
+            self._state[f"length.{i}"] = np.sqrt(np.square(centered).sum(1).mean(keepdims=True))
+        joined = np.concatenate([c / self._state[f"length.{i}"] for i, c in enumerate(spread)], axis=1)
         if self.num_components > min(joined.shape):
             raise ValueError(
                 f"`num_components={self.num_components}` exceeds what {joined.shape[0]} texts and {joined.shape[1]} "
                 "dimensions can give. Lower it, or fit on more texts."
             )
-        self._components = PCA(self.num_components, svd_solver="full").fit(joined)
-        self._length = np.sqrt(self._components.explained_variance_.mean())
+        pca = PCA(self.num_components, svd_solver="full").fit(joined)
+        self._state["components"] = pca.components_ / np.sqrt(pca.explained_variance_.mean())
         return self
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings `[texts, num_components]`, float32."""
-        if not self._blocks:
-            raise ValueError("`SentenceEmbedder` has no components yet: call `fit` on plain text or training text.")
-        joined = self._join([space(texts) for space in self.spaces])
-        return (self._components.transform(joined) / self._length).astype(np.float32)
+        if not self._state:
+            raise ValueError("`SentenceEmbedder` has no components yet: call `fit` on plain text.")
+        blocks = [
+            (space(texts) - self._state[f"center.{i}"]) / self._state[f"length.{i}"]
+            for i, space in enumerate(self.spaces)
+        ]
+        return (np.concatenate(blocks, axis=1) @ self._state["components"].T).astype(np.float32)
 
-    def _join(self, embeddings: list[np.ndarray]) -> np.ndarray:
-        blocks = zip(embeddings, self._blocks, strict=True)
-        return np.concatenate([(block - center) / length for block, (center, length) in blocks], axis=1)
+    def save(self, folder: str | Path) -> None:
+        """Writes what `fit` has found to `semantic_space.safetensors`."""
+        state = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in self._state.items()}
+        save_file(state, Path(folder) / SEMANTIC_SPACE)
+
+    def load(self, folder: str | Path) -> "SentenceEmbedder":
+        """Reads it back; the spaces must be those of the embedder that was saved."""
+        self._state = load_file(Path(folder) / SEMANTIC_SPACE)
+        width = sum(len(self._state[name]) for name in self._state if name.startswith("center."))
+        spaces = sum(name.startswith("center.") for name in self._state)
+        if spaces != len(self.spaces) or self._state["components"].shape != (self.num_components, width):
+            raise ValueError(
+                f"{folder} holds {len(self._state['components'])} components of {spaces} spaces; expected "
+                f"{self.num_components} of {len(self.spaces)}. Use the recipe with which it was made."
+            )
+        return self
+
+
+def center_within(values: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """`values` `[texts, embedding]` less the mean of those with the same label."""
+    centered = np.array(values, copy=True)
+    names = np.asarray(labels)
+    for label in set(labels):
+        centered[names == label] -= centered[names == label].mean(0)
+    return centered
 
 
 @dataclass(frozen=True)
@@ -306,6 +348,7 @@ __all__ = [
     "RidgeMap",
     "SentenceEmbedder",
     "calibrate",
+    "center_within",
     "fit_ridge",
     "write_into_encoder",
 ]

@@ -15,6 +15,7 @@
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, DatasetDict
@@ -24,11 +25,13 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from .arguments import SemanticArguments, WarmupArguments
 from .plain_text import plain_text_rows, read_sentences, sample_text_from_model, without_overlap
 from .semantic import (
+    SEMANTIC_SPACE,
     MeanPooledEmbedder,
     PredictionNoise,
     RidgeMap,
     SentenceEmbedder,
     calibrate,
+    center_within,
     fit_ridge,
     write_into_encoder,
 )
@@ -63,31 +66,85 @@ def run_warmup(
     BrainWarmupTrainer(model, config, train_dataset=train_rows, processing_class=processor).train()
 
 
+def run_semantic_stages(
+    model: BrainLlamaForCausalLM,
+    processor: BrainLlamaProcessor,
+    splits: DatasetDict,
+    args: BrainSFTConfig,
+    semantic: SemanticArguments,
+    teach: bool = True,
+) -> Dataset:
+    """
+    Fits the encoder by ridge regression and teaches the interface by plain text.
+
+    Args:
+        model ([`BrainLlamaForCausalLM`]):
+            Model with a linear encoder; changed in place.
+        processor ([`BrainLlamaProcessor`]):
+            Its processor.
+        splits ([`~datasets.DatasetDict`]):
+            Corpus; only `train` is fitted, the text of all splits is kept out of the plain text.
+        args ([`BrainSFTConfig`]):
+            Options of prompt tuning, which the plain-text stage shares but for its own.
+        semantic ([`SemanticArguments`]):
+            Options of these stages.
+        teach (`bool`, *optional*, defaults to `True`):
+            Whether the interface is still to be taught; not when a run is resumed.
+
+    Returns:
+        [`~datasets.Dataset`]: training rows of prompt tuning, with cross-fitted predictions in place of brains if
+        `semantic.tune_on_predictions`.
+    """
+    embedder = make_embedder(semantic, model, processor)
+    folder = Path(semantic.taught_interface or f"{args.output_dir}/plain-text")
+    texts = None
+    if (folder / SEMANTIC_SPACE).is_file():
+        embedder.load(folder)
+    else:
+        texts = collect_plain_text(semantic, model, processor, splits, args.seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        embedder.fit(*texts).save(folder)
+    ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
+    if texts is not None:
+        teach_interface(model, processor, *texts, embedder, noise, args, semantic)
+        model.save_pretrained(folder)
+    elif teach:
+        take_over_interface(model, folder)
+    return with_predictions(splits["train"], brain_ids, ridge) if semantic.tune_on_predictions else splits["train"]
+
+
 def collect_plain_text(
     args: SemanticArguments,
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
     splits: DatasetDict,
     seed: int,
-) -> list[str]:
-    """Sentences of a file and of the language model, without those that share words in a row with held-out text."""
-    sentences = read_sentences(args.text_file) if args.text_file is not None else []
+) -> tuple[list[str], list[str]]:
+    """Sentences of files and of the language model, less those that share words with the corpus, and their sources."""
+    sources = {path: read_sentences(path) for path in args.text_files or []}
     if args.num_sampled_sentences:
-        sentences += sample_text_from_model(model, processor.tokenizer, args.num_sampled_sentences, seed)
-    held_out = [text for name, rows in splits.items() if name != "train" for text in rows["text"]]
-    return without_overlap(sentences, held_out)
+        sampled = sample_text_from_model(model, processor.tokenizer, args.num_sampled_sentences, seed)
+        sources["language model"] = sampled
+    perceived = [text for rows in splits.values() for text in rows["text"]]
+    kept = {source: without_overlap(sentences, perceived) for source, sentences in sources.items()}
+    sentences = [sentence for texts in kept.values() for sentence in texts]
+    if not sentences:
+        raise ValueError(
+            f"No plain text is left: all sentences of {', '.join(sources)} share words with the corpus. Give others."
+        )
+    return sentences, [source for source, texts in kept.items() for _ in texts]
 
 
-def fit_embedder(
-    args: SemanticArguments, model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor, texts: Sequence[str]
+def make_embedder(
+    args: SemanticArguments, model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor
 ) -> SentenceEmbedder:
-    """The embedding spaces that the arguments name, fitted on plain text."""
+    """The embedding spaces that the arguments name, not yet fitted."""
     spaces = []
     if args.sentence_encoder is not None:
         spaces.append(MeanPooledEmbedder.from_pretrained(args.sentence_encoder))
     if args.language_model_layer is not None:
         spaces.append(MeanPooledEmbedder.from_language_model(model, processor.tokenizer, args.language_model_layer))
-    return SentenceEmbedder(*spaces, num_components=args.num_components).fit(texts)
+    return SentenceEmbedder(*spaces, num_components=args.num_components)
 
 
 def fit_encoder(
@@ -135,11 +192,11 @@ def teach_interface(
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
     sentences: Sequence[str],
+    sources: Sequence[str],
     embedder: SentenceEmbedder,
     noise: PredictionNoise,
     args: BrainSFTConfig,
     semantic: SemanticArguments,
-    eval_rows: Dataset | None = None,
 ) -> None:
     """Trains the interface on plain sentences whose embeddings carry the noise of a prediction from the brain."""
     stage = copy.copy(args)
@@ -147,26 +204,28 @@ def teach_interface(
     stage.num_train_epochs, stage.max_steps = semantic.text_epochs, -1
     stage.learning_rate, stage.interface_learning_rate = semantic.text_learning_rate, None
     stage.per_device_train_batch_size = semantic.text_batch_size
-    stage.reading = "continuation"
+    stage.reading, stage.train_sampling_strategy = "continuation", "group_by_length"
     stage.save_strategy, stage.load_best_model_at_end, stage.push_to_hub = "no", False, False
-    stage.early_stopping_patience = None
-    rows = plain_text_rows(sentences, embedder, args.seed, semantic.prompt_free_share)
-    trainer = BrainSFTTrainer(
-        model,
-        stage,
-        train_dataset=rows,
-        eval_dataset=eval_rows,
-        processing_class=processor,
-        perturb_embeddings=noise,
-    )
+    stage.eval_strategy, stage.early_stopping_patience = "no", None
+    embeddings = center_within(embedder(sentences), sources)
+    rows = plain_text_rows(sentences, embeddings, args.seed, semantic.prompt_free_share)
+    trainer = BrainSFTTrainer(model, stage, train_dataset=rows, processing_class=processor, perturb_embeddings=noise)
     trainer.train()
+
+
+def take_over_interface(model: BrainLlamaForCausalLM, folder: Path) -> None:
+    """Loads the interface that another run has taught; its shapes must be those of the model."""
+    taught = BrainLlamaForCausalLM.from_pretrained(folder, text_model_id=model.config.text_model_id)
+    model.model.brain_interface.load_state_dict(taught.model.brain_interface.state_dict())
 
 
 __all__ = [
     "collect_plain_text",
-    "fit_embedder",
     "fit_encoder",
+    "make_embedder",
+    "run_semantic_stages",
     "run_warmup",
+    "take_over_interface",
     "teach_interface",
     "with_predictions",
 ]

@@ -68,13 +68,20 @@ def text_model(tmp_path_factory) -> Path:
 def run_example(tmp_path) -> Callable[..., str]:
     """Runs a documented command from an empty folder and returns what it printed."""
 
-    def run(script: str, *arguments: object, launch: bool = False) -> str:
+    def run(script: str, *arguments: object, launch: bool = False, env: dict[str, str] | None = None) -> str:
         launcher = (
             ["-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"] if launch else []
         )
         command = [sys.executable, *launcher, str(REPOSITORY / "examples" / script), *map(str, arguments)]
         done = subprocess.run(
-            command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
+            command,
+            cwd=tmp_path,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         if done.returncode != 0:
             pytest.fail(f"{script} ended with {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)

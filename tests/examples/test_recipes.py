@@ -42,7 +42,7 @@ def needed(tmp_path) -> list[str]:
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
 class TestRecipes:
     def test_parses(self, recipe, needed):
-        parsed = parse(["--config", str(recipe), *needed, "--text_file", "text.txt"])
+        parsed = parse(["--config", str(recipe), *needed, "--text_files", "text.txt"])
         for name, value in yaml.safe_load(recipe.read_text()).items():
             holders = [part for part in parsed.values() if name in {f.name for f in dataclasses.fields(part)}]
             assert len(holders) == 1, name

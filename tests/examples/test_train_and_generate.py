@@ -48,18 +48,56 @@ class TestScripts:
         printed = run_example("generate.py", "--checkpoint", folder, "--dataset", corpus, "--num_samples", 2)
         assert printed.count("truth") == printed.count("no brain") == 2
 
-    def test_brainllama_recipe(self, train, tmp_path, corpus):
-        from datasets import load_from_disk
+    def test_brainllama_recipe(self, train, tmp_path):
+        from dataset_builders import load_corpus
 
+        other = load_corpus("synthetic_sentences", cache_dir=tmp_path, num_passages=60, corpus_seed=7)
         text_file = tmp_path / "text.txt"
-        text_file.write_text("\n".join(dict.fromkeys(load_from_disk(corpus)["train"]["text"])), encoding="utf-8")
+        text_file.write_text("\n".join(dict.fromkeys(other["train"]["text"])), encoding="utf-8")
         folder = train(
-            "brainllama.yaml", "--text_file", text_file, "--num_sampled_sentences", 0, "--language_model_layer", 1,
+            "brainllama.yaml", "--text_files", text_file, "--num_sampled_sentences", 0, "--language_model_layer", 1,
             "--num_components", 8, "--adapter_layers", 0, 1, "--sentence_encoder", _package_model(),
         )  # fmt: skip
         assert {"eval_loss", "eval_pairwise_accuracy", "eval_pairwise_gap"} <= set(
             json.loads((folder / "eval_results.json").read_text())
         )
+
+
+@pytest.mark.slow
+class TestPush:
+    def test_checkpoint_card_and_code_arrive(self, run_example, text_model, local_hub, tmp_path):
+        from transformers import AutoTokenizer
+
+        from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
+
+        model = BrainLlamaForCausalLM.from_text_model(text_model, FrameEncoderConfig(num_features=8, hidden_size=8))
+        model.save_pretrained(tmp_path / "model")
+        tokenizer = AutoTokenizer.from_pretrained(text_model)
+        BrainLlamaProcessor.from_config(model.config, tokenizer).save_pretrained(tmp_path / "model")
+        options = ("--checkpoint", tmp_path / "model", "--repo_id", "tester/decoder", "--license", "llama2")
+        run_example("push_to_hub.py", *options, "--text_model_id", "meta/llama", env=local_hub.environment(tmp_path))
+        files = local_hub.files("tester/decoder")
+        assert {"README.md", "config.json", "model.safetensors", "processor_config.json"} <= set(files)
+        assert "modeling_brainllama.py" in files
+        assert json.loads(files["config.json"])["text_model_id"] == "meta/llama"
+        assert b"base_model: meta/llama" in files["README.md"]
+
+
+@pytest.mark.slow
+class TestDemo:
+    def test_the_brain_counts_and_noise_does_not(self, run_example, tmp_path):
+        printed = run_example("demo.py", "--output_dir", tmp_path / "demo")
+        assert (tmp_path / "demo" / "brain_counts.png").stat().st_size > 10_000
+        found = {}
+        for corpus in ("signal", "noise"):
+            report = json.loads((tmp_path / "demo" / corpus / "evaluation" / "report.json").read_text())
+            for row in report["comparisons"]:
+                if (row["control"], row["metric"]) == ("permuted", "pairwise_accuracy"):
+                    found[corpus, row["reading"]] = row
+        for reading in ("continuation", "sentence"):
+            assert found["signal", reading]["ci_low"] > 0.6
+            assert 0.4 < found["noise", reading]["value"] < 0.6
+        assert printed.count("truth") == 5
 
 
 def _package_model() -> str:

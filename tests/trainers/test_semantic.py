@@ -170,7 +170,7 @@ class TestEmbedders:
 class TestPlainText:
     def test_rows(self):
         sentences = [f"w{i} is a sentence of quite a few more words than eight ." for i in range(300)]
-        rows = plain_text_rows(sentences, lambda texts: np.ones((len(texts), 3), np.float32), seed=0)
+        rows = plain_text_rows(sentences, np.ones((300, 3), np.float32), seed=0)
         whole = [row for row in rows if not row["prompt"]]
         assert 0.3 < len(whole) / len(rows) < 0.5
         assert all(row["completion"] == row["text"] for row in whole)
@@ -181,11 +181,9 @@ class TestPlainText:
 
     def test_one_sentence_more_changes_no_other_row(self):
         sentences = ["one two three four", "five six seven eight", "nine ten eleven"]
-
-        def embed(texts):
-            return np.ones((len(texts), 1), np.float32)
-
-        assert plain_text_rows(sentences, embed, 1)[:2] == plain_text_rows(sentences[:2], embed, 1)[:2]
+        embeddings = np.ones((3, 1), np.float32)
+        shorter = plain_text_rows(sentences[:2], embeddings[:2], 1)
+        assert plain_text_rows(sentences, embeddings, 1)[:2] == shorter[:2]
 
     def test_held_out_text_is_dropped(self):
         held_out = ["The old wolf finds the red basket near the river."]
@@ -234,7 +232,7 @@ class TestStages:
             save_strategy="no",
         )  # fmt: skip
         stage = SemanticArguments(text_epochs=60, text_learning_rate=1e-2, text_batch_size=12, prompt_free_share=0.2)
-        teach_interface(model, processor, sentences, embed, noise, args, stage)
+        teach_interface(model, processor, sentences, ["grammar"] * len(sentences), embed, noise, args, stage)
         trainer = BrainSFTTrainer(
             model, args, train_dataset=predicted, eval_dataset=held_out, processing_class=processor
         )
@@ -243,9 +241,12 @@ class TestStages:
     def test_text_comes_from_file_and_model(self, make_model, make_processor, make_rows, tmp_path):
         model = make_model()
         (tmp_path / "text.txt").write_text("the dog and the bird .\nthe cat is red .\n", encoding="utf-8")
-        splits = {"train": make_rows(4), "test": make_rows(4).map(lambda row: {"text": "the cat is red and more ."})}
-        args = SemanticArguments(text_file=str(tmp_path / "text.txt"), num_sampled_sentences=3)
-        sentences = collect_plain_text(args, model, make_processor(model), splits, seed=0)
+        perceived = make_rows(4).map(lambda row: {"text": "the cat is red and very very gold ."})
+        splits = {"train": perceived, "test": perceived}
+        args = SemanticArguments(text_files=[str(tmp_path / "text.txt")], num_sampled_sentences=3)
+        sentences, sources = collect_plain_text(args, model, make_processor(model), splits, seed=0)
+        assert len(sources) == len(sentences)
+        assert set(sources) == {str(tmp_path / "text.txt"), "language model"}
         assert "the dog and the bird ." in sentences
         assert "the cat is red ." in sentences
         assert len(sentences) == 5
