@@ -43,6 +43,7 @@ from transformers.utils import logging
 from dataset_builders import prepare_corpus
 from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
 from trainers.evaluation import evaluate_arms
+from trainers.plain_text import plain_text_rows
 from trainers.report import EvaluationReport
 from trainers.stages import fit_encoder, make_embedder, teach_interface, with_predictions
 
@@ -131,12 +132,12 @@ def train_decoder(splits: DatasetDict, sentences: list[str], text_model: Path, f
     model, processor = load_model_and_processor(
         arguments, splits["train"], encoder_hidden_size=semantic.num_components
     )
-    embedder = make_embedder(semantic, model, processor).fit(sentences)
+    embedder = make_embedder(semantic, model, processor)
+    text_rows = plain_text_rows(sentences, embedder.fit_transform(sentences), SEED)
     ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
     rows = with_predictions(splits["train"], brain_ids, ridge)
     with redirect_stdout(io.StringIO()):  # the trainers' own logs
-        sources = ["the grammar"] * len(sentences)
-        teach_interface(model, processor, sentences, sources, embedder, noise, tuning, semantic)
+        teach_interface(model, processor, text_rows, noise, tuning, semantic)
         trainer = BrainSFTTrainer(model, tuning, rows, splits["validation"], processing_class=processor)
         trainer.train()
         metrics = trainer.evaluate()

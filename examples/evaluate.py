@@ -49,6 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", default="test", help="split that is evaluated")
     parser.add_argument("--readings", nargs="+", default=["continuation", "sentence"], help="readings to evaluate")
     parser.add_argument("--num_permutations", type=int, default=20, help="permutations of the brains across groups")
+    parser.add_argument("--max_identification", type=int, default=512, help="most brains to score every text under")
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
     parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
     parser.add_argument("--seed", type=int, default=0, help="seed of permutations, noise, bootstrap and tests")
@@ -75,6 +76,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationReport:
         readings=args.readings,
         num_permutations=args.num_permutations,
         generate=not args.no_generate,
+        max_identification=args.max_identification,
         batch_size=args.batch_size,
         seed=args.seed,
         device=args.device,

@@ -21,6 +21,7 @@ Axis words used throughout: batch (text rows), brains (distinct brain samples), 
 """
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +42,13 @@ from transformers.models.llama.modeling_llama import (
     LlamaRMSNorm,
     eager_attention_forward,
 )
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file, torch_compilable_check
+from transformers.utils import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    cached_file,
+    logging,
+    torch_compilable_check,
+)
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_files
 from transformers.utils.output_capturing import capture_outputs
@@ -377,8 +384,11 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
         hub_kwargs = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
         # Looked up first, for its error when the language model is absent and for the commit in its path.
         _, commit = _lazy_weights(text_model_id, revision=revision, **hub_kwargs)
+        text_config = AutoConfig.from_pretrained(text_model_id, revision=revision, **hub_kwargs)
+        # Dropout regularises weights that learn; in a frozen language model it would only blur what the brain adds.
+        text_config.attention_dropout = 0.0
         config = BrainLlamaConfig(
-            text_config=AutoConfig.from_pretrained(text_model_id, revision=revision, **hub_kwargs),
+            text_config=text_config,
             encoder_config=encoder_config,
             text_model_id=str(text_model_id),
             text_model_revision=commit or revision,
@@ -420,14 +430,15 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
         brain = _lazy_weights(brain_checkpoint, **hub_kwargs, **own_kwargs)[0] if brain_checkpoint else {}
         if kwargs.get("dtype") in (None, "auto"):
             kwargs["dtype"] = config.dtype or config.text_config.dtype or torch.float32
-        model, info = super().from_pretrained(
-            None,
-            *model_args,
-            config=config,
-            state_dict={**cls._text_weights(text), **brain},
-            output_loading_info=True,
-            **kwargs,
-        )
+        with _quiet_load_report():
+            model, info = super().from_pretrained(
+                None,
+                *model_args,
+                config=config,
+                state_dict={**cls._text_weights(text), **brain},
+                output_loading_info=True,
+                **kwargs,
+            )
         missing = [
             key
             for key in info["missing_keys"]
@@ -449,6 +460,17 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
         if adapter_path is not None:
             model.load_adapter(adapter_path, adapter_kwargs={**hub_kwargs, **adapter_kwargs})
         return (model, info) if wants_info else model
+
+
+@contextmanager
+def _quiet_load_report():
+    """Holds back the table of missing weights: new brain modules must be missing, and all else is an error of ours."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _lazy_weights(repo: str | os.PathLike, **hub_kwargs) -> tuple[dict, str | None]:

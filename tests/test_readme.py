@@ -52,6 +52,12 @@ def between(name: str, document: str) -> str:
 class TestReadme:
     README = (REPOSITORY / "README.md").read_text()
 
+    def test_results_are_what_the_benchmark_wrote(self):
+        """`real_participant.py` writes the table; here it is compared to the letter, so that no figure can be typed."""
+        block = re.search(r"<!-- results:start -->\n(.*?)<!-- results:end -->", self.README, re.DOTALL)[1]
+        written = (REPOSITORY / "examples" / "benchmarks" / "results" / "real_participant.md").read_text()
+        assert block.strip() == written.strip()
+
     def test_the_tree_lists_every_file_of_the_rooms_and_no_other(self):
         drawn = drawn_tree(between("tree", self.README))
         standing = every_file(*ROOMS)

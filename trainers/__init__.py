@@ -22,7 +22,7 @@ _EXPORTS = {
     "data_collator": ["BrainDataCollator", "read_as"],
     "evaluation": ["evaluate_arms"],
     "loading": ["fit_statistics", "load_corpus_splits", "load_model_and_processor"],
-    "model_card": ["create_model_card"],
+    "model_card": ["create_model_card", "push_adapter"],
     "objectives": ["likelihood_contrast"],
     "plain_text": ["plain_text_rows", "read_sentences", "sample_text_from_model", "without_overlap"],
     "report": ["EvaluationReport", "pool_reports"],

@@ -116,7 +116,7 @@ def evaluate_arms(
                 columns["texts"] |= _constant_arm(dataset, reading, len(rows.rows), seed)
             samples += _table(rows, reading, columns)
     model.train(was_training)
-    settings = {
+    settings: dict[str, Any] = {
         "readings": list(readings),
         "num_permutations": num_permutations,
         "batch_size": batch_size,

@@ -15,14 +15,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, create_repo, upload_folder
 
 from .report import EvaluationReport
 
 
 if TYPE_CHECKING:
+    from peft import PeftModel
+
     from modeling_brainllm import BrainLlamaConfig
 
 
@@ -42,7 +45,7 @@ def create_model_card(
     license_link: str | None = None,
     datasets: Sequence[str] | None = None,
     language: str = "en",
-    is_adapter: bool = False,
+    adapter_base: str | None = None,
     citation: str | None = None,
 ) -> ModelCard:
     """Make the card of a checkpoint or of a PEFT adapter.
@@ -63,8 +66,8 @@ def create_model_card(
             Hub ids of the training data, where they are on the Hub.
         language (`str`, *optional*, defaults to `"en"`):
             Language of the decoded text.
-        is_adapter (`bool`, *optional*, defaults to `False`):
-            Whether the folder holds a PEFT adapter.
+        adapter_base (`str`, *optional*):
+            Of a PEFT adapter, the brain checkpoint that it adapts.
         citation (`str`, *optional*):
             BibTeX of the data.
 
@@ -83,11 +86,11 @@ def create_model_card(
         license_name=license_name,
         license_link=license_link,
         language=language,
-        library_name="peft" if is_adapter else "transformers",
+        library_name="peft" if adapter_base else "transformers",
         # No task of the Hub fits: `text-generation` would promise a widget that cannot take a brain.
         pipeline_tag="other",
-        base_model=config.text_model_id,
-        base_model_relation="finetune" if config.text_model_included and not is_adapter else "adapter",
+        base_model=adapter_base or config.text_model_id,
+        base_model_relation="finetune" if config.text_model_included and not adapter_base else "adapter",
         datasets=list(datasets) if datasets else None,
         tags=list(TAGS),
         model_name=model_id.rpartition("/")[2],
@@ -99,10 +102,54 @@ def create_model_card(
         model_id=model_id,
         config=config,
         encoder=config.encoder_config,
-        is_adapter=is_adapter,
+        adapter_base=adapter_base,
         report=report.to_markdown().replace("\n## ", "\n### ") if report else None,
         citation=citation,
     )
+
+
+def push_adapter(
+    model: "PeftModel",
+    repo_id: str,
+    *,
+    license: str,
+    adapter_base: str | None = None,
+    report: EvaluationReport | None = None,
+    private: bool | None = None,
+) -> str:
+    """Push a LoRA adapter with a card; both name the brain checkpoint that it adapts, never a folder.
+
+    Args:
+        model ([`~peft.PeftModel`]):
+            The adapter on its brain checkpoint.
+        repo_id (`str`), private (`bool`, *optional*):
+            Repository to push to.
+        license (`str`), report ([`EvaluationReport`], *optional*):
+            As in [`create_model_card`].
+        adapter_base (`str`, *optional*):
+            Hub id of the brain checkpoint; by default the one that the adapter was trained on.
+
+    Returns:
+        `str`: Address of the commit.
+
+    Raises:
+        ValueError: If the brain checkpoint is a local folder.
+    """
+    peft_config = model.active_peft_config
+    base = adapter_base or peft_config.base_model_name_or_path
+    if not base or Path(base).is_dir():
+        raise ValueError(
+            f"The adapter's base is {base!r}, which nobody else can load. Push the brain checkpoint first and give "
+            "its Hub id as `adapter_base`."
+        )
+    peft_config.base_model_name_or_path = base
+    config = model.get_base_model().config
+    card = create_model_card(config, report, model_id=repo_id, license=license, adapter_base=base)
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        card.save(Path(folder) / "README.md")
+        create_repo(repo_id, private=private, exist_ok=True)
+        return str(upload_folder(repo_id=repo_id, folder_path=folder))
 
 
 def _require_controls(report: EvaluationReport) -> None:
@@ -146,4 +193,4 @@ def _as_text(fingerprint: Any) -> str | None:
     return ", ".join(map(str, fingerprint)) if isinstance(fingerprint, list) else fingerprint
 
 
-__all__ = ["create_model_card"]
+__all__ = ["create_model_card", "push_adapter"]

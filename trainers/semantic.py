@@ -111,6 +111,11 @@ class SentenceEmbedder:
         self._state: dict[str, np.ndarray] = {}
 
     def fit(self, texts: Sequence[str], sources: Sequence[str] | None = None) -> "SentenceEmbedder":
+        """[`~SentenceEmbedder.fit_transform`] for the sake of the components."""
+        self.fit_transform(texts, sources)
+        return self
+
+    def fit_transform(self, texts: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
         """
         Takes the centre and length of each space, and the components, from plain text.
 
@@ -119,6 +124,9 @@ class SentenceEmbedder:
                 Plain text.
             sources (`Sequence[str]`, *optional*):
                 Where each text comes from. What all texts of a source share is its style, and gets no component.
+
+        Returns:
+            `np.ndarray` of shape `(texts, num_components)`: the embeddings, centred within each source.
         """
         embeddings = [space(texts) for space in self.spaces]
         spread = [center_within(block, sources or ["text"] * len(texts)) for block in embeddings]
@@ -134,7 +142,7 @@ class SentenceEmbedder:
             )
         pca = PCA(self.num_components, svd_solver="full").fit(joined)
         self._state["components"] = pca.components_ / np.sqrt(pca.explained_variance_.mean())
-        return self
+        return (joined @ self._state["components"].T).astype(np.float32)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings `[texts, num_components]`, float32."""

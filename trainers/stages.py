@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from datasets import Dataset, DatasetDict
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
@@ -31,7 +32,6 @@ from .semantic import (
     RidgeMap,
     SentenceEmbedder,
     calibrate,
-    center_within,
     fit_ridge,
     write_into_encoder,
 )
@@ -97,17 +97,21 @@ def run_semantic_stages(
     """
     embedder = make_embedder(semantic, model, processor)
     folder = Path(semantic.taught_interface or f"{args.output_dir}/plain-text")
-    texts = None
-    if (folder / SEMANTIC_SPACE).is_file():
-        embedder.load(folder)
-    else:
-        texts = collect_plain_text(semantic, model, processor, splits, args.seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        embedder.fit(*texts).save(folder)
-    ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
-    if texts is not None:
-        teach_interface(model, processor, *texts, embedder, noise, args, semantic)
+    text_rows = None
+    # Embedding is inference, and as exact as the training that reads it.
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=args.bf16):
+        if (folder / SEMANTIC_SPACE).is_file():
+            embedder.load(folder)
+        else:
+            sentences, sources = collect_plain_text(semantic, model, processor, splits, args.seed)
+            embeddings = embedder.fit_transform(sentences, sources)
+            text_rows = plain_text_rows(sentences, embeddings, args.seed, semantic.prompt_free_share)
+        fitted = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
+    ridge, noise, brain_ids = fitted
+    if text_rows is not None:
+        teach_interface(model, processor, text_rows, noise, args, semantic)
         model.save_pretrained(folder)
+        embedder.save(folder)
     elif teach:
         take_over_interface(model, folder)
     return with_predictions(splits["train"], brain_ids, ridge) if semantic.tune_on_predictions else splits["train"]
@@ -191,9 +195,7 @@ def with_predictions(train_rows: Dataset, brain_ids: Sequence[str], ridge: Ridge
 def teach_interface(
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
-    sentences: Sequence[str],
-    sources: Sequence[str],
-    embedder: SentenceEmbedder,
+    text_rows: Dataset,
     noise: PredictionNoise,
     args: BrainSFTConfig,
     semantic: SemanticArguments,
@@ -207,9 +209,9 @@ def teach_interface(
     stage.reading, stage.train_sampling_strategy = "continuation", "group_by_length"
     stage.save_strategy, stage.load_best_model_at_end, stage.push_to_hub = "no", False, False
     stage.eval_strategy, stage.early_stopping_patience = "no", None
-    embeddings = center_within(embedder(sentences), sources)
-    rows = plain_text_rows(sentences, embeddings, args.seed, semantic.prompt_free_share)
-    trainer = BrainSFTTrainer(model, stage, train_dataset=rows, processing_class=processor, perturb_embeddings=noise)
+    trainer = BrainSFTTrainer(
+        model, stage, train_dataset=text_rows, processing_class=processor, perturb_embeddings=noise
+    )
     trainer.train()
 
 

@@ -277,6 +277,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 from modeling_brainllm import BrainLlamaForCausalLM
+from trainers.model_card import push_adapter
 text_model, slim = sys.argv[1:]
 AutoModelForCausalLM.from_pretrained(text_model).push_to_hub("lab/llama")
 AutoTokenizer.from_pretrained(text_model).push_to_hub("lab/llama")
@@ -285,12 +286,13 @@ model.config.text_model_id = "lab/llama"
 model.push_to_hub("lab/brain")
 AutoProcessor.from_pretrained(slim).push_to_hub("lab/brain")
 base = BrainLlamaForCausalLM.from_pretrained("lab/brain")
-lora = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": r".*language_model\\.layers\\.\\d+\\.self_attn\\.(q|v)_proj"}
+attention = r".*language_model\\.layers\\.\\d+\\.self_attn\\.(q|v)_proj"
+lora = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": attention}
 adapted = get_peft_model(base, LoraConfig(**lora))
 for name, parameter in adapted.named_parameters():
     if "lora_B" in name:
         torch.nn.init.constant_(parameter, 0.1)
-adapted.push_to_hub("lab/adapter")
+push_adapter(adapted, "lab/adapter", license="apache-2.0")
 """
 
 PULL_ADAPTER = """

@@ -83,9 +83,9 @@ class TestModelCard:
         assert "model-index" not in metadata(card)
 
     def test_adapter_names_its_base_model(self, config):
-        card = create_model_card(config, model_id="me/lora", license="mit", is_adapter=True)
+        card = create_model_card(config, model_id="me/lora", license="mit", adapter_base="me/decoder")
         data = metadata(card)
-        assert (data["base_model"], data["library_name"]) == ("meta-llama/Llama-3.2-1B", "peft")
+        assert (data["base_model"], data["library_name"]) == ("me/decoder", "peft")
         assert data["base_model_relation"] == "adapter"
         assert "AutoPeftModelForCausalLM" in card.text
 

@@ -231,8 +231,10 @@ class TestStages:
             output_dir=tmp_path, use_cpu=True, disable_tqdm=True, report_to="none", contrastive_weight=0.5,
             save_strategy="no",
         )  # fmt: skip
-        stage = SemanticArguments(text_epochs=60, text_learning_rate=1e-2, text_batch_size=12, prompt_free_share=0.2)
-        teach_interface(model, processor, sentences, ["grammar"] * len(sentences), embed, noise, args, stage)
+        stage = SemanticArguments(text_epochs=60, text_learning_rate=1e-2, text_batch_size=12)
+        embeddings = embed(sentences) - embed(sentences).mean(0)
+        text_rows = plain_text_rows(sentences, embeddings, seed=0, prompt_free_share=0.2)
+        teach_interface(model, processor, text_rows, noise, args, stage)
         trainer = BrainSFTTrainer(
             model, args, train_dataset=predicted, eval_dataset=held_out, processing_class=processor
         )
