@@ -31,6 +31,7 @@ from transformers import AutoConfig, Cache, DynamicCache, EncoderDecoderCache, G
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.generation import LogitsProcessor, LogitsProcessorList
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
@@ -428,6 +429,9 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
                 'gated), or pass `text_model_id="/path/to/a/copy"`.'
             ) from error
         brain = _lazy_weights(brain_checkpoint, **hub_kwargs, **own_kwargs)[0] if brain_checkpoint else {}
+        weights = {**cls._text_weights(text), **brain}
+        if is_deepspeed_zero3_enabled():  # its loader scatters tensors, and knows no lazily read ones
+            weights = {name: value[:] for name, value in weights.items()}
         if kwargs.get("dtype") in (None, "auto"):
             kwargs["dtype"] = config.dtype or config.text_config.dtype or torch.float32
         with _quiet_load_report():
@@ -435,7 +439,7 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
                 None,
                 *model_args,
                 config=config,
-                state_dict={**cls._text_weights(text), **brain},
+                state_dict=weights,
                 output_loading_info=True,
                 **kwargs,
             )

@@ -53,7 +53,7 @@ class TestReadme:
     README = (REPOSITORY / "README.md").read_text()
 
     def test_results_are_what_the_benchmark_wrote(self):
-        """`real_participant.py` writes the table; here it is compared to the letter, so that no figure can be typed."""
+        """`real_participant.py` writes the table; compared to the letter, so that no figure can be typed."""
         block = re.search(r"<!-- results:start -->\n(.*?)<!-- results:end -->", self.README, re.DOTALL)[1]
         written = (REPOSITORY / "examples" / "benchmarks" / "results" / "real_participant.md").read_text()
         assert block.strip() == written.strip()
