@@ -31,12 +31,33 @@ from .configuration_brainllama import FrameEncoderConfig, VoxelEncoderConfig
 # trf-ignore: TRF041 normalize_logits, unit_norm_readout, num_hidden_layers
 
 
+class SpreadLinear(nn.Linear):
+    """
+    A linear map that knows the standard deviations of its initial weights and bias.
+
+    Initialisation must be known to the module that holds the weights: when a checkpoint is composed, modules without
+    weights of their own are not asked to initialise.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, std: float = 0.02, bias_std: float = 0.0
+    ):
+        self.std, self.bias_std = std, bias_std
+        super().__init__(in_features, out_features, bias=bias)
+
+    def init_weights(self) -> None:
+        """Normal weights; a normal or zero bias."""
+        init.normal_(self.weight, std=self.std)
+        if self.bias is not None:
+            init.normal_(self.bias, std=self.bias_std)
+
+
 class FrameEncoderLayer(nn.Module):
     """Linear, activation, dropout: one hidden layer of [`FrameEncoder`]."""
 
     def __init__(self, config: FrameEncoderConfig, input_size: int, bias: bool):
         super().__init__()
-        self.linear = nn.Linear(input_size, config.hidden_size, bias=bias)
+        self.linear = SpreadLinear(input_size, config.hidden_size, bias=bias, std=config.initializer_range)
         self.act = ACT2FN[config.hidden_act]
         self.dropout = nn.Dropout(config.dropout)
 
@@ -50,7 +71,8 @@ class FrameEncoder(nn.Module):
     def __init__(self, config: FrameEncoderConfig):
         super().__init__()
         self.config = config
-        self.positions = nn.Embedding(config.num_frames, config.num_features) if config.use_frame_positions else None
+        shape = (config.num_frames, config.num_features)
+        self.positions = nn.Parameter(torch.empty(shape)) if config.use_frame_positions else None
         sizes = [config.num_features] + [config.hidden_size] * config.num_hidden_layers
         # As published, only the first layer has a bias, and not even that when a position vector is added before it.
         self.layers = nn.ModuleList(
@@ -58,15 +80,14 @@ class FrameEncoder(nn.Module):
             for index, size in enumerate(sizes[:-1])
         )
         # No hidden layer means one plain linear map, whose weights ridge regression can set.
-        self.readout = nn.Linear(config.num_features, config.hidden_size) if config.num_hidden_layers == 0 else None
+        self.readout = None
+        if config.num_hidden_layers == 0:
+            self.readout = SpreadLinear(config.num_features, config.hidden_size, std=config.initializer_range)
 
     def init_weights(self) -> None:
-        """Published initialisation: normal weights, uniform positions in (-1, 1)."""
-        linears = [layer.linear for layer in self.layers] if self.readout is None else [self.readout]
-        for linear in linears:
-            init.normal_(linear.weight, std=self.config.initializer_range)
+        """Published initialisation: positions uniform in (-1, 1); each linear map initialises itself."""
         if self.positions is not None:
-            init.uniform_(self.positions.weight, -1.0, 1.0)
+            init.uniform_(self.positions, -1.0, 1.0)
 
     def forward(self, brain_values: torch.Tensor) -> torch.Tensor:
         """
@@ -85,7 +106,7 @@ class FrameEncoder(nn.Module):
             )
         hidden_states = brain_values
         if self.positions is not None:
-            hidden_states = hidden_states + self.positions.weight[: shape[1]]
+            hidden_states = hidden_states + self.positions[: shape[1]]
         for layer in self.layers:
             hidden_states = layer(hidden_states)
         if self.readout is not None:
@@ -244,4 +265,4 @@ class VoxelEncoder(nn.Module):
 
 ENCODERS = {FrameEncoderConfig.model_type: FrameEncoder, VoxelEncoderConfig.model_type: VoxelEncoder}
 
-__all__ = ["ENCODERS", "FrameEncoder", "VoxelEncoder"]
+__all__ = ["ENCODERS", "FrameEncoder", "SpreadLinear", "VoxelEncoder"]

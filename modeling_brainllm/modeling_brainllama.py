@@ -55,7 +55,7 @@ from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_fil
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
-from .modeling_brain_encoders import ENCODERS, FrameEncoder, VoxelEncoder
+from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, VoxelEncoder
 
 
 BRAIN_INPUTS = (
@@ -121,7 +121,13 @@ class BrainProjector(nn.Module):
             self.hidden = nn.Linear(input_size, config.projector_intermediate_size, bias=config.projector_bias)
             input_size = config.projector_intermediate_size
         output_size = config.tokens_per_embedding * config.text_config.hidden_size
-        self.output = nn.Linear(input_size, output_size, bias=config.projector_bias)
+        # CODEPATH: as published, the last map of BrainLLM's prefix starts as small as its encoder; the tokens that
+        # adapters read are of unit size, each around a bias of its own, so that those of one embedding differ
+        if config.interface == "prefix":
+            std, bias_std = config.encoder_config.initializer_range, 0.0
+        else:
+            std, bias_std = input_size**-0.5, 1.0
+        self.output = SpreadLinear(input_size, output_size, bias=config.projector_bias, std=std, bias_std=bias_std)
 
     def forward(self, brain_embeds: torch.Tensor) -> torch.Tensor:
         hidden_states = brain_embeds if self.hidden is None else self.act(self.hidden(brain_embeds))
@@ -142,10 +148,11 @@ class BrainCrossAttention(nn.Module):
         # Attention functions read this off the module: without it sdpa would take an absent mask for a causal one.
         self.is_causal = False
         hidden_size, key_value_size = text_config.hidden_size, text_config.num_key_value_heads * self.head_dim
-        self.q_proj = nn.Linear(hidden_size, text_config.num_attention_heads * self.head_dim, bias=False)
-        self.k_proj = nn.Linear(hidden_size, key_value_size, bias=False)
-        self.v_proj = nn.Linear(hidden_size, key_value_size, bias=False)
-        self.o_proj = nn.Linear(text_config.num_attention_heads * self.head_dim, hidden_size, bias=False)
+        heads_size, std = text_config.num_attention_heads * self.head_dim, hidden_size**-0.5
+        self.q_proj = SpreadLinear(hidden_size, heads_size, bias=False, std=std)
+        self.k_proj = SpreadLinear(hidden_size, key_value_size, bias=False, std=std)
+        self.v_proj = SpreadLinear(hidden_size, key_value_size, bias=False, std=std)
+        self.o_proj = SpreadLinear(heads_size, hidden_size, bias=False, std=heads_size**-0.5)
 
     def project_keys_values(self, brain_tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values `(brains, key-value heads, tokens, head size)` of tokens `(brains, tokens, hidden)`."""
@@ -252,18 +259,10 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
-        if isinstance(module, (FrameEncoder, VoxelEncoder)):
+        if isinstance(module, (FrameEncoder, SpreadLinear, VoxelEncoder)):
             module.init_weights()
         elif isinstance(module, BrainAdapter):
-            attention = module.cross_attention
-            for linear in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj):
-                init.normal_(linear.weight, std=linear.in_features**-0.5)
             init.zeros_(module.gate)
-        elif isinstance(module, BrainInterface) and module.adapters:
-            # The tokens made of one embedding start apart, each around a vector of its own.
-            init.normal_(module.projector.output.weight, std=module.projector.output.in_features**-0.5)
-            if module.projector.output.bias is not None:
-                init.normal_(module.projector.output.bias)
 
     def freeze_text_model(self) -> None:
         """Stops gradients to the language model, whose weights a slim checkpoint does not hold."""

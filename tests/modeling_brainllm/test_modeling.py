@@ -224,6 +224,27 @@ class TestLoss:
             torch.testing.assert_close(gradient, gradients[1][name], atol=1e-5, rtol=1e-4)
 
 
+class TestInitialisation:
+    """However a model is made, its new modules start as documented; composing once skipped modules without weights."""
+
+    def test_composed_models_start_as_documented(self, text_model):
+        encoder = FrameEncoderConfig(num_features=100, hidden_size=200, num_frames=2, use_frame_positions=True)
+        prefix = BrainLlamaForCausalLM.from_text_model(text_model, encoder, dtype=torch.float32).model
+        assert prefix.brain_encoder.layers[0].linear.weight.std().item() == pytest.approx(0.01, rel=0.05)
+        assert prefix.brain_interface.projector.output.weight.std().item() == pytest.approx(0.01, rel=0.05)
+        assert prefix.brain_encoder.positions.abs().max() <= 1
+        assert prefix.brain_encoder.positions.std().item() == pytest.approx(3**-0.5, rel=0.2)
+        options = {"interface": "cross_attention", "adapter_layers": (1,), "tokens_per_embedding": 8}
+        crossed = BrainLlamaForCausalLM.from_text_model(
+            text_model, encoder, config_kwargs=options, dtype=torch.float32
+        ).model.brain_interface
+        attention = crossed.adapters[0].cross_attention
+        assert crossed.projector.output.weight.std().item() == pytest.approx(200**-0.5, rel=0.05)
+        assert crossed.projector.output.bias.std().item() == pytest.approx(1, rel=0.2)
+        assert attention.k_proj.weight.std().item() == pytest.approx(32**-0.5, rel=0.2)
+        assert crossed.adapters[0].gate.item() == 0
+
+
 class TestLearning:
     @pytest.mark.parametrize("interface", INTERFACES)
     def test_learns_a_planted_signal_and_not_a_shuffled_one(self, text_model, interface):
