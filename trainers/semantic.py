@@ -219,8 +219,9 @@ def fit_ridge(
     r"""
     Fits $\min_W \sum_i \lVert y_i - \bar y - W S x_i - b \rVert^2 + \alpha \lVert W \rVert^2$ with a diagonal $S$.
 
-    The mean $\bar y$ is taken away: what all sentences of a corpus share is no news of the brain. The
-    penalty is the one of `alphas` with the least squared error on held-out groups.
+    The mean $\bar y$ is taken away: what all sentences of a corpus share is no news of the brain. The penalty is that
+    of `alphas` under which held-out groups are identified best; squared error, most of it noise, would choose too
+    large a one.
 
     Args:
         brains (`np.ndarray` of shape `(brains, features)`):
@@ -248,7 +249,7 @@ def fit_ridge(
         raise ValueError(f"`num_folds={num_folds}` needs as many groups; the training rows have {num_groups}.")
     scales = np.ones(brains.shape[1]) if feature_scales is None else np.asarray(feature_scales)
     inputs, targets, folds = brains * scales, embeddings - embeddings.mean(0), GroupKFold(num_folds)
-    search = GridSearchCV(Ridge(), {"alpha": list(alphas)}, scoring="neg_mean_squared_error", cv=folds)
+    search = GridSearchCV(Ridge(), {"alpha": list(alphas)}, scoring=_identification, cv=folds)
     ridge = search.fit(inputs, targets, groups=groups).best_estimator_
     return RidgeMap(
         weight=ridge.coef_ * scales,
@@ -256,6 +257,14 @@ def fit_ridge(
         alpha=float(search.best_params_["alpha"]),
         cross_fitted=cross_val_predict(ridge, inputs, targets, groups=groups, cv=folds),
     )
+
+
+def _identification(ridge: Ridge, inputs: np.ndarray, targets: np.ndarray) -> float:
+    """Share of pairs in which a prediction is closer, by cosine, to its own target than to another's."""
+    predicted, targets = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (ridge.predict(inputs), targets))
+    similarity = predicted @ targets.T
+    wins = np.diag(similarity)[:, None] > similarity
+    return float(wins.sum() / (wins.size - len(wins)))
 
 
 def calibrate(ridge: RidgeMap, embeddings: np.ndarray) -> tuple[RidgeMap, "PredictionNoise"]:

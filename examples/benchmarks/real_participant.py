@@ -170,7 +170,7 @@ def ridge_identification(args: argparse.Namespace) -> float:
         )
         predicted = model.model.brain_encoder(brains["brain_values"].to(model.dtype))[:, 0].float().detach().numpy()
         target = embedder(rows["text"]) - embedder(sorted(set(splits["train"]["text"]))).mean(0)
-        accuracies.append(two_way_identification(predicted, target, list(rows["group"])))
+        accuracies.append(two_way_identification(predicted, target, list(rows["group"])).wins.mean())
     return float(np.mean(accuracies))
 
 
