@@ -143,7 +143,7 @@ def push_adapter(
             "its Hub id as `adapter_base`."
         )
     peft_config.base_model_name_or_path = base
-    config = model.get_base_model().config
+    config: Any = model.get_base_model().config
     card = create_model_card(config, report, model_id=repo_id, license=license, adapter_base=base)
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
