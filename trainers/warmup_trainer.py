@@ -105,7 +105,7 @@ class BrainWarmupTrainer(Trainer):
         if table is None:
             return brain_inputs
         values = brain_inputs["brain_values"]
-        return brain_inputs | {"brain_values": values - table.weight[: values.shape[1]]}
+        return brain_inputs | {"brain_values": values - table[: values.shape[1]]}
 
     def _mean_prompt_embedding(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Mean input embedding `(batch, hidden)` of the prompt's tokens: no label, padding, or special token."""
