@@ -43,7 +43,7 @@ from trainers.report import EvaluationReport, pool_reports
 EXAMPLES = Path(__file__).resolve().parent.parent
 CROSS_ATTENTION = ("--interface", "cross_attention", "--adapter_layers", "1", "3", "5")
 # Name → recipe, further arguments of training, whether brains are shuffled across passages before training.
-SHORT = ("--num_train_epochs", "8", "--early_stopping_patience", "3")  # published: 100 and 10, in vain on these data
+SHORT = ("--num_train_epochs", "8", "--early_stopping_patience", "3")  # published: 100 and 10
 SYSTEMS = {
     "ours, cross-attention": ("brainllama", (), False),
     "ours, cross-attention, brains shuffled": ("brainllama", (), True),
