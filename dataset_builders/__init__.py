@@ -22,7 +22,6 @@ Corpora of brain recordings and text, turned into Arrow rows with splits that do
 Modules are imported when first needed, so that `import dataset_builders` costs nothing.
 """
 
-import shutil
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -33,13 +32,20 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
     from .corpus import BrainCorpusBuilder
-    from .schema import CorpusInfo
 
 
 #: Every corpus: its name, and the module and class that build it.
 CORPORA = {
+    "bids": ("bids", "Bids"),
     "brainllm2025": ("brainllm2025", "BrainLLM2025"),
+    "lebel2023": ("lebel2023", "Lebel2023"),
+    "narratives2021": ("narratives2021", "Narratives2021"),
+    "nsd2022": ("nsd2022", "NSD2022"),
+    "pereira2018": ("pereira2018", "Pereira2018"),
+    "tang2023": ("tang2023", "Tang2023"),
+    "synthetic_images": ("synthetic_images", "SyntheticImages"),
     "synthetic_sentences": ("synthetic", "SyntheticSentences"),
+    "synthetic_stories": ("synthetic_stories", "SyntheticStories"),
 }
 
 
@@ -57,7 +63,11 @@ def builder_class(name: str) -> type["BrainCorpusBuilder"]:
 
 
 def prepare_corpus(
-    name: str, data_dir: str | Path | None = None, cache_dir: str | Path | None = None, **config: Any
+    name: str,
+    data_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    num_proc: int | None = None,
+    **config: Any,
 ) -> "BrainCorpusBuilder":
     """
     Builds a corpus, or finds it in the cache.
@@ -69,8 +79,10 @@ def prepare_corpus(
             Folder of the source files, for corpora that have any.
         cache_dir (`str` or `Path`, *optional*):
             Where Arrow files are kept. Defaults to the cache of `datasets`.
+        num_proc (`int`, *optional*):
+            Processes that read and write recordings.
         config:
-            Fields of the corpus's configuration, such as `split`, `fold` or `subject`.
+            Fields of the corpus's configuration, such as `split`, `fold` or `subjects`.
 
     Returns:
         [`~dataset_builders.corpus.BrainCorpusBuilder`]: prepared; `as_dataset_dict()` gives the rows and `corpus_info`
@@ -89,47 +101,33 @@ def prepare_corpus(
     if unknown:
         raise ValueError(f"corpus {name} has no option {', '.join(unknown)}: its options are {sorted(options)}")
     builder = cls(cache_dir=None if cache_dir is None else str(cache_dir), data_dir=data_dir, **config)
-    builder.download_and_prepare()
+    builder.download_and_prepare(num_proc=num_proc)
     return builder
 
 
 def load_corpus(
-    name: str, data_dir: str | Path | None = None, cache_dir: str | Path | None = None, **config: Any
+    name: str,
+    data_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    num_proc: int | None = None,
+    **config: Any,
 ) -> "DatasetDict":
     """The rows of a corpus in their splits. Arguments and errors are those of [`prepare_corpus`]."""
-    return prepare_corpus(name, data_dir, cache_dir, **config).as_dataset_dict()
+    return prepare_corpus(name, data_dir, cache_dir, num_proc, **config).as_dataset_dict()
 
 
-def save_corpus(dataset: "DatasetDict", info: "CorpusInfo", output_dir: str | Path) -> None:
-    """
-    Writes a folder that `datasets.load_from_disk` opens, with the card `README.md` and `corpus.json`.
+def save_corpus(builder: "BrainCorpusBuilder", output_dir: str | Path) -> None:
+    """Writes a prepared corpus to a folder; see [`~dataset_builders.saving.save_corpus`]."""
+    from .saving import save_corpus as save
 
-    A corpus that was saved there before is replaced once the new one is complete.
-
-    Args:
-        dataset (`DatasetDict`):
-            The rows in their splits.
-        info ([`~dataset_builders.schema.CorpusInfo`]):
-            What is known about them.
-        output_dir (`str` or `Path`):
-            A new or empty folder, or one that holds a prepared corpus.
-
-    Raises:
-        FileExistsError: the folder holds something else.
-    """
-    from .card import dataset_card
-    from .schema import CORPUS_FILE
-
-    folder = Path(output_dir)
-    if folder.exists() and any(folder.iterdir()) and not (folder / CORPUS_FILE).is_file():
-        raise FileExistsError(f"{folder} is not empty and holds no prepared corpus: choose another output folder")
-    incomplete = folder.with_name(f"{folder.name}.incomplete")
-    shutil.rmtree(incomplete, ignore_errors=True)
-    dataset.save_to_disk(incomplete)
-    info.save(incomplete)
-    (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    incomplete.rename(folder)
+    save(builder, output_dir)
 
 
-__all__ = ["CORPORA", "builder_class", "load_corpus", "prepare_corpus", "save_corpus"]
+def push_corpus(folder: str | Path, repo_id: str, **kwargs: Any) -> str:
+    """Publishes a folder written by [`save_corpus`] on the Hub; see [`~dataset_builders.saving.push_corpus`]."""
+    from .saving import push_corpus as push
+
+    return push(folder, repo_id, **kwargs)
+
+
+__all__ = ["CORPORA", "builder_class", "load_corpus", "prepare_corpus", "push_corpus", "save_corpus"]

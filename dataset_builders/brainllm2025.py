@@ -15,6 +15,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,8 +23,9 @@ import numpy as np
 from datasets.utils import tqdm
 
 from .corpus import BrainCorpusBuilder, BrainCorpusConfig
-from .schema import Sample
-from .unpickling import load_pickle
+from .corpus_facts import ANY_SUBJECT
+from .readers.unpickling import load_pickle
+from .schema import Recording, Sample
 
 
 PEREIRA, HUTH, NARRATIVES = "pereira", "huth", "narratives"
@@ -64,28 +66,25 @@ class BrainLLM2025Config(BrainCorpusConfig):
     Args:
         layout (`str`, *optional*, defaults to `"pereira"`):
             `"pereira"`, `"huth"` or `"narratives"`.
-        subject (`str`, *optional*):
-            One subject, as the files name it (`"P01"`, `"1"`, `"sub-016"`). Defaults to all that are found.
         stories (`list[str]`, *optional*):
             Only these stories, in this order. Defaults to all, in the order of the file (Narratives: by name). The
             draws of `split="paper"` follow this order; the published code takes Huth's from its `Huth.json` and a
             Narratives subject's from its `u2s.json`.
     """
 
+    dtype: str = "float32"
+    bad_voxels: str = "error"
     layout: str = PEREIRA
-    subject: str | None = None
     stories: list[str] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.subject is not None:
-            self.subject = str(self.subject)  # Huth's subjects are numbers, and a YAML file may say so
         if self.layout not in LAYOUTS:
             raise ValueError(f"layout={self.layout!r} is unknown: choose one of {', '.join(LAYOUTS)}")
 
 
 @dataclass(frozen=True)
-class _Recording:
+class _Story:
     """One story of one subject: its items (sentences or windows) and its frames, and the files to blame."""
 
     subject: str
@@ -108,9 +107,8 @@ class BrainLLM2025(BrainCorpusBuilder):
       consecutive volumes slide over a story; a sample decodes the words of one volume from the frames that follow it.
       Text is lower-cased.
 
-    Known defects: the components are not scaled, and were fitted on an unknown pool of frames that may include those
-    of the test split. Runs leave a fingerprint: in Pereira's data the nearest other frame lies in the same passage 94
-    times in 100, so only splits that hold out whole passages measure decoding. The published split does not.
+    Runs leave a fingerprint: in Pereira's data the nearest other frame lies in the same passage 94 times in 100, so
+    only splits that hold out whole passages measure decoding. The published split does not.
     """
 
     config: BrainLLM2025Config  # ty: ignore[incompatible-mutable-override]
@@ -121,6 +119,10 @@ class BrainLLM2025(BrainCorpusBuilder):
     REDISTRIBUTION = (
         "Non-commercial, with attribution (CC BY-NC 4.0). The terms of the original corpora apply as well; no licence "
         "for the data of Pereira et al. (2018) is known, so do not publish rows made from them."
+    )
+    KNOWN_DEFECTS = (
+        "The components are not scaled, and were fitted on an unknown pool of frames that may include the test split.",
+        "In Pereira's files, components beyond the 626th are linear combinations of the others.",
     )
     CITATION = """@article{ye2025brainllm,
   title = {Generative language reconstruction from brain recordings},
@@ -140,66 +142,76 @@ class BrainLLM2025(BrainCorpusBuilder):
         return LAYOUTS[self.config.layout].draw_unit
 
     @property
-    def expected_facts(self) -> dict[str, int]:
-        return LAYOUTS[self.config.layout].expected_facts
+    def expected_facts(self) -> dict[str, dict[str, int]]:
+        return {ANY_SUBJECT: LAYOUTS[self.config.layout].expected_facts}
 
-    def read_samples(self) -> list[Sample]:
-        recordings = list(self._recordings())
-        widths = sorted({recording.frames.shape[1] for recording in recordings})
+    def list_recordings(self) -> list[Recording]:
+        pairs = _find_pairs(self.config.data_dir)
+        by_story = self.config.layout == NARRATIVES
+        # Texts and values lie in the same pickles, which are read whole; so both are kept.
+        self._stories = list(self._stories_by_story(pairs) if by_story else self._stories_by_subject(pairs))
+        widths = sorted({story.frames.shape[1] for story in self._stories})
         if len(widths) > 1:
             raise ValueError(f"{self.config.data_dir}: stories differ in features ({widths}); all must have the same")
-        return [sample for recording in recordings for sample in self._samples(recording)]
+        return [
+            Recording(
+                recording_id=f"{story.subject}/{story.story}",
+                subject=story.subject,
+                num_frames=len(story.frames),
+                num_features=story.frames.shape[1],
+                read=partial(np.asarray, story.frames),
+                sources=(story.texts_path,),
+            )
+            for story in self._stories
+        ]
 
-    def _recordings(self) -> Iterator[_Recording]:
-        pairs = _find_pairs(self.config.data_dir)
-        if self.config.layout == NARRATIVES:
-            return self._recordings_by_story(pairs)
-        return self._recordings_by_subject(pairs)
+    def list_samples(self, recordings: list[Recording]) -> list[Sample]:
+        chosen = {recording.recording_id for recording in recordings}
+        return [
+            sample
+            for story in self._stories
+            if f"{story.subject}/{story.story}" in chosen
+            for sample in self._samples(story)
+        ]
 
-    def _recordings_by_subject(self, pairs: dict[str, tuple[Path, Path]]) -> Iterator[_Recording]:
+    def _stories_by_subject(self, pairs: dict[str, tuple[Path, Path]]) -> Iterator[_Story]:
         """Pereira and Huth: a pair of files is a subject, and its keys are stories."""
-        wanted = [self.config.subject] if self.config.subject else None
-        chosen = _choose(pairs, wanted, "subject", self.config.data_dir)
+        chosen = _choose(pairs, self.config.subjects, "subjects", self.config.data_dir)
         for subject in tqdm(chosen, desc="Reading subjects", disable=len(chosen) < 2):
             texts_path, texts, brain = _load_pair(*pairs[subject])
             for key, story in _choose_stories(texts, self.config.stories, texts_path):
-                yield _recording(subject, story, texts[key], brain[key], texts_path)
+                yield _story(subject, story, texts[key], brain[key], texts_path)
 
-    def _recordings_by_story(self, pairs: dict[str, tuple[Path, Path]]) -> Iterator[_Recording]:
+    def _stories_by_story(self, pairs: dict[str, tuple[Path, Path]]) -> Iterator[_Story]:
         """Narratives: a pair of files is a story, and its keys are subjects."""
         chosen = _choose(pairs, self.config.stories, "stories", self.config.data_dir)
-        wanted, found = self.config.subject, set()
         for story in tqdm(chosen, desc="Reading stories", disable=len(chosen) < 2):
             texts_path, texts, brain = _load_pair(*pairs[story])
-            found |= set(texts)
-            for subject in [wanted] if wanted else sorted(texts):
-                if subject in texts:
-                    yield _recording(subject, story, texts[subject], brain[subject], texts_path)
-        if wanted and wanted not in found:
-            raise ValueError(f"subject={wanted!r} heard none of {chosen}: choose one of {', '.join(sorted(found))}")
+            for subject in sorted(texts):
+                yield _story(subject, story, texts[subject], brain[subject], texts_path)
 
-    def _samples(self, recording: _Recording) -> Iterator[Sample]:
+    def _samples(self, story: _Story) -> Iterator[Sample]:
         """Prompt and completion for every cut of every item: chunk `k` is decoded, given the chunks before it."""
         corpus, lower_case = self.corpus_name, LAYOUTS[self.config.layout].lower_case
-        prefix = f"{recording.subject}/{recording.story}"
-        topic = _topic(recording.story) if self.config.layout == PEREIRA else recording.story
-        for index, item in enumerate(recording.items):
-            place = f"{recording.texts_path}, story {recording.story}, item {index}"
+        recording_id = f"{story.subject}/{story.story}"
+        topic = _topic(story.story) if self.config.layout == PEREIRA else story.story
+        for index, item in enumerate(story.items):
+            place = f"{story.texts_path}, story {story.story}, item {index}"
             chunks = [_text(chunk, place).lower() if lower_case else _text(chunk, place) for chunk in item["word"]]
             for k in range(1, len(chunks)):
-                frames = _frames(item["word"][k], len(recording.frames), place)
+                frames = _frames(item["word"][k], len(story.frames), place)
                 yield Sample(
-                    sample_id=f"{corpus}/{prefix}/{index}/{k}",
+                    sample_id=f"{corpus}/{recording_id}/{index}/{k}",
                     corpus=corpus,
-                    subject=recording.subject,
-                    story=recording.story,
-                    group=recording.story,
+                    subject=story.subject,
+                    story=story.story,
+                    group=story.story,
                     topic=topic,
-                    brain_id=f"{corpus}/{prefix}/{'-'.join(map(str, frames))}",
+                    brain_id=f"{corpus}/{recording_id}/{'-'.join(map(str, frames))}",
                     prompt=" ".join(chunks[:k]).strip(),
                     completion=chunks[k],
                     text=_text(item, place) if self.config.layout == PEREIRA else chunks[k],
-                    recording=recording.frames,
+                    recording=recording_id,
                     frames=frames,
                 )
 
@@ -251,7 +263,7 @@ def _topic(passage: str) -> str:
     return f"concept-{passage}"
 
 
-def _recording(subject: str, story: str, items: Any, brain: Any, texts_path: Path) -> _Recording:
+def _story(subject: str, story: str, items: Any, brain: Any, texts_path: Path) -> _Story:
     place = f"{texts_path}, subject {subject}, story {story}"
     frames = brain.get("fmri") if isinstance(brain, dict) else None
     if not isinstance(frames, np.ndarray) or frames.ndim != 2:
@@ -262,7 +274,7 @@ def _recording(subject: str, story: str, items: Any, brain: Any, texts_path: Pat
     if not isinstance(items, list) or not all(isinstance(item, dict) and "word" in item for item in items):
         raise ValueError(f"{place}: expected a list of items with the key 'word'; check the layout")
     # A plain ndarray of our type: the values are few digits wide as published.
-    return _Recording(subject, story, items, np.asarray(frames, dtype=np.float32), texts_path)
+    return _Story(subject, story, items, np.asarray(frames, dtype=np.float32), texts_path)
 
 
 def _text(part: Any, place: str) -> str:
@@ -272,14 +284,14 @@ def _text(part: Any, place: str) -> str:
     return text
 
 
-def _frames(chunk: dict[str, Any], num_frames: int, place: str) -> np.ndarray:
+def _frames(chunk: dict[str, Any], num_frames: int, place: str) -> tuple[int, ...]:
     """The rows of the recording that a chunk names."""
     frames = np.asarray(chunk.get("additional", ()))
     if frames.ndim != 1 or not frames.size or frames.dtype.kind not in "iu":
         raise ValueError(f"{place}: 'additional' must list at least one frame and is {chunk.get('additional')!r}")
     if frames.min() < 0 or frames.max() >= num_frames:
         raise ValueError(f"{place}: 'additional' names frames {frames.tolist()} of a recording with {num_frames}")
-    return frames
+    return tuple(frames.tolist())
 
 
 __all__ = ["HUTH", "LAYOUTS", "NARRATIVES", "PEREIRA", "BrainLLM2025", "BrainLLM2025Config"]

@@ -13,17 +13,19 @@
 # limitations under the License.
 """The dataset card: everything it says is read from the prepared corpus and its `corpus.json`."""
 
+import inspect
 import json
 
 from datasets import DatasetDict
 from huggingface_hub import DatasetCardData
 
+from .corpus_info import CorpusInfo, SplitInfo
 from .leaks import describe_leak
-from .schema import COLUMNS, CorpusInfo, SplitInfo
+from .schema import BRAIN_VALUES, COLUMNS
 
 
 #: Licence names of the Hub for those of the corpora.
-_HUB_LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache 2.0": "apache-2.0"}
+_HUB_LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "CC0": "cc0-1.0", "Apache 2.0": "apache-2.0"}
 
 _CARD = """---
 {metadata}
@@ -40,6 +42,10 @@ _CARD = """---
 {sizes}
 
 {leaks}
+{defects}
+## Brain values
+
+{preprocessing}
 
 ## Columns
 
@@ -60,14 +66,14 @@ from datasets import load_from_disk
 
 dataset = load_from_disk("path/to/this/folder")
 ```
-
+{storage}
 Brain recordings are personal data of the people who gave them. Do not try to identify anyone, and do not use decoders
 trained on them on people who have not agreed to it.
 
 ## Licence
 
 {licence}. {redistribution}
-{citation}"""
+{consent}{citation}"""
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
@@ -91,6 +97,28 @@ def _leaks(split: SplitInfo) -> str:
     return f"**These splits leak.** Scores on them do not measure decoding of new text.\n\n{lines}"
 
 
+def _list(title: str, lines: list[str]) -> str:
+    return f"\n## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" if lines else ""
+
+
+_STORED_APART = """
+Rows refer to frames of `recordings/`, where each run is stored once and which `load_from_disk` opens as well.
+`trainers.loading.load_corpus_splits` puts both together without copying.
+"""
+
+
+def _preprocessing(info: CorpusInfo) -> str:
+    done = info.preprocessing
+    widths = ", ".join(f"{subject} {width}" for subject, width in done["features"].items())
+    components = f"{done['num_components']} principal components" if done["num_components"] else "no reduction"
+    regions = ", ".join(done["rois"]) if done["rois"] else "all"
+    return (
+        f"Standardised: {done['standardize']}. Useless voxels (NaN, or never varying): {done['bad_voxels']}. Regions: "
+        f"{regions}; {components}. Stored as {done['dtype']}. Features a frame: {widths}.\n\nMeans, deviations and "
+        "components were fitted on training frames; they lie in `subjects/`, with what is known of each feature."
+    )
+
+
 def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
     """
     The text of the card of a prepared corpus.
@@ -104,6 +132,7 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
     Returns:
         `str`: Markdown with the metadata block of the Hub.
     """
+    features = next(iter(dataset.values())).features
     metadata = DatasetCardData(
         language="en",
         license=_HUB_LICENCES.get(info.licence, "other"),
@@ -118,6 +147,10 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
         division=_division(info.split),
         sizes=_table(("split", "rows"), list(info.split.sizes.items())),
         leaks=_leaks(info.split),
+        defects=_list("Known defects", info.known_defects),
+        preprocessing=_preprocessing(info),
+        storage=_STORED_APART if isinstance(features[BRAIN_VALUES], dict) else "",
+        consent=f"\nWhoever prepared this accepted: {info.consent}\n" if info.consent else "",
         columns=_table(("column", "what it holds"), [(f"`{name}`", text) for name, text in COLUMNS.items()]),
         facts=json.dumps(info.facts, indent=2),
         licence=info.licence,
@@ -126,4 +159,18 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
     )
 
 
-__all__ = ["dataset_card"]
+def corpora_table() -> str:
+    """Every corpus in one line: its name, what it is, its licence, and whether prepared rows may be published."""
+    from . import CORPORA, builder_class
+
+    lines = []
+    for name in CORPORA:
+        cls = builder_class(name)
+        described = (inspect.getdoc(cls) or "").partition("\n")[0]
+        terms = "yes" if cls.MAY_REDISTRIBUTE else "no"
+        terms += ", and needs `--accept_license`" if cls.CONSENT else ""
+        lines.append((f"`{name}`", described, cls.LICENCE, terms))
+    return _table(("corpus", "what it is", "licence", "may be published"), lines)
+
+
+__all__ = ["corpora_table", "dataset_card"]

@@ -12,133 +12,50 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-The builder that every corpus shares: read, divide, check, write.
+The builder that every corpus shares: read, divide, check, prepare, write.
 
-A corpus is one subclass in one file that says how its files are read ([`BrainCorpusBuilder.read_samples`]), what it is
-expected to hold and on which terms. Everything else happens here, in this order: samples are read in the order of the
-files; each is given its split; empty ones are dropped and counted; counts are compared with what is expected; the
-splits are searched for leaks; rows are written as Arrow, with `corpus.json` beside them.
+A corpus is one subclass in one file that says which recordings it has and how each is read
+([`BrainCorpusBuilder.list_recordings`]), which text belongs to which of their frames
+([`BrainCorpusBuilder.list_samples`]), what it is expected to hold and on which terms. Everything else happens here, in
+this order: recordings and samples are listed without reading a voxel; each sample is given its split; empty ones are
+dropped and counted; counts are compared with what is expected; every recording is read once, for statistics and
+hashes; the splits are searched for leaks; preprocessing is fitted on training frames; every recording is read again
+and written; rows are written, with `corpus.json` beside them. Only one recording a process is ever in memory, and an
+interrupted run takes up where it stopped.
 """
 
 import inspect
+import shutil
+import tempfile
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
-from datasets import ArrowBasedBuilder, BuilderConfig, DatasetDict, DatasetInfo, SplitGenerator, Version
+from datasets import ArrowBasedBuilder, DatasetDict, DatasetInfo, Features, SplitGenerator
 from datasets.utils.logging import get_logger
 
-from .leaks import LeakageError, find_leaks, frame_digests
-from .schema import SPLITS, CorpusInfo, Sample, SplitInfo, row_features, samples_to_table
-from .splits import (
-    DEFAULT_SEED,
-    LEAKY_POLICIES,
-    PAPER,
-    PAPER_NUM_FOLDS,
-    PASSAGE,
-    SPLIT_POLICIES,
-    assign_splits,
-)
+from .corpus_config import BrainCorpusConfig
+from .corpus_facts import check_facts, drop_reason, measure_facts
+from .corpus_info import CorpusInfo, SplitInfo
+from .leaks import LeakageError, find_leaks
+from .likeness import EXACT
+from .preparation import Preparation, training_frames
+from .recordings import RECORDINGS_DIR
+from .schema import IN_ROWS, SPLITS, Geometry, Recording, Sample, row_features, samples_to_table
+from .splits import LEAKY_POLICIES, assign_splits
 
 
 logger = get_logger(__name__)
 
 _ROWS_PER_TABLE = 256
-
-
-@dataclass
-class BrainCorpusConfig(BuilderConfig):
-    """
-    What can be chosen about any corpus. Each corpus adds its own fields.
-
-    Args:
-        split (`str`, *optional*, defaults to `"passage"`):
-            How rows are divided, one of [`~dataset_builders.splits.SPLIT_POLICIES`].
-        fold (`int`, *optional*):
-            Which fold is the test split. Defaults to 0, and under `split="paper"` to 1, the published default.
-        num_folds (`int`, *optional*, defaults to 5):
-            Number of folds. `split="paper"` has five.
-        seed (`int`, *optional*, defaults to 2021):
-            Seed of the division.
-        validation_fraction (`float`, *optional*, defaults to 0.1):
-            Share of the groups (passages, stories, topics) outside the test split that becomes the validation split;
-            0 for none. Under `split="paper"` too: it is never taken from the test split.
-        verify_facts (`bool`, *optional*, defaults to `True`):
-            Whether a corpus that differs from what is published is an error. If not, differences are logged and
-            recorded in `corpus.json`.
-        source_fingerprint (`str`, *optional*):
-            State of the source files (name, size, time of change), set by the builder: it makes the cache forget rows
-            that were built from files that have changed since.
-    """
-
-    version: Version | str | None = "1.0.0"  # to be raised when the rows change, so that caches forget the old ones
-    split: str = PASSAGE
-    fold: int | None = None
-    num_folds: int = 5
-    seed: int = DEFAULT_SEED
-    validation_fraction: float = 0.1
-    verify_facts: bool = True
-    source_fingerprint: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.split not in SPLIT_POLICIES:
-            raise ValueError(f"split={self.split!r} is unknown: choose one of {', '.join(SPLIT_POLICIES)}")
-        if self.split == PAPER and self.num_folds != PAPER_NUM_FOLDS:
-            raise ValueError(f"num_folds={self.num_folds} with split='paper': the published split has 5 folds")
-        if self.num_folds < 2:
-            raise ValueError(f"num_folds={self.num_folds}: at least 2 folds are needed to hold one out")
-        if not 0 <= self.test_fold < self.num_folds:
-            raise ValueError(f"fold={self.fold}: choose from 0 to {self.num_folds - 1}")
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction={self.validation_fraction}: choose from 0 up to, not including, 1")
-
-    @property
-    def test_fold(self) -> int:
-        """`fold`, or the default of the policy."""
-        if self.fold is not None:
-            return self.fold
-        return 1 if self.split == PAPER else 0
-
-
-def _drop_reason(sample: Sample) -> str | None:
-    """Why the sample cannot be used, or `None`."""
-    if not sample.completion.strip():
-        return "dropped_empty_completions"
-    return None if sample.prompt.strip() else "dropped_empty_prompts"
-
-
-def _measure(samples: Sequence[Sample]) -> dict[str, int]:
-    """Facts about the samples of one subject; sentences are windows where the stimulus is a story."""
-    kept = [sample for sample in samples if _drop_reason(sample) is None]
-    reasons = [_drop_reason(sample) for sample in samples]
-    texts: dict[str, set[str]] = {}
-    for sample in kept:
-        texts.setdefault(sample.brain_id, set()).add(sample.text)
-    return {
-        "stories": len({sample.story for sample in kept}),
-        "sentences": len({sample.sample_id.rsplit("/", 1)[0] for sample in kept}),
-        "samples": len(kept),
-        "features": kept[0].recording.shape[1] if kept else 0,
-        "distinct_brains": len(texts),
-        "brains_with_several_texts": sum(len(found) > 1 for found in texts.values()),
-        "dropped_empty_completions": reasons.count("dropped_empty_completions"),
-        "dropped_empty_prompts": reasons.count("dropped_empty_prompts"),
-    }
-
-
-def _fingerprint(samples: Sequence[Sample], splits: np.ndarray) -> str:
-    """Hash of all that is written: text, brain values and division."""
-    digest = blake2b(digest_size=16)
-    for sample, split, frames in zip(samples, splits, frame_digests(samples), strict=True):
-        digest.update("\0".join((split, sample.sample_id, sample.prompt, sample.completion, sample.text)).encode())
-        digest.update(b"".join(frames))
-    return digest.hexdigest()
+_VALUES_PER_TABLE = 2**25
+#: What survives in the folder of an interrupted preparation.
+_RESUMABLE = (RECORDINGS_DIR, "surveys", "subjects")
 
 
 class BrainCorpusBuilder(ArrowBasedBuilder):
@@ -156,16 +73,25 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
 
     config: BrainCorpusConfig
     BUILDER_CONFIG_CLASS = BrainCorpusConfig
+    #: Globs of the source files under `data_dir`.
     SOURCE_PATTERNS: ClassVar[tuple[str, ...]] = ()
     LICENCE: ClassVar[str]
     CITATION: ClassVar[str]
     HOMEPAGE: ClassVar[str]
+    #: What may be done with prepared rows, in words, and whether they may be published at all.
     REDISTRIBUTION: ClassVar[str]
+    MAY_REDISTRIBUTE: ClassVar[bool] = False
+    #: Terms that the user must accept by `accept_licence=True`.
+    CONSENT: ClassVar[str] = ""
+    #: One sentence each.
+    KNOWN_DEFECTS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, cache_dir: str | None = None, *, data_dir: str | Path | None = None, **kwargs: Any):
         if data_dir is not None:
             data_dir = str(data_dir)
             kwargs["source_fingerprint"] = self._source_fingerprint(Path(data_dir))
+        #: What was dropped or noticed on the way, counted; goes into `corpus.json`.
+        self.notes: Counter[str] = Counter()
         super().__init__(cache_dir=cache_dir, data_dir=data_dir, **kwargs)
 
     @property
@@ -174,8 +100,16 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         """The value of the column `corpus`."""
 
     @abstractmethod
-    def read_samples(self) -> list[Sample]:
-        """Reads and checks the source files; all samples in the order of the files, empty ones included."""
+    def list_recordings(self) -> list[Recording]:
+        """All recordings, in a fixed order. Reads shapes, not values."""
+
+    @abstractmethod
+    def list_samples(self, recordings: list[Recording]) -> list[Sample]:
+        """All samples of these recordings in the order of the files, empty ones included."""
+
+    def geometry(self, subject: str) -> Geometry | None:
+        """Where the features of a subject lie, if the corpus says so."""
+        return None
 
     @property
     def draw_unit(self) -> str:
@@ -183,8 +117,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         return "sample"
 
     @property
-    def expected_facts(self) -> dict[str, int]:
-        """What each subject is expected to hold, by the names of the measured facts."""
+    def expected_facts(self) -> dict[str, dict[str, int]]:
+        """What each subject is expected to hold, by the names of the measured facts; `"*"` is any subject."""
         return {}
 
     @property
@@ -192,13 +126,18 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         """What `corpus.json` says. Call `download_and_prepare()` before."""
         return CorpusInfo.load(self._output_dir)
 
+    @property
+    def prepared_dir(self) -> Path:
+        """Folder of the prepared corpus in the cache."""
+        return Path(self._output_dir)
+
     def as_dataset_dict(self) -> DatasetDict:
         """All rows in their splits. Call `download_and_prepare()` before."""
         return cast("DatasetDict", self.as_dataset())
 
     def _source_fingerprint(self, folder: Path) -> str:
         files = sorted({path for pattern in self.SOURCE_PATTERNS for path in folder.glob(pattern) if path.is_file()})
-        states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        states = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         return blake2b(repr(states).encode(), digest_size=8).hexdigest()
 
     def _info(self) -> DatasetInfo:
@@ -210,9 +149,64 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
+        self._check_consent()
+        self.notes.clear()
+        recordings = self._chosen_recordings()
+        samples = self.list_samples(recordings)
+        facts = self._checked_facts(recordings, samples)
+        samples, splits = self._divide(samples)
+        used = {sample.recording for sample in samples}
+        recordings = [recording for recording in recordings if recording.recording_id in used]
+        preparation = self._prepare_values(recordings, training_frames(samples, splits), dl_manager.is_streaming)
+        self._corpus_info = self._describe(samples, splits, preparation, facts)
+        values = preparation.stream() if dl_manager.is_streaming else preparation.write()
+        store = IN_ROWS if dl_manager.is_streaming else self.config.store
+        features = row_features(preparation.common_width, self.config.dtype, store)
+        self.info.features = features
+        parts = {name: [samples[row] for row in np.flatnonzero(splits == name)] for name in SPLITS}
+        # In a tuple, because `datasets` takes a list for shards that it may divide.
+        return [
+            SplitGenerator(name, {"samples": tuple(part), "features": features, "values": values})
+            for name, part in parts.items()
+            if part
+        ]
+
+    def _check_consent(self) -> None:
+        if self.CONSENT and not self.config.accept_licence:
+            raise ValueError(
+                f"{self.corpus_name} may only be used by those who have accepted its terms: {self.CONSENT} If you "
+                "have, say so with accept_licence=True (on the command line --accept_license)"
+            )
+
+    def _chosen_recordings(self) -> list[Recording]:
+        recordings = self.list_recordings()
+        if not recordings:
+            raise ValueError(f"{self.config.data_dir} holds no recording of {self.corpus_name}")
+        found = sorted({recording.subject for recording in recordings})
+        unknown = [subject for subject in self.config.subjects or () if subject not in found]
+        if unknown:
+            raise ValueError(f"subjects={unknown} are not in {self.config.data_dir}: choose from {', '.join(found)}")
+        chosen = self.config.subjects or found
+        return [recording for recording in recordings if recording.subject in chosen]
+
+    def _checked_facts(self, recordings: Sequence[Recording], samples: Sequence[Sample]) -> dict[str, Any]:
+        facts = measure_facts(recordings, samples)
+        differences = check_facts(facts, self.expected_facts)
+        if differences and self.config.verify_facts:
+            raise ValueError(
+                f"{self.config.data_dir} differs from {self.corpus_name} as published:\n- "
+                + "\n- ".join(differences)
+                + "\nDownload the files again, or pass verify_facts=False if the difference is meant"
+            )
+        if not any(found["samples"] for found in facts.values()):
+            raise ValueError(f"{self.config.data_dir} holds no sample with both a prompt and a completion")
+        for difference in differences:
+            logger.warning("%s: %s", self.corpus_name, difference)
+        return {"subjects": facts, "differences": differences}
+
+    def _divide(self, samples: Sequence[Sample]) -> tuple[list[Sample], np.ndarray]:
+        """The samples that are used, and the split of each."""
         config = self.config
-        samples = self.read_samples()
-        facts = self._checked_facts(samples)
         splits = assign_splits(
             samples,
             config.split,
@@ -221,41 +215,38 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
             seed=config.seed,
             validation_fraction=config.validation_fraction,
             draw_unit=self.draw_unit,
+            test_subjects=config.test_subjects,
+            gap_frames=config.gap_frames,
         )
+        dropped = int((splits == "").sum())
+        if dropped:
+            self.notes["rows that belong to no split"] += dropped
         # Only now: under the paper policy an empty sample may still take part in the draw.
-        keep = np.array([_drop_reason(sample) is None for sample in samples])
-        samples, splits = [sample for sample, kept in zip(samples, keep, strict=True) if kept], splits[keep]
-        self._corpus_info = self._describe(samples, splits, facts)
-        self.info.features = row_features(samples[0].recording.shape[1])
-        parts = {name: [samples[row] for row in np.flatnonzero(splits == name)] for name in SPLITS}
-        # In a tuple, because `datasets` takes a list for shards that it may divide.
-        return [SplitGenerator(name, {"samples": tuple(part)}) for name, part in parts.items() if part]
+        keep = np.array([drop_reason(sample) is None for sample in samples]) & (splits != "")
+        return [sample for sample, kept in zip(samples, keep, strict=True) if kept], splits[keep]
 
-    def _checked_facts(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        subjects = sorted({sample.subject for sample in samples})
-        facts = {name: _measure([sample for sample in samples if sample.subject == name]) for name in subjects}
-        differences = [
-            f"{subject}: {fact} expected {expected}, found {facts[subject][fact]}"
-            for subject in subjects
-            for fact, expected in self.expected_facts.items()
-            if facts[subject][fact] != expected
-        ]
-        if differences and self.config.verify_facts:
-            raise ValueError(
-                f"{self.config.data_dir} differs from {self.corpus_name} as published:\n- "
-                + "\n- ".join(differences)
-                + "\nDownload the files again, or pass verify_facts=False if the difference is meant"
-            )
-        if not any(facts[subject]["samples"] for subject in subjects):
-            raise ValueError(f"{self.config.data_dir} holds no sample with both a prompt and a completion")
-        for difference in differences:
-            logger.warning("%s: %s", self.corpus_name, difference)
-        return {"subjects": facts, "differences": differences}
+    def _prepare_values(
+        self, recordings: Sequence[Recording], training: dict[str, np.ndarray], streaming: bool
+    ) -> Preparation:
+        if streaming:
+            # Held by the builder, so that it lives as long as the stream.
+            self._stream_dir = tempfile.TemporaryDirectory(prefix="brainllm-")
+        subjects = sorted({recording.subject for recording in recordings})
+        return Preparation(
+            recordings,
+            training,
+            {subject: self.geometry(subject) for subject in subjects},
+            self.config,
+            folder=Path(self._stream_dir.name if streaming else self._output_dir),
+            num_proc=None if streaming else self._num_proc,
+        )
 
-    def _describe(self, samples: Sequence[Sample], splits: np.ndarray, facts: dict[str, Any]) -> CorpusInfo:
+    def _describe(
+        self, samples: Sequence[Sample], splits: np.ndarray, preparation: Preparation, facts: dict[str, Any]
+    ) -> CorpusInfo:
         """What goes into `corpus.json`. Raises [`LeakageError`] unless the policy is known to leak."""
-        config = self.config
-        leaks = find_leaks(samples, splits)
+        config, digests = self.config, preparation.digests
+        leaks = find_leaks(samples, splits, digests, policy=config.split, fitted_on=preparation.fitted_on)
         leak_allowed = config.split in LEAKY_POLICIES
         if leaks and not leak_allowed:
             raise LeakageError(leaks)
@@ -266,6 +257,9 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
             licence=self.LICENCE,
             citation=self.CITATION,
             redistribution=self.REDISTRIBUTION,
+            may_redistribute=self.MAY_REDISTRIBUTE,
+            consent=self.CONSENT,
+            known_defects=list(self.KNOWN_DEFECTS),
             split=SplitInfo(
                 policy=config.split,
                 fold=config.test_fold,
@@ -276,20 +270,43 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
                 leaks=leaks,
                 leak_allowed=leak_allowed,
             ),
-            facts=facts,
-            fingerprint=_fingerprint(samples, splits),
+            preprocessing=preparation.description,
+            facts=facts | {"notes": dict(self.notes)},
+            fingerprint=_fingerprint(samples, splits, digests, preparation.description),
         )
 
     # `datasets` calls it with the keyword arguments of _split_generators, and so names no parameter.
     def _generate_tables(  # ty: ignore[incompatible-method-override]
-        self, samples: Sequence[Sample]
+        self, samples: Sequence[Sample], features: Features, values: Any
     ) -> Iterator[tuple[int, pa.Table]]:
-        for start in range(0, len(samples), _ROWS_PER_TABLE):
-            yield start, samples_to_table(samples[start : start + _ROWS_PER_TABLE])
+        refers = isinstance(features["brain_values"], dict)
+        widest = 1 if refers else max(np.size(values(samples[0])), 1)
+        step = max(1, min(_ROWS_PER_TABLE, _VALUES_PER_TABLE // widest))
+        for start in range(0, len(samples), step):
+            part = samples[start : start + step]
+            yield start, samples_to_table(part, features, None if refers else [values(sample) for sample in part])
 
     def _download_and_prepare(self, dl_manager: Any, verification_mode: Any, **kwargs: Any) -> None:
+        self._num_proc = kwargs.pop("num_proc", None)
+        for path in Path(self._output_dir).iterdir():
+            if path.name not in _RESUMABLE:  # left by an interrupted run
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         super()._download_and_prepare(dl_manager, verification_mode, **kwargs)
         self._corpus_info.save(self._output_dir)
+        spent = ["surveys"] if self.config.store != IN_ROWS else ["surveys", RECORDINGS_DIR]
+        for name in spent:
+            shutil.rmtree(Path(self._output_dir) / name)
+
+
+def _fingerprint(
+    samples: Sequence[Sample], splits: np.ndarray, digests: dict[str, np.ndarray], preprocessing: dict[str, Any]
+) -> str:
+    """Hash of all that is written: text, recorded brain values, what is done to them, and division."""
+    digest = blake2b(repr(sorted(preprocessing.items())).encode(), digest_size=16)
+    for sample, split in zip(samples, splits, strict=True):
+        digest.update("\0".join((split, sample.sample_id, sample.prompt, sample.completion, sample.text)).encode())
+        digest.update(digests[sample.recording][list(sample.frames), EXACT].tobytes())
+    return digest.hexdigest()
 
 
 __all__ = ["BrainCorpusBuilder", "BrainCorpusConfig"]

@@ -11,13 +11,11 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""The row: what every corpus builder writes and every trainer reads, and the `corpus.json` that travels beside it."""
+"""The row: what every corpus builder writes and every trainer reads; and what a builder says before it is written."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +25,7 @@ from datasets import Features, List, Value
 SAMPLE_ID = "sample_id"
 CORPUS = "corpus"
 SUBJECT = "subject"
+SESSION = "session"
 STORY = "story"
 GROUP = "group"
 TOPIC = "topic"
@@ -34,23 +33,36 @@ BRAIN_ID = "brain_id"
 PROMPT = "prompt"
 COMPLETION = "completion"
 TEXT = "text"
+REFERENCES = "references"
+WORDS = "words"
+WORD_ONSETS = "word_onsets"
+WORD_OFFSETS = "word_offsets"
+FRAME_TIMES = "frame_times"
 BRAIN_VALUES = "brain_values"
 
 #: What each column holds, in the order of the row. The dataset card prints this table.
 COLUMNS = {
-    SAMPLE_ID: "`<corpus>/<subject>/<story>/<sentence>/<k>`, unique in the corpus",
+    SAMPLE_ID: "`<corpus>/<subject>/<run>/<place>`, unique in the corpus",
     CORPUS: "name of the corpus",
     SUBJECT: "whose brain it is",
-    STORY: "identity of the stimulus (story or passage), the same for all subjects",
-    GROUP: "what must stay on one side of a split (story or passage); brain controls swap between groups",
+    SESSION: "scanning session, where known",
+    STORY: "identity of the stimulus (story, passage or image), the same for all subjects",
+    GROUP: "what must stay on one side of a split (story, passage, image); brain controls swap between groups",
     TOPIC: "subject matter of the passage; several passages may share it",
     BRAIN_ID: "identity of the distinct brain sample; samples of one sentence may share it",
     PROMPT: "text perceived before the completion",
     COMPLETION: "text to decode",
     TEXT: "all text perceived during the brain sample",
-    BRAIN_VALUES: "float32 `[frames, features]`, unscaled",
+    REFERENCES: "all descriptions of an image; empty where the completion is the only one",
+    WORDS: "words of the completion, where their times are known",
+    WORD_ONSETS: "when each word begins, in seconds of the stimulus clock",
+    WORD_OFFSETS: "when each word ends, in seconds of the stimulus clock",
+    FRAME_TIMES: "centre of each brain frame, in seconds of the stimulus clock",
+    BRAIN_VALUES: "brain frames `[frames, features]`, or the recording and the numbers of its frames that hold them",
 }
-TEXT_COLUMNS = tuple(name for name in COLUMNS if name != BRAIN_VALUES)
+TEXT_COLUMNS = (SAMPLE_ID, CORPUS, SUBJECT, SESSION, STORY, GROUP, TOPIC, BRAIN_ID, PROMPT, COMPLETION, TEXT)
+_WORD_COLUMNS = (REFERENCES, WORDS)
+_TIME_COLUMNS = (WORD_ONSETS, WORD_OFFSETS, FRAME_TIMES)
 
 #: Rows as they are: decode `completion`, given `prompt` and the brain.
 CONTINUATION = "continuation"
@@ -62,36 +74,63 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 #: Names of the Arrow splits, in the order in which they are written.
 SPLITS = (TRAIN, VALIDATION, TEST)
 
-CORPUS_FILE = "corpus.json"
+#: Where `brain_values` lies: inside each row; or once in a table of recordings to which rows refer by frame, because
+#: windows of a story overlap and copies would be as many as a window is long.
+IN_ROWS, IN_RECORDINGS = "rows", "recordings"
 
 
-def row_features(num_features: int) -> Features:
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
     """
-    The Arrow type of a row.
+    One run of one subject (story, session of betas, experiment): what is known of it, and how it is read.
 
     Args:
-        num_features (`int`):
-            Width of one brain frame. It is fixed within a corpus; the number of frames may vary from row to row.
+        recording_id (`str`):
+            `<subject>/<run>`, unique in the corpus; letters, digits, `.`, `_`, `-` and one `/`.
+        subject (`str`):
+            Whose brain it is.
+        num_frames, num_features (`int`):
+            Shape of the values, known without reading them.
+        read (`Callable`):
+            Returns the values, float32 (or float16 where that is exact) `[frames, features]`. Can be pickled, so that
+            recordings are read in several processes.
+        session (`str`, *optional*):
+            Recordings of one session share the statistics of `standardize="session"`.
+        sources (`tuple[Path, ...]`, *optional*):
+            Files behind it, for messages.
+        standardized (`bool`, *optional*, defaults to `False`):
+            Whether `read` has standardised the values already (an average of standardised trials): then they are left
+            as they are.
     """
-    columns = {name: Value("string") for name in TEXT_COLUMNS}
-    return Features({**columns, BRAIN_VALUES: List(List(Value("float32"), length=num_features))})
+
+    recording_id: str
+    subject: str
+    num_frames: int
+    num_features: int
+    read: Callable[[], np.ndarray]
+    session: str = ""
+    sources: tuple[Path, ...] = ()
+    standardized: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """
-    One row before it is written: the text columns, and where its brain frames lie.
+    One row before it is written: its text, and which frames of which recording belong to it.
 
-    Overlapping windows point into the same recording, so that reading a story costs its own size and not one copy
-    for each window.
+    Overlapping windows point into the same recording, so that a story costs its own size and not one copy a window.
 
     Args:
-        sample_id, corpus, subject, story, group, topic, brain_id, prompt, completion, text (`str`):
+        sample_id, corpus, subject, story, group, topic, brain_id, prompt, completion, text, session (`str`):
             See [`COLUMNS`].
-        recording (`np.ndarray`):
-            float32 `[recorded frames, features]`.
-        frames (`np.ndarray`):
-            Which frames of `recording` belong to this sample, as integers `[frames]`.
+        recording (`str`):
+            `recording_id` of the [`Recording`] that holds its frames.
+        frames (`tuple[int, ...]`):
+            Which frames of the recording belong to this sample, counted from 0.
+        references, words (`tuple[str, ...]`), word_onsets, word_offsets, frame_times (`tuple[float, ...]`):
+            See [`COLUMNS`]; empty where the corpus has none.
+        official_split (`str`, *optional*):
+            `"train"` or `"test"` in the corpus's own division, for the split policy `official`.
     """
 
     sample_id: str
@@ -104,111 +143,127 @@ class Sample:
     prompt: str
     completion: str
     text: str
-    recording: np.ndarray
-    frames: np.ndarray
-
-    @property
-    def brain_values(self) -> np.ndarray:
-        """float32 `[frames, features]`."""
-        return self.recording[self.frames]
-
-
-def samples_to_table(samples: Sequence[Sample]) -> pa.Table:
-    """Lays samples out as an Arrow table of [`row_features`], without a Python list of numbers on the way."""
-    columns = {name: pa.array([getattr(sample, name) for sample in samples], pa.string()) for name in TEXT_COLUMNS}
-    frames = np.concatenate([sample.brain_values for sample in samples])
-    ends = np.cumsum([0] + [len(sample.frames) for sample in samples], dtype=np.int32)
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(frames.ravel()), frames.shape[1])
-    columns[BRAIN_VALUES] = pa.ListArray.from_arrays(pa.array(ends), rows)
-    return pa.table(columns)
+    recording: str
+    frames: tuple[int, ...]
+    session: str = ""
+    references: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    word_onsets: tuple[float, ...] = ()
+    word_offsets: tuple[float, ...] = ()
+    frame_times: tuple[float, ...] = ()
+    official_split: str = ""
 
 
 @dataclass
-class SplitInfo:
+class Geometry:
     """
-    How the rows were divided: the first thing that a report states.
+    Where the features of one subject lie. Arrays have one entry a feature, as [`Recording`] returns them.
 
     Args:
-        policy (`str`):
-            One of [`~dataset_builders.splits.SPLIT_POLICIES`].
-        fold, num_folds, seed (`int`):
-            Which of how many folds is the test split, and the seed of the division.
-        validation_fraction (`float`):
-            Share of the groups outside the test split that became the validation split.
-        sizes (`dict[str, int]`):
-            Rows in each split.
-        leaks (`list[dict]`):
-            Findings of [`~dataset_builders.leaks.find_leaks`]; empty for a clean split.
-        leak_allowed (`bool`):
-            Whether the policy is one that is known to leak and was asked for by name.
+        coordinates (`np.ndarray`, *optional*):
+            float32 `[features, 3]`, millimetres in `space`.
+        space (`str`, *optional*):
+            Name of the space, e.g. `"MNI152NLin2009cAsym"`.
+        roi_labels (`dict[str, np.ndarray]`, *optional*):
+            For each set of labels (an atlas) int16 `[features]`; 0 is unlabelled.
+        roi_names (`dict[str, list[str]]`, *optional*):
+            For each set the names of labels 1, 2, ...
+        noise_ceiling (`np.ndarray`, *optional*):
+            float32 `[features]`, in `noise_ceiling_unit`.
+        grid_shape (`tuple[int, ...]`), grid_index (`np.ndarray`), affine (`np.ndarray`), *optional*:
+            Shape of the volume, int64 `[features]` places in it (C order) and float64 `[4, 4]`, to write maps back.
     """
 
-    policy: str
-    fold: int
-    num_folds: int
-    seed: int
-    validation_fraction: float
-    sizes: dict[str, int]
-    leaks: list[dict[str, Any]]
-    leak_allowed: bool
+    coordinates: np.ndarray | None = None
+    space: str = ""
+    roi_labels: dict[str, np.ndarray] = field(default_factory=dict)
+    roi_names: dict[str, list[str]] = field(default_factory=dict)
+    noise_ceiling: np.ndarray | None = None
+    noise_ceiling_unit: str = ""
+    grid_shape: tuple[int, ...] = ()
+    grid_index: np.ndarray | None = None
+    affine: np.ndarray | None = None
+
+    def select(self, kept: np.ndarray) -> "Geometry":
+        """The geometry of some features, given their numbers `[kept features]`."""
+
+        def some(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[kept]
+
+        return Geometry(
+            coordinates=some(self.coordinates),
+            space=self.space,
+            roi_labels={name: labels[kept] for name, labels in self.roi_labels.items()},
+            roi_names=self.roi_names,
+            noise_ceiling=some(self.noise_ceiling),
+            noise_ceiling_unit=self.noise_ceiling_unit,
+            grid_shape=self.grid_shape,
+            grid_index=some(self.grid_index),
+            affine=self.affine,
+        )
 
 
-@dataclass
-class CorpusInfo:
+def row_features(width: int | None, dtype: str = "float32", store: str = IN_ROWS) -> Features:
     """
-    What `corpus.json` says about a prepared corpus.
+    The Arrow type of a row.
 
     Args:
-        corpus (`str`):
-            Name of the corpus, as in the column `corpus`.
-        subjects (`list[str]`):
-            Every subject in the rows.
-        licence, citation, redistribution (`str`):
-            Terms of the source, BibTeX entry, and whether prepared rows may be passed on.
-        split ([`SplitInfo`]):
-            How the rows were divided.
-        facts (`dict`):
-            Counts measured while reading, and how they differ from those that the builder expects.
-        fingerprint (`str`):
-            Hash of the content of all rows and of their division. Equal on every machine for equal data.
+        width (`int`, *optional*):
+            Features of a brain frame, where all subjects have the same number.
+        dtype (`str`, *optional*, defaults to `"float32"`):
+            `"float16"` or `"float32"`.
+        store (`str`, *optional*, defaults to [`IN_ROWS`]):
+            Whether `brain_values` holds the frames or refers to them.
     """
+    values = List(List(Value(dtype), length=-1 if width is None else width))
+    if store == IN_RECORDINGS:
+        values = {"recording": Value("string"), "frames": List(Value("int32"))}
+    return Features(
+        {name: Value("string") for name in TEXT_COLUMNS}
+        | {name: List(Value("string")) for name in _WORD_COLUMNS}
+        | {name: List(Value("float32")) for name in _TIME_COLUMNS}
+        | {BRAIN_VALUES: values}
+    )
 
-    corpus: str
-    subjects: list[str]
-    licence: str
-    citation: str
-    redistribution: str
-    split: SplitInfo
-    facts: dict[str, Any] = field(default_factory=dict)
-    fingerprint: str = ""
 
-    def to_json(self) -> str:
-        """The text of `corpus.json`."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+def samples_to_table(
+    samples: Sequence[Sample], features: Features, brain_values: Sequence[np.ndarray] | None = None
+) -> pa.Table:
+    """
+    Lays samples out as an Arrow table, without a Python list of numbers on the way.
 
-    @classmethod
-    def from_json(cls, text: str) -> "CorpusInfo":
-        """The inverse of [`~CorpusInfo.to_json`]."""
-        fields = json.loads(text)
-        split = SplitInfo(**fields.pop("split"))
-        return cls(split=split, **fields)
+    Args:
+        samples (`Sequence[Sample]`):
+            The rows.
+        features ([`~datasets.Features`]):
+            Their type, by [`row_features`].
+        brain_values (`Sequence[np.ndarray]`, *optional*):
+            `[frames, features]` of each row; if absent, rows refer to their recording.
+    """
+    schema = features.arrow_schema
+    columns = {
+        name: pa.array([getattr(sample, name) for sample in samples], schema.field(name).type)
+        for name in features
+        if name != BRAIN_VALUES
+    }
+    if brain_values is None:
+        places = [{"recording": sample.recording, "frames": sample.frames} for sample in samples]
+        columns[BRAIN_VALUES] = pa.array(places, schema.field(BRAIN_VALUES).type)
+    else:
+        columns[BRAIN_VALUES] = nested_list(brain_values, schema.field(BRAIN_VALUES).type)
+    return pa.table(columns, schema=pa.schema([schema.field(name) for name in columns]))
 
-    def save(self, folder: str | Path) -> None:
-        """Writes `corpus.json` into `folder`."""
-        (Path(folder) / CORPUS_FILE).write_text(self.to_json(), encoding="utf-8")
 
-    @classmethod
-    def load(cls, folder: str | Path) -> "CorpusInfo":
-        """
-        Reads `corpus.json` from `folder`.
-
-        Raises:
-            FileNotFoundError: `folder` is not a prepared corpus.
-        """
-        path = Path(folder) / CORPUS_FILE
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: prepare the corpus with examples/prepare_dataset.py first")
-        return cls.from_json(path.read_text(encoding="utf-8"))
+def nested_list(matrices: Sequence[np.ndarray], kind: pa.ListType) -> pa.ListArray:
+    """Matrices `[frames, features]` as one Arrow array of lists of frames; frames of one call may differ in width."""
+    rows = np.cumsum([0] + [len(matrix) for matrix in matrices], dtype=np.int32)
+    flat = pa.array(np.concatenate([matrix.ravel() for matrix in matrices]))
+    if pa.types.is_fixed_size_list(kind.value_type):
+        frames = pa.FixedSizeListArray.from_arrays(flat, kind.value_type.list_size)
+    else:
+        widths = np.concatenate([np.full(len(matrix), matrix.shape[1]) for matrix in matrices])
+        frames = pa.ListArray.from_arrays(np.cumsum(np.append(0, widths), dtype=np.int32), flat)
+    return pa.ListArray.from_arrays(pa.array(rows), frames)
 
 
 __all__ = [
@@ -218,12 +273,16 @@ __all__ = [
     "COMPLETION",
     "CONTINUATION",
     "CORPUS",
-    "CORPUS_FILE",
+    "FRAME_TIMES",
     "GROUP",
+    "IN_RECORDINGS",
+    "IN_ROWS",
     "PROMPT",
     "READINGS",
+    "REFERENCES",
     "SAMPLE_ID",
     "SENTENCE",
+    "SESSION",
     "SPLITS",
     "STORY",
     "SUBJECT",
@@ -233,9 +292,13 @@ __all__ = [
     "TOPIC",
     "TRAIN",
     "VALIDATION",
-    "CorpusInfo",
+    "WORDS",
+    "WORD_OFFSETS",
+    "WORD_ONSETS",
+    "Geometry",
+    "Recording",
     "Sample",
-    "SplitInfo",
+    "nested_list",
     "row_features",
     "samples_to_table",
 ]

@@ -20,12 +20,13 @@ error of the decoder or of its evaluation.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from .corpus import BrainCorpusBuilder, BrainCorpusConfig
-from .schema import Sample
+from .schema import Recording, Sample
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -98,6 +99,7 @@ class SyntheticSentencesConfig(BrainCorpusConfig):
             Seed of sentences, maps and noise. The division has its own, `seed`.
     """
 
+    dtype: str = "float32"
     signal_to_noise: float = 1.0
     num_passages: int = 96
     num_features: int = 128
@@ -166,29 +168,33 @@ class SyntheticSentences(BrainCorpusBuilder):
     CITATION: ClassVar[str] = ""
     HOMEPAGE: ClassVar[str] = ""
     REDISTRIBUTION = "Free: nothing in it was recorded."
+    MAY_REDISTRIBUTE = True
 
     @property
     def corpus_name(self) -> str:
         return "synthetic_sentences"
 
-    def read_samples(self) -> list[Sample]:
+    def list_recordings(self) -> list[Recording]:
         config = self.config
         generator = np.random.default_rng(config.corpus_seed)
         written: set[str] = set()
-        topics = [_CONCEPTS[index % len(_CONCEPTS)] for index in range(config.num_passages)]
-        passages = [_write_passage(topic, generator, written) for topic in topics]
-        meanings = np.stack([semantic_vector(" ".join(chunks)) for passage in passages for chunks in passage])
-        samples = []
+        self._topics = [_CONCEPTS[index % len(_CONCEPTS)] for index in range(config.num_passages)]
+        self._passages = [_write_passage(topic, generator, written) for topic in self._topics]
+        meanings = np.stack([semantic_vector(" ".join(chunks)) for passage in self._passages for chunks in passage])
+        recordings = []
         for number in range(1, config.num_subjects + 1):
-            recording = _plant(meanings, config, generator)
-            samples += self._samples(f"sub-{number:02d}", passages, topics, recording)
-        return samples
+            values = _plant(meanings, config, generator)
+            subject = f"sub-{number:02d}"
+            read = partial(np.asarray, values)
+            recordings.append(Recording(f"{subject}/sentences", subject, len(values), config.num_features, read))
+        return recordings
 
-    def _samples(
-        self, subject: str, passages: list[_Passage], topics: list[str], recording: np.ndarray
-    ) -> list[Sample]:
-        corpus, num_frames = self.corpus_name, self.config.num_frames
-        places = [(story, index) for story, passage in enumerate(passages) for index in range(len(passage))]
+    def list_samples(self, recordings: list[Recording]) -> list[Sample]:
+        return [sample for recording in recordings for sample in self._samples(recording)]
+
+    def _samples(self, recording: Recording) -> list[Sample]:
+        corpus, num_frames, subject = self.corpus_name, self.config.num_frames, recording.subject
+        places = [(story, index) for story, passage in enumerate(self._passages) for index in range(len(passage))]
         return [
             Sample(
                 sample_id=f"{corpus}/{subject}/{story:03d}/{index}/{k}",
@@ -196,13 +202,13 @@ class SyntheticSentences(BrainCorpusBuilder):
                 subject=subject,
                 story=f"{story:03d}",
                 group=f"{story:03d}",
-                topic=topics[story],
+                topic=self._topics[story],
                 brain_id=f"{corpus}/{subject}/{story:03d}/{index}",
-                prompt=" ".join(passages[story][index][:k]),
-                completion=passages[story][index][k],
-                text=" ".join(passages[story][index]),
-                recording=recording,
-                frames=np.arange(row * num_frames, (row + 1) * num_frames),
+                prompt=" ".join(self._passages[story][index][:k]),
+                completion=self._passages[story][index][k],
+                text=" ".join(self._passages[story][index]),
+                recording=recording.recording_id,
+                frames=tuple(range(row * num_frames, (row + 1) * num_frames)),
             )
             for row, (story, index) in enumerate(places)
             for k in (1, 2)

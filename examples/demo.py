@@ -42,6 +42,7 @@ from transformers.utils import logging
 
 from dataset_builders import prepare_corpus
 from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
+from trainers.brain_format import with_brain_arrays
 from trainers.evaluation import evaluate_arms
 from trainers.plain_text import plain_text_rows
 from trainers.report import EvaluationReport
@@ -215,7 +216,7 @@ def main() -> None:
     reports = {}
     for name, builder in builders.items():
         print(f"3. Decoder of the corpus '{name}' ({time.time() - started:.0f} s)")
-        splits = builder.as_dataset().with_format("numpy", columns=["brain_values"], output_all_columns=True)
+        splits = with_brain_arrays(builder.as_dataset_dict())
         model, processor = train_decoder(splits, sentences, folder / "text_model", folder / name)
         info = asdict(builder.corpus_info)
         reports[name] = evaluate_arms(

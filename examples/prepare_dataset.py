@@ -27,9 +27,10 @@ One participant as published with BrainLLM, whole passages held out, and with th
     python examples/prepare_dataset.py --corpus brainllm2025 --data_dir pereira --output_dir runs/pereira
     python examples/prepare_dataset.py --corpus brainllm2025 --data_dir pereira --output_dir runs/paper --split paper
 
-Further options of a corpus stand in a YAML file, one `name: value` a line (`layout: huth`, `subject: "1"`):
+Options of a corpus stand in a YAML file, one `name: value` a line (`subjects: [UTS03]`, `num_components: 1000`):
 
-    python examples/prepare_dataset.py --corpus brainllm2025 --data_dir huth --output_dir runs/huth --config huth.yaml
+    python examples/prepare_dataset.py --corpus lebel2023 --data_dir ds003020 --output_dir runs/stories \
+        --config stories.yaml --num_proc 8
 """
 
 import argparse
@@ -37,9 +38,9 @@ from pathlib import Path
 
 import yaml
 
-from dataset_builders import CORPORA, prepare_corpus, save_corpus
+from dataset_builders import CORPORA, prepare_corpus, push_corpus, save_corpus
+from dataset_builders.corpus_info import CorpusInfo
 from dataset_builders.leaks import describe_leak
-from dataset_builders.schema import CorpusInfo
 from dataset_builders.splits import SPLIT_POLICIES
 
 
@@ -54,6 +55,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", choices=SPLIT_POLICIES, help="how rows are divided; the corpus's default if absent")
     parser.add_argument("--fold", type=int, help="which fold is the test split; the policy's default if absent")
     parser.add_argument("--no_verify_facts", action="store_true", help="accept files that differ from those published")
+    parser.add_argument("--accept_license", action="store_true", help="you accept the terms of the corpus")
+    parser.add_argument("--push_to_hub", metavar="REPO_ID", help="also publish it, privately, if its terms allow that")
+    parser.add_argument("--num_proc", type=int, help="processes that read and write recordings")
     parser.add_argument("--cache_dir", help="where Arrow files are kept; the cache of `datasets` if absent")
     return parser.parse_args()
 
@@ -65,7 +69,8 @@ def read_options(arguments: argparse.Namespace) -> dict:
         raise ValueError(f"{arguments.config} must hold lines `name: value` and holds {options!r}")
     given = {"split": arguments.split, "fold": arguments.fold}
     options |= {name: value for name, value in given.items() if value is not None}
-    return options | {"verify_facts": False} if arguments.no_verify_facts else options
+    options |= {"verify_facts": False} if arguments.no_verify_facts else {}
+    return options | ({"accept_licence": True} if arguments.accept_license else {})
 
 
 def print_report(info: CorpusInfo) -> None:
@@ -78,16 +83,24 @@ def print_report(info: CorpusInfo) -> None:
         print(f"  {describe_leak(leak)}")
     for difference in info.facts["differences"]:
         print(f"differs from what is published: {difference}")
+    for note, count in info.facts["notes"].items():
+        print(f"{note}: {count}")
 
 
 def main() -> None:
     arguments = parse_arguments()
     builder = prepare_corpus(
-        arguments.corpus, arguments.data_dir, cache_dir=arguments.cache_dir, **read_options(arguments)
+        arguments.corpus,
+        arguments.data_dir,
+        cache_dir=arguments.cache_dir,
+        num_proc=arguments.num_proc,
+        **read_options(arguments),
     )
     print_report(builder.corpus_info)
-    save_corpus(builder.as_dataset_dict(), builder.corpus_info, arguments.output_dir)
+    save_corpus(builder, arguments.output_dir)
     print(f"written to {arguments.output_dir}")
+    if arguments.push_to_hub is not None:
+        print(f"pushed to {push_corpus(arguments.output_dir, arguments.push_to_hub)}")
 
 
 if __name__ == "__main__":

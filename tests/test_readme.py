@@ -25,6 +25,7 @@ from testing_utils import save_tiny_text_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from dataset_builders.card import corpora_table
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
 
 
@@ -57,6 +58,10 @@ class TestReadme:
         block = re.search(r"<!-- results:start -->\n(.*?)<!-- results:end -->", self.README, re.DOTALL)[1]
         written = (REPOSITORY / "examples" / "benchmarks" / "results" / "real_participant.md").read_text()
         assert block.strip() == written.strip()
+
+    def test_the_table_of_corpora_is_made_from_their_classes(self):
+        block = re.search(r"<!-- corpora:start -->\n(.*?)<!-- corpora:end -->", self.README, re.DOTALL)[1]
+        assert block.strip() == corpora_table(), "print dataset_builders.card.corpora_table() into README.md"
 
     def test_the_tree_lists_every_file_of_the_rooms_and_no_other(self):
         drawn = drawn_tree(between("tree", self.README))

@@ -248,7 +248,7 @@ def _advance(advance: Callable, result: np.ndarray) -> np.ndarray:
 def _describe_split(corpus: Mapping[str, Any] | None, evaluated: str) -> dict[str, Any]:
     if corpus is None:
         return {"evaluated": evaluated}
-    names = ("corpus", "subjects", "licence")
+    names = ("corpus", "subjects", "licence", "redistribution", "consent", "citation")
     return {name: corpus[name] for name in names if name in corpus} | dict(corpus["split"]) | {"evaluated": evaluated}
 
 

@@ -28,6 +28,7 @@ from modeling_brainllm import (
 )
 
 from .arguments import DataArguments, ModelArguments
+from .brain_format import recording_files, with_brain_arrays
 from .data_collator import REQUIRED_COLUMNS
 
 
@@ -63,7 +64,8 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
         splits = _keep_subjects(splits, args.subjects, args.dataset)
     if not len(splits["train"]):
         raise ValueError(f"The train split of '{args.dataset}' is empty.")
-    return splits.with_format("numpy", columns=["brain_values"], output_all_columns=True)
+    refers = isinstance(splits["train"].features["brain_values"], dict)
+    return with_brain_arrays(splits, recording_files(args.dataset) if refers else None)
 
 
 def _keep_subjects(splits: DatasetDict, subjects: list[str], dataset: str) -> DatasetDict:

@@ -69,7 +69,7 @@ def create_model_card(
         adapter_base (`str`, *optional*):
             Of a PEFT adapter, the brain checkpoint that it adapts.
         citation (`str`, *optional*):
-            BibTeX of the data.
+            BibTeX of the data; by default that of the corpus on which the report was made.
 
     Returns:
         `huggingface_hub.ModelCard`: Save it as `README.md` of the repository, or push it.
@@ -104,7 +104,8 @@ def create_model_card(
         encoder=config.encoder_config,
         adapter_base=adapter_base,
         report=report.to_markdown().replace("\n## ", "\n### ") if report else None,
-        citation=citation,
+        data=report.split if report and "licence" in report.split else None,
+        citation=citation or (report.split.get("citation") if report else None),
     )
 
 

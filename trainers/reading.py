@@ -23,6 +23,7 @@ from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
+from .brain_format import with_brain_arrays
 from .data_collator import IGNORE_INDEX, BrainDataCollator
 
 
@@ -53,7 +54,7 @@ class Reading:
         self, model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor, rows: "Dataset", batch_size: int, seed: int
     ):
         self.model, self.processor, self.batch_size, self.seed = model, processor, batch_size, seed
-        self.rows = list(rows.with_format("numpy", columns=["brain_values"], output_all_columns=True))
+        self.rows = list(with_brain_arrays(rows))
         self.blocks = [(row["subject"], len(row["brain_values"])) for row in self.rows]
         self.brains: dict[tuple[str, int], dict[str, Mapping]] = {}
         for row, block in zip(self.rows, self.blocks, strict=True):

@@ -55,7 +55,7 @@ class EvaluationReport:
     Args:
         split (`dict`):
             What was held out: `corpus`, `policy`, `fold`, `num_folds`, `sizes`, `leaks`, `leak_allowed`, `evaluated`,
-            as `corpus.json` says.
+            as `corpus.json` says; and the terms of the data: `licence`, `redistribution`, `consent`, `citation`.
         arms (`list[dict]`):
             See [`~trainers.comparisons.arm_figures`].
         comparisons (`list[dict]`):

@@ -42,15 +42,17 @@ from trainers.report import EvaluationReport, pool_reports
 
 EXAMPLES = Path(__file__).resolve().parent.parent
 CROSS_ATTENTION = ("--interface", "cross_attention", "--adapter_layers", "1", "3", "5")
-# Name → recipe, further arguments of training, whether brains are shuffled across passages before training.
+# Name → recipe, further arguments of training, and which shuffle of brains across passages before training, if any.
+# One shuffle links some topics by chance, and a decoder learns that too: so there are two.
 SHORT = ("--num_train_epochs", "8", "--early_stopping_patience", "3")  # published: 100 and 10
 SYSTEMS = {
-    "ours, cross-attention": ("brainllama", (), False),
-    "ours, cross-attention, brains shuffled": ("brainllama", (), True),
-    "ours, prefix": ("brainllama", ("--interface", "prefix"), False),
-    "official, prefix": ("official", SHORT, False),
+    "ours, cross-attention": ("brainllama", (), 0),
+    "ours, cross-attention, brains shuffled": ("brainllama", (), 1),
+    "ours, cross-attention, brains shuffled again": ("brainllama", (), 2),
+    "ours, prefix": ("brainllama", ("--interface", "prefix"), 0),
+    "official, prefix": ("official", SHORT, 0),
     # The warm-up moves brain tokens towards the prompt's embeddings; adapters have no place for that.
-    "official, cross-attention": ("official", (*SHORT, "--warmup_epochs", "0", *CROSS_ATTENTION), False),
+    "official, cross-attention": ("official", (*SHORT, "--warmup_epochs", "0", *CROSS_ATTENTION), 0),
 }
 
 
@@ -86,18 +88,18 @@ def folder_of(args: argparse.Namespace, system: str, fold: int) -> Path:
     return args.output_dir / system.replace(", ", "-").replace(" ", "-") / f"fold{fold}"
 
 
-def prepare(args: argparse.Namespace, fold: int, shuffled: bool) -> Path:
-    """The corpus of a fold; with `shuffled`, training and validation brains belong to texts of other passages."""
+def prepare(args: argparse.Namespace, fold: int, shuffle: int) -> Path:
+    """The corpus of a fold; with a shuffle, training and validation brains belong to texts of other passages."""
     folder = args.output_dir / "data" / f"fold{fold}"
     if not folder.is_dir():
         arguments = ("--corpus", "brainllm2025", "--data_dir", args.data_dir, "--output_dir", folder, "--fold", fold)
         run("prepare_dataset.py", *arguments)
-    if not shuffled:
+    if not shuffle:
         return folder
-    target = args.output_dir / "data" / f"fold{fold}-shuffled"
+    target = args.output_dir / "data" / f"fold{fold}-shuffled-{shuffle}"
     if not target.is_dir():
         splits = load_from_disk(str(folder))
-        seen = {name: shuffle_brains(splits[name], seed=fold) for name in ("train", "validation")}
+        seen = {name: shuffle_brains(splits[name], seed=fold + 5 * (shuffle - 1)) for name in ("train", "validation")}
         DatasetDict({**seen, "test": splits["test"]}).save_to_disk(str(target))
         (target / "corpus.json").write_bytes((folder / "corpus.json").read_bytes())
     return target
@@ -114,8 +116,8 @@ def shuffle_brains(rows, seed: int):
 
 
 def train_and_evaluate(args: argparse.Namespace, system: str, fold: int) -> None:
-    recipe, options, shuffled = SYSTEMS[system]
-    output, dataset = folder_of(args, system, fold), prepare(args, fold, shuffled)
+    recipe, options, shuffle = SYSTEMS[system]
+    output, dataset = folder_of(args, system, fold), prepare(args, fold, shuffle)
     if not (output / "model.safetensors").is_file():
         arguments = ["--config", EXAMPLES / "recipes" / f"{recipe}.yaml", "--dataset", dataset, *options]
         arguments += ["--text_model_id", args.text_model_id, "--output_dir", output, "--report_to", "none"]
@@ -140,7 +142,7 @@ def train_and_evaluate(args: argparse.Namespace, system: str, fold: int) -> None
 
 def plain_text_arguments(args: argparse.Namespace, system: str, fold: int) -> list[object]:
     """Fold 0 learns from plain text; other folds, and training on shuffled brains, take its interface over."""
-    taught = folder_of(args, system.removesuffix(", brains shuffled"), 0) / "plain-text"
+    taught = folder_of(args, system.partition(", brains shuffled")[0], 0) / "plain-text"
     if (taught / "model.safetensors").is_file():
         return ["--taught_interface", taught]
     return ["--text_files", *sorted(args.text_dir.glob("*.txt"))]
@@ -163,7 +165,7 @@ def ridge_identification(args: argparse.Namespace) -> float:
         processor = BrainLlamaProcessor.from_pretrained(output)
         space = folder_of(args, "ours, cross-attention", 0) / "plain-text"
         embedder = make_embedder(recipe, model, processor).load(space)
-        splits = load_from_disk(str(prepare(args, fold, shuffled=False)))
+        splits = load_from_disk(str(prepare(args, fold, shuffle=0)))
         rows = splits["test"].select(sorted({b: i for i, b in enumerate(splits["test"]["brain_id"])}.values()))
         brains = processor.feature_extractor(
             [np.array(v) for v in rows["brain_values"]], subject=list(rows["subject"])

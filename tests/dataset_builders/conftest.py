@@ -44,7 +44,8 @@ def make_sentences(subjects=("P01",), num_stories=12, num_features=16, seed=0) -
     texts = {}
     for story in range(num_stories):
         texts[story] = [
-            [f"Thing {story}", f"has part {story}.{n}", f"in place {n}."] for n in range(generator.integers(3, 5))
+            [f"Thing{story} kind{story}", f"has part{story}x{n}", f"in place{story}y{n} now{n}."]
+            for n in range(generator.integers(3, 5))
         ]
     for subject in subjects:
         truth[subject] = {}

@@ -73,7 +73,7 @@ class TestReadBackEqualsTruth:
         truth = windows(("sub-002", "sub-016"))
         folder = write(tmp_path / "data", "narratives", truth)
         chosen = ["story4", "story1", "story2"]
-        rows = _rows(_load(folder, tmp_path, "narratives", subject="sub-016", stories=chosen, num_folds=3))
+        rows = _rows(_load(folder, tmp_path, "narratives", subjects=["sub-016"], stories=chosen, num_folds=3))
         assert {row["subject"] for row in rows.values()} == {"sub-016"}
         assert {row["story"] for row in rows.values()} == set(chosen)
 
@@ -161,15 +161,15 @@ class TestErrors:
             _load(folder, tmp_path)
 
     def test_unknown_names(self, tmp_path, folder, windows, write):
-        with pytest.raises(ValueError, match=r"subject=\['P09'\].*choose from P01"):
-            _load(folder, tmp_path, subject="P09")
+        with pytest.raises(ValueError, match=r"subjects=\['P09'\].*choose from P01"):
+            _load(folder, tmp_path, subjects=["P09"])
         with pytest.raises(ValueError, match=r"stories=\['x'\]"):
             _load(folder, tmp_path, stories=["x"])
         with pytest.raises(ValueError, match="layout='other' is unknown"):
             _load(folder, tmp_path, layout="other")
         narratives = write(tmp_path / "narratives", "narratives", windows(("sub-002",)))
-        with pytest.raises(ValueError, match="subject='sub-9' heard none"):
-            _load(narratives, tmp_path, "narratives", subject="sub-9")
+        with pytest.raises(ValueError, match=r"subjects=\['sub-9'\] are not in"):
+            _load(narratives, tmp_path, "narratives", subjects=["sub-9"])
 
     @pytest.mark.parametrize(
         ("config", "message"),
@@ -208,7 +208,8 @@ class TestRealParticipant:
         counts = {leak["kind"]: leak["count"] for leak in info.split.leaks}
         assert counts["shared_group"] == size  # every passage is on both sides
         assert counts["shared_brain"] == [199, 183, 184, 201, 223][fold]
-        assert counts["shared_text"] == counts["shared_brain"]
+        # All but five short sentences, which might recur by chance, are told apart by their text too.
+        assert counts["shared_text"] == [197, 182, 184, 200, 223][fold]
         if fold == 1:
             places = [tuple(map(int, name.split("/")[2:])) for name in dataset["test"]["sample_id"]]
             assert places[:4] == [(0, 1, 2), (1, 0, 1), (3, 1, 1), (3, 1, 2)]

@@ -17,17 +17,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dataset_builders.leaks import LEAK_KINDS, LeakageError, describe_leak, find_leaks
 from dataset_builders.schema import Sample
-from dataset_builders.splits import assign_splits, paper_draws
+from dataset_builders.splits import SPLIT_POLICIES, assign_splits, paper_draws
 
 
 def _samples(num_passages=20, sentences=3, subjects=("a",)):
     """Clean rows: distinct sentences of two cuts, three passages a topic."""
-    generator = np.random.default_rng(0)
     rows = []
     for subject in subjects:
-        recording = generator.normal(size=(num_passages * sentences, 4)).astype(np.float32)
         for story in range(num_passages):
             for index in range(sentences):
                 chunks = [f"subject {story}", f"acts on {index}", f"at place {story} of {index}"]
@@ -43,8 +40,8 @@ def _samples(num_passages=20, sentences=3, subjects=("a",)):
                         prompt=" ".join(chunks[:k]),
                         completion=chunks[k],
                         text=" ".join(chunks),
-                        recording=recording,
-                        frames=np.array([story * sentences + index]),
+                        recording=f"{subject}/run",
+                        frames=(story * sentences + index,),
                     )
                     for k in (1, 2)
                 ]
@@ -65,7 +62,6 @@ class TestGroupedFolds:
                 sides.setdefault(getattr(sample, key), set()).add(split)
             assert all(len(side) == 1 for side in sides.values())
             assert set(splits) == {"train", "validation", "test"}
-            assert find_leaks(samples, splits) == []
         assert (tested == 1).all()
 
     def test_seed_decides(self):
@@ -82,6 +78,10 @@ class TestGroupedFolds:
             assign_splits(_samples(num_passages=4))
         with pytest.raises(ValueError, match="validation_fraction=0"):
             assign_splits(_samples(num_passages=2), num_folds=2)
+
+    def test_unknown_policy(self):
+        with pytest.raises(ValueError, match="split='random' is unknown: choose one of passage, topic, official"):
+            assign_splits(_samples(), "random")
 
 
 class TestPaperDraws:
@@ -108,80 +108,198 @@ class TestPaperDraws:
         np.testing.assert_array_equal(both, np.tile(alone, 2))
 
 
-class TestLeaks:
-    def _planted(self, **changes):
-        """Passage 0 in train, passage 1 in test, and one test row altered."""
-        samples = [replace(sample, prompt=sample.prompt) for sample in _samples(num_passages=2)]
-        splits = np.array(["train"] * 6 + ["test"] * 6, dtype=object)
-        assert find_leaks(samples, splits) == []
-        samples[8] = replace(samples[8], **changes)
-        return find_leaks(samples, splits), samples[8].sample_id
+class TestOfficial:
+    def test_marked_rows_are_the_test_split_and_no_others(self):
+        samples = [
+            replace(sample, official_split="test" if sample.story in ("003", "007") else "train")
+            for sample in _samples(subjects=("a", "b"))
+        ]
+        splits = assign_splits(samples, "official")
+        assert {s.story for s, split in zip(samples, splits, strict=True) if split == "test"} == {"003", "007"}
+        assert (splits == "test").sum() == 2 * 2 * 6
+        groups = {name: {s.group for s, x in zip(samples, splits, strict=True) if x == name} for name in set(splits)}
+        assert len(groups["validation"]) == 2  # a tenth of 18, rounded up
+        assert not groups["validation"] & groups["train"]
+
+    def test_corpus_without_a_test_set(self):
+        with pytest.raises(ValueError, match="split='official': no row belongs to a test set of the corpus's own"):
+            assign_splits(_samples(), "official")
+
+    @pytest.mark.parametrize("policy", ["official", "time"])
+    def test_there_is_one_fold(self, policy):
+        with pytest.raises(ValueError, match=f"fold=1 with split='{policy}', which divides the corpus in one way"):
+            assign_splits(_samples(), policy, fold=1)
+
+
+class TestSubject:
+    def test_leave_one_out_tests_each_subject_on_stimuli_that_no_other_has_perceived(self):
+        samples = _samples(subjects=("c", "a", "b"))
+        for fold, subject in enumerate("abc"):
+            splits = assign_splits(samples, "subject", fold=fold, num_folds=4)
+            rows = {name: [s for s, x in zip(samples, splits, strict=True) if x == name] for name in set(splits)}
+            assert {s.subject for s in rows["test"]} == {subject}
+            assert {s.subject for s in rows["train"] + rows["validation"]} == set("abc") - {subject}
+            groups = {name: {s.group for s in part} for name, part in rows.items()}
+            assert len(groups["test"]) == 5  # a fourth of 20
+            assert not groups["test"] & (groups["train"] | groups["validation"])
+            assert not groups["train"] & groups["validation"]
+            # Dropped: the others on the tested stimuli, and the subject on all that the others were trained on.
+            assert len(rows[""]) == 2 * 5 * 6 + 15 * 6
+
+    def test_stimuli_of_one_side_stay_there(self):
+        """Seven subjects to the eighth: own images of the eighth are all tested, a fold of the shared ones too."""
+        shared = _samples(subjects=tuple("12345678"), num_passages=10)
+        own = [
+            replace(sample, group=f"{sample.subject}-{sample.group}", sample_id=f"own/{sample.sample_id}")
+            for sample in shared
+        ]
+        samples = shared + own
+        splits = assign_splits(samples, "subject", test_subjects=["8"], num_folds=5, validation_fraction=0)
+        test = [s for s, x in zip(samples, splits, strict=True) if x == "test"]
+        train = [s for s, x in zip(samples, splits, strict=True) if x == "train"]
+        assert {s.subject for s in test} == {"8"}
+        assert {s.group for s in test} >= {s.group for s in own if s.subject == "8"}
+        assert len({s.group for s in test}) == 10 + 2
+        assert {s.group for s in train} >= {s.group for s in own if s.subject != "8"}
+        assert not {s.group for s in train} & {s.group for s in test}
+
+    def test_nothing_is_dropped_where_nothing_is_shared(self):
+        samples = [replace(s, group=f"{s.subject}{s.group}") for s in _samples(subjects=("a", "b"))]
+        splits = assign_splits(samples, "subject", test_subjects=["b"])
+        assert "" not in set(splits)
+        assert (splits == "test").sum() == len(samples) / 2
+
+    def test_fold_chooses_stimuli_if_subjects_are_named(self):
+        samples = _samples(subjects=("a", "b"))
+        tested = [assign_splits(samples, "subject", test_subjects=["b"], fold=fold) == "test" for fold in range(5)]
+        assert (np.sum(tested, axis=0) == [sample.subject == "b" for sample in samples]).all()
 
     @pytest.mark.parametrize(
-        ("kind", "changes"),
+        ("options", "message"),
         [
-            ("shared_group", {"group": "000"}),
-            ("shared_brain", {"frames": np.array([4, 0])}),
-            ("shared_text", {"text": "Subject 0  acts on 0 at place 0 of 0"}),
-            ("target_in_prompt", {"story": "000", "completion": "acts on 0"}),
+            ({"fold": 2}, "fold=2 with split='subject': choose from 0 to 1, one a subject"),
+            ({"test_subjects": ["z"]}, r"test_subjects=\['z'\]: choose from a, b"),
+            ({"test_subjects": []}, r"test_subjects=\[\]: choose from a, b"),
+            ({"test_subjects": ["b", "a"]}, "leaves no subject to train on"),
+            ({"num_folds": 30}, "num_folds=30 needs as many groups and subjects of both sides share 20"),
         ],
     )
-    def test_each_kind_is_found_alone(self, kind, changes):
-        leaks, name = self._planted(**changes)
-        assert leaks == [{"kind": kind, "splits": ["train", "test"], "count": 1, "examples": [name]}]
-        assert kind in LEAK_KINDS
+    def test_bad_options(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            assign_splits(_samples(subjects=("a", "b")), "subject", **options)
 
-    def test_equal_frames_are_found_in_another_recording(self):
-        train = _samples(num_passages=2)[0]
-        leaks, _ = self._planted(recording=train.brain_values.copy(), frames=np.array([0]))
-        assert [leak["kind"] for leak in leaks] == ["shared_brain"]
-
-    def test_recurring_completion_is_no_leak(self):
-        leaks, _ = self._planted(completion="acts on 0", prompt="subject 0")
-        assert leaks == []
-
-    def test_part_of_a_word_is_no_match(self):
-        leaks, _ = self._planted(story="000", completion="acts on")
-        assert [leak["kind"] for leak in leaks] == ["target_in_prompt"]
-        leaks, _ = self._planted(story="000", completion="cts on")
-        assert leaks == []
-
-    def test_every_pair_of_splits_is_compared(self):
-        samples = _samples(num_passages=3)
-        splits = np.array((["train", "validation", "test"] * 6), dtype=object)
-        pairs = {tuple(leak["splits"]) for leak in find_leaks(samples, splits) if leak["kind"] == "shared_group"}
-        assert pairs == {("train", "validation"), ("train", "test"), ("validation", "test")}
-
-    def test_error_says_what_where_and_how_to_help(self):
-        leaks, name = self._planted(group="000")
-        error = LeakageError(leaks)
-        assert error.leaks == leaks
-        assert describe_leak(leaks[0]) in str(error)
-        assert name in str(error)
-        assert "split='paper'" in str(error)
+    @pytest.mark.parametrize("policy", [policy for policy in SPLIT_POLICIES if policy != "subject"])
+    def test_test_subjects_need_the_policy(self, policy):
+        with pytest.raises(ValueError, match=f"with split='{policy}': they need split='subject'"):
+            assign_splits(_samples(), policy, test_subjects=["a"])
 
 
-class TestBuilderRefusesLeaks:
-    def test_sentence_in_two_passages(self, tmp_path, sentences, write):
-        from dataset_builders import load_corpus
+TR, LOOK_BACK = 1.5, 3
 
-        truth = sentences(num_stories=5)
-        items, _ = truth["P01"][0]
-        for story in range(1, 5):
-            truth["P01"][story][0][0] = items[0]
-        folder = write(tmp_path / "data", "pereira", truth)
-        with pytest.raises(LeakageError, match="shared_text: 2 rows of test share with train"):
-            load_corpus("brainllm2025", folder, tmp_path, verify_facts=False)
 
-    def test_overlapping_windows_leak_under_the_published_split_only(self, tmp_path, windows, write):
-        from dataset_builders import prepare_corpus
+def _story_rows(story="s", subjects=("a", "b"), volumes=80, clock=True, seed=0):
+    """Windows: the words of a volume, a prompt of three volumes, four frames that follow. And when words are said."""
+    generator = np.random.default_rng(seed)
+    heard = [[f"{story}{volume}x{k}" for k in range(generator.integers(1, 5))] for volume in range(volumes)]
+    rows, said = [], {}
+    for volume, words in enumerate(heard):
+        said |= {word: TR * (volume + k / len(words)) if clock else volume for k, word in enumerate(words)}
+    for subject in subjects:
+        for volume in range(LOOK_BACK, volumes):
+            frames = tuple(range(volume + 1, volume + 5)) if clock else tuple(range(volume, volume + 4))
+            words, name = heard[volume], f"w/{subject}/{story}/{volume}"
+            times = tuple(said[word] for word in words)
+            rows.append(
+                Sample(
+                    sample_id=name, corpus="w", subject=subject, story=story, group=story, topic=story, brain_id=name,
+                    prompt=" ".join(word for part in heard[volume - LOOK_BACK : volume] for word in part),
+                    completion=" ".join(words), text=" ".join(words), recording=f"{subject}/{story}", frames=frames,
+                    words=tuple(words) if clock else (), word_onsets=times if clock else (),
+                    word_offsets=tuple(time + 0.1 for time in times) if clock else (),
+                    frame_times=tuple(TR * (frame + 0.5) for frame in frames) if clock else (),
+                )
+            )  # fmt: skip
+    return rows, said
 
-        folder = write(tmp_path / "data", "huth", windows())
-        found = {}
-        for split in ("passage", "paper"):
-            options = {"layout": "huth", "verify_facts": False, "split": split}
-            found[split] = prepare_corpus("brainllm2025", folder, tmp_path, **options).corpus_info.split
-        assert found["passage"].leaks == []
-        assert not found["passage"].leak_allowed
-        assert {"shared_group", "shared_brain"} <= {leak["kind"] for leak in found["paper"].leaks}
-        assert found["paper"].leak_allowed
+
+def _parts(samples, splits):
+    return {name: [s for s, x in zip(samples, splits, strict=True) if x == name] for name in set(splits)}
+
+
+class TestTime:
+    @pytest.mark.parametrize("clock", [True, False])
+    @pytest.mark.parametrize("gap", [0, 3])
+    def test_no_frame_and_no_word_of_a_prompt_comes_near_the_other_side(self, clock, gap):
+        samples, said = _story_rows(clock=clock)
+        parts = _parts(samples, assign_splits(samples, "time", gap_frames=gap, validation_fraction=0.2))
+        assert set(parts) == {"train", "validation", "test", ""}
+        for earlier, later in (("train", "validation"), ("validation", "test"), ("train", "test")):
+            last = max(max(s.frames) for s in parts[earlier])
+            assert min(min(s.frames) for s in parts[later]) - last > gap
+            spoken = {word for s in parts[earlier] for word in s.completion.split()}
+            known = [word for s in parts[later] for word in s.prompt.split()]
+            assert not spoken & set(known)
+            assert min(said[word] for word in known) > max(said[word] for word in spoken)
+
+    def test_shares_are_those_asked_for(self):
+        samples, _ = _story_rows(volumes=400)
+        splits = assign_splits(samples, "time", num_folds=4, validation_fraction=0.2)
+        shares = {name: np.mean(splits == name) for name in ("train", "validation", "test")}
+        assert shares == pytest.approx({"train": 0.6, "validation": 0.15, "test": 0.25}, abs=0.03)
+        # What is dropped lies across the two borders: seven volumes reach into a row, and six rows across a border.
+        assert (splits == "").sum() <= 2 * 2 * 8
+
+    def test_every_listener_has_the_same_border(self):
+        one, _ = _story_rows(subjects=("a", "b"))
+        two, _ = _story_rows("t", subjects=("b", "c"), volumes=120)
+        samples = one + two
+        sides: dict[tuple[str, str], set[str]] = {}
+        for sample, split in zip(samples, assign_splits(samples, "time"), strict=True):
+            sides.setdefault((sample.story, sample.completion), set()).add(split)
+        assert all(len(side) == 1 for side in sides.values())
+        assert {side.copy().pop() for (story, _), side in sides.items() if story == "s"} >= {"train", "test"}
+
+    def test_wider_gaps_drop_more_and_only_before_the_border(self):
+        samples, _ = _story_rows()
+        narrow, wide = (assign_splits(samples, "time", gap_frames=gap) for gap in (1, 12))
+        assert (wide == "").sum() > (narrow == "").sum()
+        np.testing.assert_array_equal(wide == "test", narrow == "test")
+        assert set(narrow[wide == ""]) <= {"train", "validation", ""}
+
+    def test_no_validation_on_request(self):
+        samples, _ = _story_rows()
+        assert set(assign_splits(samples, "time", validation_fraction=0)) == {"train", "test", ""}
+
+    def test_empty_completions_need_no_place(self):
+        samples, _ = _story_rows(clock=False)
+        samples = [replace(sample, prompt="", completion="") for sample in samples]
+        assert {"train", "test"} <= set(assign_splits(samples, "time"))
+
+    def test_story_too_short_to_be_divided(self):
+        samples, _ = _story_rows(volumes=8)
+        with pytest.raises(ValueError, match=r"split='time' with gap_frames=9 leaves \d+ rows to train on and \d+ to"):
+            assign_splits(samples, "time", gap_frames=9)
+
+
+class TestGap:
+    def test_stories_of_one_recording_are_kept_apart(self):
+        """Five stories one after the other in one run: the last rows of a training story lie beside a tested one."""
+        samples = _samples(num_passages=5, sentences=10)
+        plain, gap = (assign_splits(samples, gap_frames=frames, validation_fraction=0) for frames in (0, 4))
+        np.testing.assert_array_equal(gap == "test", plain == "test")
+        assert set(plain[gap == ""]) == {"train"}
+        frames = {name: {s.frames[0] for s in part} for name, part in _parts(samples, gap).items()}
+        assert min(abs(a - b) for a in frames["train"] for b in frames["test"]) == 5
+        assert max(min(abs(a - b) for b in frames["test"]) for a in frames[""]) == 4
+
+    def test_recordings_do_not_touch(self):
+        samples = [replace(sample, recording=f"a/{sample.story}") for sample in _samples()]
+        assert "" not in set(assign_splits(samples, gap_frames=100))
+
+    def test_negative(self):
+        with pytest.raises(ValueError, match="gap_frames=-1: a gap has 0 frames or more"):
+            assign_splits(_samples(), gap_frames=-1)
+
+    def test_too_wide(self):
+        with pytest.raises(ValueError, match="leaves 0 rows to train on and 24 to test on: choose another split, or"):
+            assign_splits(_samples(), gap_frames=60, validation_fraction=0)

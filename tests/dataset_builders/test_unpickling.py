@@ -17,7 +17,7 @@ import pickle
 import numpy as np
 import pytest
 
-from dataset_builders.unpickling import load_pickle
+from dataset_builders.readers.unpickling import load_pickle
 
 
 class _Hostile:
@@ -163,7 +163,7 @@ class TestThingsInPlaceOfData:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "not a pickle"),
+            (b"", "is empty"),
             (b"P01 data", "not a pickle"),
             (b"../../.git/annex/objects/x1/y2/MD5E-s316030--abc.pkl", "git-annex pointer.*datalad get"),
             (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),

@@ -68,6 +68,18 @@ class TestModelCard:
         assert accuracy["args"]["ci_low"] == found["ci_low"]
         assert sum("BLEU-1" in m["name"] for m in metrics) == 3
 
+    def test_terms_of_the_data_travel_on(self, config, report):
+        report.split |= {
+            "licence": "NSD terms",
+            "redistribution": "Forbidden.",
+            "consent": "I agree to it.",
+            "citation": "@article{x}",
+        }
+        body = create_model_card(config, report, model_id="me/decoder", license="mit").text
+        data = body[body.index("## Data") :]
+        for text in ("`toy`, licence NSD terms. Forbidden.", "accepted: I agree to it.", "@article{x}"):
+            assert text in data
+
     def test_body_shows_the_control_table_behind_the_split(self, config, report):
         body = create_model_card(config, report, model_id="me/decoder", license="mit").text
         evaluation = body[body.index("## Evaluation") :]

@@ -31,9 +31,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from .sources import check_source
 
-# A git-annex pointer is a short text; real data of this size cannot hold one by accident at its start.
-_POINTER_BYTES = 32_768
+
 _NUMBER_TYPE = re.compile(r"b1|[iu][1248]|f[248]")
 
 
@@ -129,21 +129,13 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 
 def _check_is_pickle(path: Path) -> None:
-    """Raises if `path` is one of the things that are commonly found in place of the data."""
-    if path.is_symlink() and not path.exists():
-        raise FileNotFoundError(f"{path} is a git-annex link without its content: run `datalad get {path}`")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist or is not a file: check the folder and the name")
-    with path.open("rb") as file:
-        head = file.read(_POINTER_BYTES)
-    if b"/annex/objects/" in head[:1024] and len(head) < _POINTER_BYTES:
-        raise ValueError(f"{path} is a git-annex pointer, not the data: run `datalad get {path}`")
-    if head.lstrip().startswith(b"<"):
-        raise ValueError(f"{path} is a web page saved as data (it starts with '<'): download the file itself again")
+    """Raises if `path` holds no pickle, or one of the things that are commonly found in place of the data."""
+    with check_source(path).open("rb") as file:
+        head = file.read(8)
     if head.startswith(b"\x1f\x8b"):
         raise ValueError(f"{path} is still compressed: run gunzip on it first")
     if len(head) < 2 or head[0] != 0x80:
-        raise ValueError(f"{path} is not a pickle (it starts with {head[:8]!r}): download the file again")
+        raise ValueError(f"{path} is not a pickle (it starts with {head!r}): download the file again")
 
 
 def _check_memo(file: BinaryIO, num_bytes: int) -> None:

@@ -1,0 +1,186 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Betas of NSD, the response to each trial, from the three forms in which they are published.
+
+| form | dtype | unit | axes |
+|---|---|---|---|
+| `betas_sessionNN.nii.gz` | int16 | 1/300 percent signal change | `[x, y, z, trials]` |
+| `betas_sessionNN.hdf5`, dataset `betas` | int16 | 1/300 percent signal change | `[trials, z, y, x]` |
+| `{lh,rh}.betas_sessionNN.mgh` | float32 | percent signal change | `[vertices, 1, 1, trials]` |
+
+Everything is returned in percent signal change, float32 `[trials, voxels]`, with voxels in C order of the mask
+`[x, y, z]` (surface: left hemisphere, then right).
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .readers.hdf5 import hdf5_shapes, read_hdf5
+from .readers.volumes import nifti_header, read_mgh, read_nifti
+
+
+#: The three versions of single-trial betas, and their folders.
+BETAS = {"b1": "betas_assumehrf", "b2": "betas_fithrf", "b3": "betas_fithrf_GLMdenoise_RR"}
+#: Steps of an integer beta in one percent of signal change.
+STEPS_PER_PERCENT = 300
+_DATASET = "/betas"
+
+
+def check_volume_betas(path: Path, shape: tuple[int, ...], num_trials: int) -> None:
+    """
+    Checks shape and dtype of a session of volumes without reading its values.
+
+    Args:
+        path (`Path`):
+            `.nii.gz` or `.hdf5`.
+        shape (`tuple[int, ...]`):
+            Shape `(x, y, z)` of the mask.
+        num_trials (`int`):
+            Trials of a session.
+
+    Raises:
+        ValueError: the axes are not those of the table above, or values are not int16.
+    """
+    if path.suffix == ".hdf5":
+        datasets = hdf5_shapes(path)
+        if _DATASET not in datasets:
+            raise ValueError(f"{path}: there is no dataset {_DATASET!r}, only {sorted(datasets)}; download it again")
+        (found, dtype), scaling = datasets[_DATASET], (1, 0)
+        expected, axes = (num_trials, *shape[::-1]), "[trials, z, y, x]"
+    else:
+        header = nifti_header(path)
+        found, dtype, scaling = header.shape, header.dtype, (header.slope, header.intercept)
+        expected, axes = (*shape, num_trials), "[x, y, z, trials]"
+    if found != expected:
+        in_reverse = ": its axes are in reverse order" if found == expected[::-1] else ""
+        raise ValueError(
+            f"{path}: expected betas of shape {expected} {axes}, as the mask has {shape} voxels and a session "
+            f"{num_trials} trials, and found {found}{in_reverse}. Download the file again"
+        )
+    if dtype.newbyteorder("=") != np.int16 or scaling != (1, 0):
+        raise ValueError(
+            f"{path}: expected int16 betas in steps of 1/{STEPS_PER_PERCENT} percent and found {dtype} with slope and "
+            f"intercept {scaling}: they may be in percent already, and would be divided twice. Use the published file"
+        )
+
+
+def read_volume_betas(path: Path, mask: np.ndarray) -> np.ndarray:
+    """
+    Betas of a session inside a mask.
+
+    Args:
+        path (`Path`):
+            `.nii.gz` or `.hdf5`.
+        mask (`np.ndarray`):
+            bool `[x, y, z]`.
+
+    Returns:
+        `np.ndarray`: float32 `[trials, voxels]` in percent.
+    """
+    betas = _read_hdf5_betas(path, mask) if path.suffix == ".hdf5" else read_nifti(path, mask=mask, scaled=False)
+    betas = betas.astype(np.float32)
+    betas /= STEPS_PER_PERCENT
+    return betas
+
+
+def _read_hdf5_betas(path: Path, mask: np.ndarray) -> np.ndarray:
+    """Betas, int16 `[trials, voxels]`: of each slice only the part where the mask is, as voxels are chunks."""
+    x, y, z = np.nonzero(mask)
+    num_trials = hdf5_shapes(path)[_DATASET][0][0]
+    betas = np.empty((num_trials, len(x)), np.int16)
+    for level in np.unique(z).tolist():
+        columns = np.flatnonzero(z == level)
+        rows, places = y[columns], x[columns]
+        part = np.s_[:, level, rows.min() : rows.max() + 1, places.min() : places.max() + 1]
+        betas[:, columns] = read_hdf5(path, _DATASET, part)[:, rows - rows.min(), places - places.min()]
+    return betas
+
+
+def check_surface_betas(path: Path, num_vertices: int, num_trials: int) -> None:
+    """
+    Checks the shape of a session of one hemisphere without reading its values.
+
+    Raises:
+        ValueError: it is another.
+    """
+    expected, found = (num_vertices, 1, 1, num_trials), tuple(nifti_header(path).shape)
+    if found != expected:
+        raise ValueError(
+            f"{path}: expected betas of shape {expected} [vertices, 1, 1, trials] and found {found}. Download it again"
+        )
+
+
+def read_surface_betas(paths: Sequence[Path], masks: Sequence[np.ndarray]) -> np.ndarray:
+    """
+    Betas of a session inside the masks of both hemispheres.
+
+    Args:
+        paths (`Sequence[Path]`):
+            The `.mgh` files, left and right.
+        masks (`Sequence[np.ndarray]`):
+            bool `[vertices]` of each.
+
+    Returns:
+        `np.ndarray`: float32 `[trials, vertices]` in percent, as the file has them.
+    """
+    return np.concatenate([read_mgh(path)[:, mask] for path, mask in zip(paths, masks, strict=True)], axis=1)
+
+
+def average_repeats(
+    sessions: Sequence[Callable[[], np.ndarray]],
+    places: Sequence[np.ndarray],
+    training: Sequence[np.ndarray] | None,
+) -> np.ndarray:
+    """
+    The mean response to each of some images over all its repeats.
+
+    Args:
+        sessions (`Sequence[Callable]`):
+            For each session, what reads its betas `[trials, voxels]`. One session is in memory at a time.
+        places (`Sequence[np.ndarray]`):
+            For each session int64 `[trials]`: the row of the image in the result, or -1 for images left out.
+        training (`Sequence[np.ndarray]`, *optional*):
+            For each session bool `[trials]`, the trials of training images: each session is standardised by their mean
+            and deviation before it is averaged, as single trials are. Otherwise betas are averaged as they are.
+
+    Returns:
+        `np.ndarray`: float32 `[images, voxels]`.
+    """
+    num_images = 1 + max(int(place.max(initial=-1)) for place in places)
+    total, counts = None, np.zeros(num_images, np.int64)
+    for number, (read, place) in enumerate(zip(sessions, places, strict=True)):
+        betas = read()
+        if training is not None:
+            base = betas[training[number]] if training[number].any() else betas
+            deviation = base.std(axis=0)
+            betas = (betas - base.mean(axis=0)) / np.where(deviation == 0, 1, deviation)
+        shown = place >= 0
+        total = np.zeros((num_images, betas.shape[1]), np.float32) if total is None else total
+        np.add.at(total, place[shown], betas[shown])
+        np.add.at(counts, place[shown], 1)
+    return total / counts[:, None].astype(np.float32)
+
+
+__all__ = [
+    "BETAS",
+    "STEPS_PER_PERCENT",
+    "average_repeats",
+    "check_surface_betas",
+    "check_volume_betas",
+    "read_surface_betas",
+    "read_volume_betas",
+]

@@ -1,0 +1,90 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Is an interrupted preparation taken up? `kill -9` at random moments; afterwards the same command must end with the very
+files of an undisturbed run.
+
+    python examples/benchmarks/interruptions.py --kills 50
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+PREPARE = Path(__file__).resolve().parent.parent / "prepare_dataset.py"
+OPTIONS = (
+    "store: recordings\nstandardize: train\nnum_components: 32\nnum_subjects: 6\nnum_frames: 12\nnum_features: 256\n"
+)
+
+
+def start(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, str(PREPARE), "--corpus", "synthetic_sentences", "--output_dir", str(folder / "out")]
+    command += [
+        "--config",
+        str(folder.parent / "options.yaml"),
+        "--cache_dir",
+        str(folder / "cache"),
+        "--num_proc",
+        "2",
+    ]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(errors.decode())
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
+    parser.add_argument("--kills", type=int, default=50, help="runs that are killed")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    args = parser.parse_args()
+    chance, counts = random.Random(args.seed), {"killed": 0, "ended before the kill": 0, "identical": 0}
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "options.yaml").write_text(OPTIONS)
+        started = time.time()
+        finish(start(root / "calm"))
+        whole, expected = time.time() - started, hashes(root / "calm" / "out")
+        for number in range(args.kills):
+            folder = root / f"run{number}"
+            process = start(folder)
+            time.sleep(chance.uniform(0.3, 1.0) * whole)
+            counts["killed" if process.poll() is None else "ended before the kill"] += 1
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            finish(start(folder))
+            counts["identical"] += hashes(folder / "out") == expected
+    print(json.dumps(counts))
+    if counts["identical"] < args.kills:
+        raise SystemExit("some runs ended with other files")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What a builder lists before anything is prepared."""
+
+
+def listed(cls, root, **options):
+    """A builder with its recordings by id and its samples."""
+    builder = cls(data_dir=root, cache_dir=str(root.parent / "cache"), **options)
+    recordings = builder.list_recordings()
+    return builder, {recording.recording_id: recording for recording in recordings}, builder.list_samples(recordings)
