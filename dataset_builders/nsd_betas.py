@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .readers.hdf5 import hdf5_shapes, read_hdf5
+from .readers.hdf5 import hdf5_shapes, read_hdf5_voxels
 from .readers.volumes import nifti_header, read_mgh, read_nifti
 
 
@@ -98,15 +98,10 @@ def read_volume_betas(path: Path, mask: np.ndarray) -> np.ndarray:
 
 
 def _read_hdf5_betas(path: Path, mask: np.ndarray) -> np.ndarray:
-    """Betas, int16 `[trials, voxels]`: of each slice only the part where the mask is, as voxels are chunks."""
-    x, y, z = np.nonzero(mask)
-    num_trials = hdf5_shapes(path)[_DATASET][0][0]
-    betas = np.empty((num_trials, len(x)), np.int16)
-    for level in np.unique(z).tolist():
-        columns = np.flatnonzero(z == level)
-        rows, places = y[columns], x[columns]
-        part = np.s_[:, level, rows.min() : rows.max() + 1, places.min() : places.max() + 1]
-        betas[:, columns] = read_hdf5(path, _DATASET, part)[:, rows - rows.min(), places - places.min()]
+    """Betas, int16 `[trials, voxels]`: as voxels are chunks, only those inside the mask are read."""
+    found = read_hdf5_voxels(path, _DATASET, mask.T)
+    betas = np.empty_like(found)
+    betas[:, np.lexsort(np.nonzero(mask))] = found  # from the order of [z, y, x] to that of [x, y, z]
     return betas
 
 

@@ -121,6 +121,7 @@ TRESPASSES = {
     "Trainers use the model": ("trainers/controls.py", "import dataset_builders"),
     "A model loads without": ("modeling_brainllm/configuration_brainllama.py", "import datasets"),
     "Corpora are built without": ("dataset_builders/schema.py", "import torch"),
+    "Inside dataset_builders": ("dataset_builders/readers/words.py", "from dataset_builders import schema"),
     "Metrics are functions": ("trainers/metrics/text.py", "import torch"),
     "Inside trainers": ("trainers/controls.py", "from .sft_trainer import BrainSFTTrainer"),
 }
