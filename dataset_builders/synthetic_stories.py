@@ -46,6 +46,7 @@ class SyntheticStoriesConfig(Lebel2023Config):
             Seed of stories, maps and noise. The division has its own, `seed`.
     """
 
+    validation_fraction: float = 0.25  # two stories of eight: controls need another story's brains
     signal_to_noise: float = 1.0
     num_stories: int = 8
     story_frames: int = 150

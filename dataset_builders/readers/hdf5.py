@@ -138,7 +138,7 @@ def read_hdf5_voxels(path: str | Path, name: str, mask: np.ndarray) -> np.ndarra
     if dataset.chunks and math.prod(dataset.chunks[1:]) == 1:
         _fill_by_libhdf5(values, _voxel_parts(mask, num_frames), dataset, path)
         return values
-    num_rows = max(1, _PIECE_BYTES // (mask.size * dataset.dtype.itemsize))
+    num_rows = max(1, _PIECE_BYTES // max(1, mask.size * dataset.dtype.itemsize))
     if dataset.chunks:
         num_rows = -(-num_rows // dataset.chunks[0]) * dataset.chunks[0]
     for start in range(0, num_frames, num_rows):

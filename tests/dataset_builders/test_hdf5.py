@@ -106,6 +106,12 @@ class TestReading:
         mask = np.random.default_rng(1).random((5, 4)) < 0.5
         np.testing.assert_array_equal(read_hdf5_voxels(write(path, chunks=chunks), "data", mask), TRUTH[:, mask])
 
+    @pytest.mark.parametrize("shape", [(6, 5, 4), (6, 0, 4)], ids=str)
+    def test_no_voxels(self, path, shape):
+        mask = np.zeros(shape[1:], bool)
+        path = write(path, np.zeros(shape, np.int16))
+        np.testing.assert_array_equal(read_hdf5_voxels(path, "data", mask), np.zeros((6, 0), np.int16), strict=True)
+
     @pytest.mark.parametrize("mask", [np.ones((4, 5), bool), np.ones((5, 4))], ids=["shape", "type"])
     def test_a_mask_of_another_grid(self, path, mask):
         with pytest.raises(ValueError, match=r"bold\.h5 has frames of shape \[5, 4\].*give booleans"):
@@ -273,13 +279,15 @@ class TestDamaged:
 
     @pytest.mark.parametrize("compression", [None, "gzip", "lzf"])
     @pytest.mark.parametrize("num_bytes", [100, 8000])
-    def test_a_chunk_of_another_size_than_its_shape(self, path, compression, num_bytes):
+    @pytest.mark.parametrize("start", [0, 1000])
+    def test_a_chunk_of_another_size_than_its_shape(self, path, compression, num_bytes, start):
         """libhdf5 would fill the rest with what is in memory, or write behind it."""
         raw = np.random.default_rng(0).bytes(num_bytes)
         with h5py.File(path, "w") as file:
             file["padding"] = np.zeros(4000)
-            data = file.create_dataset("data", (1000,), "f4", chunks=(1000,), compression=compression)
-            data.id.write_direct_chunk((0,), zlib.compress(raw) if compression == "gzip" else raw)
+            data = file.create_dataset("data", (2000,), "f4", chunks=(1000,), compression=compression)
+            data[:] = 1
+            data.id.write_direct_chunk((start,), zlib.compress(raw) if compression == "gzip" else raw)
         assert_refused(path, "cannot be read as HDF5")
 
     def test_flipped_bits_never_escape_as_another_error(self, path):
