@@ -30,6 +30,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import h5py
@@ -62,26 +63,27 @@ def read(file: h5py.File, name: str, slabs: list[list[list[int]]]) -> Iterator[b
         found = dataset.id.get_num_chunks()
         if found != expected:
             raise RefusedError(f"{found} of the {expected} chunks of {name!r}; the others were never written")
-        _check_chunks(name, dataset)
     for slab in slabs:
+        if dataset.chunks:
+            _check_chunks(name, dataset, slab)
         yield np.ascontiguousarray(dataset[tuple(slice(*axis) for axis in slab)]).tobytes()
 
 
-def _check_chunks(name: str, dataset: h5py.Dataset) -> None:
+def _check_chunks(name: str, dataset: h5py.Dataset, slab: list[list[int]]) -> None:
     """Where a chunk unpacks to less than its shape needs, libhdf5 gives what happens to be in memory for the rest."""
     plan = dataset.id.get_create_plist()
     filters = [plan.get_filter(index) for index in range(plan.get_nfilters())]
     checksum_bytes = 4 * any(code == h5z.FILTER_FLETCHER32 for code, *_ in filters)
     expected = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    chunks: list[h5d.StoreInfo] = []
-    dataset.id.chunk_iter(chunks.append)
-    for chunk in chunks:
+    axes = zip(slab, dataset.chunks, strict=True)
+    for corner in product(*(range(start // size * size, stop, size) for (start, stop, _), size in axes)):
+        chunk = dataset.id.get_chunk_info_by_coord(corner)
         found = chunk.size
         for place, (code, _, values, _) in enumerate(filters):
             if chunk.filter_mask >> place & 1:
                 continue  # this chunk was stored without that filter
             if code == h5z.FILTER_DEFLATE:
-                _, raw = dataset.id.read_direct_chunk(chunk.chunk_offset)
+                _, raw = dataset.id.read_direct_chunk(corner)
                 found = len(zlib.decompressobj().decompress(raw, expected + checksum_bytes + 1))
             elif code == h5z.FILTER_LZF:
                 found = values[2]  # bytes of a chunk, as its writer knew them

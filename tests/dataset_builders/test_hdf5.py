@@ -323,7 +323,7 @@ class TestOtherProcess:
         started = time.monotonic()
         with pytest.raises(ValueError, match=r"bold\.h5 cannot be read as HDF5 \(libhdf5 takes more than 1 s\)"):
             hdf5_process.ask_libhdf5(self.request(slow, 1), lambda block: None)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30  # what was asked for takes longer
         np.testing.assert_array_equal(read_hdf5(write(slow.with_name("sound.h5"), chunks=True), "data"), TRUTH)
 
     def test_a_process_that_dies(self, slow):
@@ -342,7 +342,7 @@ class TestOtherProcess:
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             hdf5_process.ask_libhdf5(self.request(slow, 60), interrupt)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30  # what was asked for takes longer
         np.testing.assert_array_equal(read_hdf5(write(slow.with_name("sound.h5"), chunks=True), "data"), TRUTH)
 
     def test_a_fork_has_a_process_of_its_own(self, path):
