@@ -72,13 +72,18 @@ def main() -> None:
         started = time.time()
         finish(start(root / "calm"))
         whole, expected = time.time() - started, hashes(root / "calm" / "out")
-        for number in range(args.kills):
-            folder = root / f"run{number}"
+        number = 0
+        while counts["killed"] < args.kills:
+            folder, number = root / f"run{number}", number + 1
             process = start(folder)
             time.sleep(chance.uniform(0.3, 1.0) * whole)
-            counts["killed" if process.poll() is None else "ended before the kill"] += 1
+            if process.poll() is not None:
+                whole *= 0.9  # the machine has become faster
+                counts["ended before the kill"] += 1
+                continue
             process.send_signal(signal.SIGKILL)
             process.communicate()
+            counts["killed"] += 1
             finish(start(folder))
             counts["identical"] += hashes(folder / "out") == expected
     print(json.dumps(counts))
