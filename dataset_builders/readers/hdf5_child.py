@@ -35,7 +35,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5g, h5l, h5o, h5s, h5t, h5z  # ty: ignore[import-not-found] - compiled modules without stubs
+from h5py import h5d, h5g, h5l, h5o, h5p, h5s, h5t, h5z  # ty: ignore[import-not-found] - compiled modules without stubs
 
 
 _MAX_OBJECTS = 10_000
@@ -58,37 +58,55 @@ def inspect(file: h5py.File) -> Iterator[bytes]:
 def read(file: h5py.File, name: str, slabs: list[list[list[int]]]) -> Iterator[bytes]:
     """Yields one block a slab of a dataset; a slab has a start, stop and step for each axis."""
     dataset = file[name]
+    filters = _filters(dataset.id.get_create_plist())
     if dataset.chunks:
         expected = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True))
         found = dataset.id.get_num_chunks()
         if found != expected:
             raise RefusedError(f"{found} of the {expected} chunks of {name!r}; the others were never written")
+        if not filters:
+            _check_stored_chunks(name, dataset)
     for slab in slabs:
-        if dataset.chunks:
-            _check_chunks(name, dataset, slab)
+        if filters:
+            _check_packed_chunks(name, dataset, filters, slab)
         yield np.ascontiguousarray(dataset[tuple(slice(*axis) for axis in slab)]).tobytes()
 
 
-def _check_chunks(name: str, dataset: h5py.Dataset, slab: list[list[int]]) -> None:
-    """Where a chunk unpacks to less than its shape needs, libhdf5 gives what happens to be in memory for the rest."""
-    plan = dataset.id.get_create_plist()
-    filters = [plan.get_filter(index) for index in range(plan.get_nfilters())]
-    checksum_bytes = 4 * any(code == h5z.FILTER_FLETCHER32 for code, *_ in filters)
+# Where a chunk has fewer bytes than its shape needs, libhdf5 gives what happens to be in memory for the rest.
+
+
+def _check_stored_chunks(name: str, dataset: h5py.Dataset) -> None:
+    """Raises unless every chunk of an uncompressed dataset has the bytes that its shape needs."""
     expected = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    found = dataset.id.chunk_iter(lambda chunk: None if chunk.size == expected else chunk.size)
+    if found is not None:
+        raise RefusedError(f"a chunk of {name!r} that has {found} bytes where its shape needs {expected}")
+
+
+def _check_packed_chunks(
+    name: str, dataset: h5py.Dataset, filters: dict[int, tuple[int, ...]], slab: list[list[int]]
+) -> None:
+    """Raises unless every chunk that a slab touches unpacks to the bytes that its shape needs."""
+    expected = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    checksum_bytes = 4 if h5z.FILTER_FLETCHER32 in filters else 0
     axes = zip(slab, dataset.chunks, strict=True)
     for corner in product(*(range(start // size * size, stop, size) for (start, stop, _), size in axes)):
-        chunk = dataset.id.get_chunk_info_by_coord(corner)
-        found = chunk.size
-        for place, (code, _, values, _) in enumerate(filters):
-            if chunk.filter_mask >> place & 1:
+        skipped, raw = dataset.id.read_direct_chunk(corner)
+        found = len(raw)
+        for place, (code, values) in enumerate(filters.items()):
+            if skipped >> place & 1:
                 continue  # this chunk was stored without that filter
             if code == h5z.FILTER_DEFLATE:
-                _, raw = dataset.id.read_direct_chunk(corner)
                 found = len(zlib.decompressobj().decompress(raw, expected + checksum_bytes + 1))
             elif code == h5z.FILTER_LZF:
                 found = values[2]  # bytes of a chunk, as its writer knew them
         if found not in (expected, expected + checksum_bytes):
             raise RefusedError(f"a chunk of {name!r} that has {found} bytes where its shape needs {expected}")
+
+
+def _filters(plan: h5p.PropDCID) -> dict[int, tuple[int, ...]]:
+    """The values of each filter of a dataset by its code, in the order in which they pack."""
+    return {code: values for code, _, values, _ in map(plan.get_filter, range(plan.get_nfilters()))}
 
 
 def _walk(file: h5py.File) -> Iterator[tuple[str, h5d.DatasetID]]:
@@ -122,7 +140,7 @@ def _describe(name: str, dataset: h5d.DatasetID, file_size: int) -> dict[str, An
     plan = dataset.get_create_plist()
     if plan.get_layout() == h5d.VIRTUAL or plan.get_external_count():
         raise RefusedError(f"{name!r}, whose values lie in another file")
-    filters = {plan.get_filter(index)[0] for index in range(plan.get_nfilters())}
+    filters = _filters(plan)
     chunks = plan.get_chunk() if plan.get_layout() == h5d.CHUNKED else None
     refusal = ""
     try:
@@ -135,7 +153,7 @@ def _describe(name: str, dataset: h5d.DatasetID, file_size: int) -> dict[str, An
         refusal = "its values are not plain integers or real numbers of up to 64 bits"
     elif dataset.get_space().get_simple_extent_type() == h5s.NULL:
         refusal = "it has no values"
-    elif not filters <= _FILTERS:
+    elif not filters.keys() <= _FILTERS:
         refusal = f"it is compressed by HDF5 filters {sorted(filters)}, and only gzip, lzf, shuffle and fletcher32 are"
     num_bytes = math.prod(dataset.shape or ()) * dtype.itemsize
     if not refusal and num_bytes > file_size * (_MAX_INFLATION if filters else 1):

@@ -289,7 +289,7 @@ class TestTimePolicy:
 @pytest.mark.slow
 class TestSize:
     def test_as_many_rows_as_the_largest_corpus(self):
-        """Eight subjects, 9,000 images of their own, three trials each, five captions an image: nothing is quadratic."""
+        """Eight subjects, 9,000 images of their own, three trials each, five captions an image: not quadratic."""
         speech, row = leak_corpora.Speech(np.random.default_rng(0), 5000), _rows()[0]
         captions = [tuple(f"A {' '.join(speech.say(9))}." for _ in range(5)) for _ in range(8 * 9000)]
         samples = [
