@@ -64,15 +64,13 @@ def read(file: h5py.File, name: str, slabs: list[list[list[int]]]) -> Iterator[b
         found = dataset.id.get_num_chunks()
         if found != expected:
             raise RefusedError(f"{found} of the {expected} chunks of {name!r}; the others were never written")
+        # Where a chunk has fewer bytes than its shape needs, libhdf5 gives what happens to be in memory for the rest.
         if not filters:
             _check_stored_chunks(name, dataset)
     for slab in slabs:
         if filters:
             _check_packed_chunks(name, dataset, filters, slab)
         yield np.ascontiguousarray(dataset[tuple(slice(*axis) for axis in slab)]).tobytes()
-
-
-# Where a chunk has fewer bytes than its shape needs, libhdf5 gives what happens to be in memory for the rest.
 
 
 def _check_stored_chunks(name: str, dataset: h5py.Dataset) -> None:
@@ -153,7 +151,7 @@ def _describe(name: str, dataset: h5d.DatasetID, file_size: int) -> dict[str, An
         refusal = "its values are not plain integers or real numbers of up to 64 bits"
     elif dataset.get_space().get_simple_extent_type() == h5s.NULL:
         refusal = "it has no values"
-    elif not filters.keys() <= _FILTERS:
+    elif not filters.keys() <= _FILTERS or len(filters) < plan.get_nfilters():
         refusal = f"it is compressed by HDF5 filters {sorted(filters)}, and only gzip, lzf, shuffle and fletcher32 are"
     num_bytes = math.prod(dataset.shape or ()) * dtype.itemsize
     if not refusal and num_bytes > file_size * (_MAX_INFLATION if filters else 1):
