@@ -35,7 +35,7 @@ def corpus(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("corpus")
     builder = prepare_corpus("synthetic_sentences", cache_dir=folder / "cache", num_passages=20, num_features=8)
-    save_corpus(builder.as_dataset(), builder.corpus_info, folder / "rows")
+    save_corpus(builder, folder / "rows")
     return folder / "rows"
 
 
