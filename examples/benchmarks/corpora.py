@@ -187,7 +187,11 @@ def main() -> None:
         for order in rate
         if other != "brain format"
     }
-    ratios |= {f"building, to {name}": building["our builder"] / rate for name, rate in building.items()}
+    ratios |= {
+        f"building, to {name}": building["our builder"] / rate
+        for name, rate in building.items()
+        if rate != building["our builder"]
+    }
     print(json.dumps({"reading": reading, "building": building, "peak_mb": memory, "ratios": ratios}, indent=2))
 
 

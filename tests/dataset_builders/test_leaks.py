@@ -12,6 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -225,7 +226,8 @@ class TestNoFalseAlarm:
         assert find_leaks(_rows(), SIDES, **evidence) == []
 
     def test_captions_of_coco(self):
-        path = REPOSITORY.parent / "shared" / "data" / "coco_captions" / "captions_val2017.json"
+        shared = Path(os.environ.get("BRAINLLM_SHARED", REPOSITORY.parent / "shared"))
+        path = shared / "data" / "coco_captions" / "captions_val2017.json"
         if not path.is_file():
             pytest.skip(f"COCO'S CAPTIONS ARE NOT TESTED: {path} is absent")
         captions: dict[int, list[str]] = {}
