@@ -95,7 +95,7 @@ def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: s
     """
     folder, info = Path(folder), CorpusInfo.load(folder)
     if not info.may_redistribute:
-        raise PermissionError(f"{info.corpus} may not be published, in private neither. {info.redistribution}")
+        raise PermissionError(f"{info.corpus} may not be published, not even in private. {info.redistribution}")
     rows = load_from_disk(str(folder))
     # The card is written below, by us; what pushing adds to it (configurations, sizes) is merged in.
     rows.push_to_hub(repo_id, config_name=SAMPLES_CONFIG, private=private, token=token, set_default=True)
