@@ -21,6 +21,7 @@ Axis words used throughout: batch (text rows), brains (distinct brain samples), 
 """
 
 import os
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -29,20 +30,12 @@ from safetensors import safe_open
 from torch import nn
 from transformers import AutoConfig, Cache, DynamicCache, EncoderDecoderCache, GenerationConfig, GenerationMixin
 from transformers import initialization as init
-from transformers.activations import ACT2FN
 from transformers.generation import LogitsProcessor, LogitsProcessorList
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
-from transformers.models.llama.modeling_llama import (
-    LlamaAttention,
-    LlamaDecoderLayer,
-    LlamaModel,
-    LlamaRMSNorm,
-    eager_attention_forward,
-)
+from transformers.modeling_utils import PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer, LlamaModel
 from transformers.utils import (
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
@@ -56,6 +49,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
 from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, VoxelEncoder
+from .modeling_brain_interface import BrainAdapter, BrainCrossAttention, BrainInterface
 
 
 BRAIN_INPUTS = (
@@ -106,117 +100,6 @@ class BrainCache(EncoderDecoderCache):
     def __init__(self, self_attention_cache: Cache, brain_mask: torch.Tensor | None):
         super().__init__(self_attention_cache, DynamicCache())
         self.brain_mask = brain_mask
-
-
-class BrainProjector(nn.Module):
-    """Encoder tokens → `tokens_per_embedding` language-model tokens each; linear or with one hidden layer."""
-
-    def __init__(self, config: BrainLlamaConfig):
-        super().__init__()
-        self.tokens_per_embedding = config.tokens_per_embedding
-        input_size = config.encoder_config.hidden_size
-        self.hidden, self.act = None, ACT2FN[config.projector_act]
-        # CODEPATH: the matched-MLP baseline of BIT-LLM has a hidden layer
-        if config.projector_type == "mlp":
-            self.hidden = nn.Linear(input_size, config.projector_intermediate_size, bias=config.projector_bias)
-            input_size = config.projector_intermediate_size
-        output_size = config.tokens_per_embedding * config.text_config.hidden_size
-        # CODEPATH: as published, the last map of BrainLLM's prefix starts as small as its encoder; the tokens that
-        # adapters read are of unit size, each around a bias of its own, so that those of one embedding differ
-        if config.interface == "prefix":
-            std, bias_std = config.encoder_config.initializer_range, 0.0
-        else:
-            std, bias_std = input_size**-0.5, 1.0
-        self.output = SpreadLinear(input_size, output_size, bias=config.projector_bias, std=std, bias_std=bias_std)
-
-    def forward(self, brain_embeds: torch.Tensor) -> torch.Tensor:
-        hidden_states = brain_embeds if self.hidden is None else self.act(self.hidden(brain_embeds))
-        hidden_states = self.output(hidden_states).unflatten(-1, (self.tokens_per_embedding, -1))
-        return hidden_states.flatten(1, 2)
-
-
-class BrainCrossAttention(nn.Module):
-    """Text positions attend to brain tokens, with the head shapes of the language model and no biases."""
-
-    def __init__(self, config: BrainLlamaConfig):
-        super().__init__()
-        text_config = config.text_config
-        self.config = text_config
-        self.head_dim = text_config.head_dim
-        self.num_key_value_groups = text_config.num_attention_heads // text_config.num_key_value_heads
-        self.scaling = self.head_dim**-0.5
-        # Attention functions read this off the module: without it sdpa would take an absent mask for a causal one.
-        self.is_causal = False
-        hidden_size, key_value_size = text_config.hidden_size, text_config.num_key_value_heads * self.head_dim
-        heads_size, std = text_config.num_attention_heads * self.head_dim, hidden_size**-0.5
-        self.q_proj = SpreadLinear(hidden_size, heads_size, bias=False, std=std)
-        self.k_proj = SpreadLinear(hidden_size, key_value_size, bias=False, std=std)
-        self.v_proj = SpreadLinear(hidden_size, key_value_size, bias=False, std=std)
-        self.o_proj = SpreadLinear(heads_size, hidden_size, bias=False, std=heads_size**-0.5)
-
-    def project_keys_values(self, brain_tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values `(brains, key-value heads, tokens, head size)` of tokens `(brains, tokens, hidden)`."""
-        shape = (*brain_tokens.shape[:2], -1, self.head_dim)
-        # Scaled to one length (without weights): a projector of any size serves, and only directions are read.
-        brain_tokens = nn.functional.rms_norm(brain_tokens, brain_tokens.shape[-1:])
-        keys, values = self.k_proj(brain_tokens).view(shape), self.v_proj(brain_tokens).view(shape)
-        return keys.transpose(1, 2), values.transpose(1, 2)
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-    ) -> torch.Tensor:
-        shape = hidden_states.shape[:-1]
-        queries = self.q_proj(hidden_states).view(*shape, -1, self.head_dim).transpose(1, 2)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
-        attended, _ = attend(
-            self, queries, keys, values, attention_mask, dropout=0.0, scaling=self.scaling, is_causal=False
-        )
-        return self.o_proj(attended.reshape(*shape, -1))
-
-
-class BrainAdapter(GradientCheckpointingLayer):
-    """
-    Gated cross-attention after a decoder layer: `h + tanh(gate) · CrossAttention(RMSNorm(h), brain)`.
-
-    The gate is 0 at first, so that training starts from the plain language model. With Llama-3.2-3B shapes one adapter
-    has 25,168,897 parameters and four 100,675,588, in agreement with the sizes on the BIT-LLM poster; its inner form
-    is not published, our choice.
-    """
-
-    def __init__(self, config: BrainLlamaConfig):
-        super().__init__()
-        self.norm = LlamaRMSNorm(config.text_config.hidden_size, eps=config.text_config.rms_norm_eps)
-        self.cross_attention = BrainCrossAttention(config)
-        self.gate = nn.Parameter(torch.zeros(1))
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-    ) -> torch.Tensor:
-        return hidden_states + self.gate.tanh() * self.cross_attention(
-            self.norm(hidden_states), keys, values, attention_mask
-        )
-
-
-class BrainInterface(nn.Module):
-    """Everything between encoder and language model: projector, and boundary vectors (prefix) or adapters."""
-
-    def __init__(self, config: BrainLlamaConfig):
-        super().__init__()
-        self.projector = BrainProjector(config)
-        # CODEPATH: `interface` decides which of the two ways into the language model exists
-        is_prefix = config.interface == "prefix"
-        self.boundary_embeddings = nn.Embedding(2, config.text_config.hidden_size) if is_prefix else None
-        self.adapters = (
-            nn.ModuleList() if is_prefix else nn.ModuleList(BrainAdapter(config) for _ in config.adapter_layers)
-        )
 
 
 class PlaceholderSafeProcessor(LogitsProcessor):
@@ -623,12 +506,18 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         brain_subjects: list[str] | None = None,
         brain_embeds: torch.Tensor | None = None,
         brain_features: BrainFeatures | None = None,
+        branch_ids: torch.LongTensor | None = None,
         **kwargs,
     ) -> BaseModelOutputWithPast:
         r"""
         Args:
             input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
                 Prompt with placeholders (prefix) or without (cross-attention).
+            branch_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                Several continuations of one beginning in one row: 0 for the beginning (the trunk), k for the k-th
+                branch. A token attends to the trunk and to its own branch, as if the others were not there, and
+                positions of every branch go on from the trunk's. The token before a continuation belongs to its
+                branch, once for each, since it is what predicts the first one.
             brain_index (`torch.LongTensor` of shape `(batch,)`, *optional*):
                 The brain sample of each text row, -1 for none; by default row i reads brain i.
             brain_features (`BrainFeatures`, *optional*):
@@ -668,6 +557,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         if isinstance(past_key_values, BrainCache):
             text_cache = past_key_values.self_attention_cache
 
+        if position_ids is None and branch_ids is not None:
+            position_ids = _branch_positions(branch_ids, attention_mask)
         if position_ids is None:
             seen = text_cache.get_seq_length() if text_cache is not None else 0
             position_ids = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device)[None] + seen
@@ -676,7 +567,9 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             past_key_values=text_cache,
-            position_ids=position_ids,
+            # Where positions begin anew, sequences packed end to end would be taken for granted: ours share a trunk.
+            position_ids=position_ids if branch_ids is None else None,
+            and_mask_function=None if branch_ids is None else self._own_branch(branch_ids),
         )
         if brain_mask is not None:
             brain_mask = create_bidirectional_mask(
@@ -713,6 +606,21 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
                 # Positional arguments: re-entrant checkpointing passes gradients through no others.
                 hidden_states = adapter(hidden_states, keys, values, brain_mask)
         return self.language_model.norm(hidden_states)
+
+    def _own_branch(self, branch_ids: torch.LongTensor) -> Callable:
+        """A mask function that shows a query the trunk and its own branch."""
+        if "flash" in self.config.text_config._attn_implementation:
+            raise ValueError(
+                "`branch_ids` need an attention with masks; found "
+                f"'{self.config.text_config._attn_implementation}'. Load the model with "
+                '`attn_implementation="sdpa"` or `"flex_attention"`, or leave packing off.'
+            )
+
+        def is_visible(batch_idx, head_idx, q_idx, kv_idx):
+            key_branch = branch_ids[batch_idx, kv_idx]
+            return (key_branch == 0) | (key_branch == branch_ids[batch_idx, q_idx])
+
+        return is_visible
 
     @staticmethod
     def _check_brain_index(
@@ -775,6 +683,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         brain_subjects: list[str] | None = None,
         brain_embeds: torch.Tensor | None = None,
         brain_features: BrainFeatures | None = None,
+        branch_ids: torch.LongTensor | None = None,
         **kwargs,
     ) -> CausalLMOutputWithPast:
         r"""
@@ -802,6 +711,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
             brain_subjects=brain_subjects,
             brain_embeds=brain_embeds,
             brain_features=brain_features,
+            branch_ids=branch_ids,
             **kwargs,
         )
         vocab_size, loss, logits = self.config.text_config.vocab_size, None, None
@@ -867,6 +777,15 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         processors = super()._get_logits_processor(*args, **kwargs)
         ids = (self.config.brain_token_id, self.config.brain_start_token_id, self.config.brain_end_token_id)
         return LogitsProcessorList([PlaceholderSafeProcessor(processors, max(ids) + 1)] if processors else [])
+
+
+def _branch_positions(branch_ids: torch.LongTensor, attention_mask: torch.Tensor | None) -> torch.LongTensor:
+    """Positions `(batch, tokens)`: those of the trunk are counted through, and each branch goes on from there."""
+    branches = nn.functional.one_hot(branch_ids, int(branch_ids.max()) + 1)
+    if attention_mask is not None:
+        branches = branches * attention_mask[..., None]
+    places = branches.cumsum(1).gather(-1, branch_ids[..., None])[..., 0] - 1
+    return (places + (branch_ids > 0) * branches[..., 0].sum(1, keepdim=True)).clamp(min=0)
 
 
 def _at_labels(
