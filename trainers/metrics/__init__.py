@@ -13,6 +13,10 @@
 # limitations under the License.
 """Scores as pure functions of strings and arrays, without torch or transformers: one definition for all who score."""
 
+from .caption_floors import best_constant_caption, constant_floor, human_ceiling, shuffled_floor
+from .captions import bleu_from_statistics, bleu_statistics, caption_bleu, caption_rouge_l, caption_scores
+from .cider import Cider, DocumentFrequencies
+from .ptb_tokenization import ptb_tokenize
 from .retrieval import (
     Identification,
     identify,
@@ -35,19 +39,31 @@ from .tokenization import detokenize, word_tokenize
 
 
 __all__ = [
+    "Cider",
+    "DocumentFrequencies",
     "Identification",
     "benjamini_hochberg",
+    "best_constant_caption",
+    "bleu_from_statistics",
+    "bleu_statistics",
     "brainllm_scores",
+    "caption_bleu",
+    "caption_rouge_l",
+    "caption_scores",
     "cluster_bootstrap_ci",
+    "constant_floor",
     "corpus_bleu",
     "corpus_word_error_rate",
     "detokenize",
+    "human_ceiling",
     "identify",
     "pairwise_accuracy",
     "pairwise_wins",
+    "ptb_tokenize",
     "remove_text_prior",
     "rouge_f1",
     "sentence_bleu",
+    "shuffled_floor",
     "sign_flip_test",
     "text_scores",
     "two_way_identification",

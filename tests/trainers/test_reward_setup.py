@@ -1,0 +1,128 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What is prepared for rewards: one prompt, brain embeddings of stage 1, frequencies of the training split, terms."""
+
+import numpy as np
+import pytest
+from voxel_corpus import write_voxel_corpus
+
+from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
+from trainers.grpo_config import BrainGRPOConfig
+from trainers.loading import load_contrastive_model, load_corpus_splits
+from trainers.metrics.cider import DocumentFrequencies
+from trainers.reward_setup import fit_document_frequencies, make_rewards, with_brain_embeddings, with_prompt
+
+
+VOXELS = {"num_queries": 16, "key_size": 8, "num_frequencies": 8, "num_tokens": 2, "hidden_size": 8}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return str(write_voxel_corpus(tmp_path_factory.mktemp("voxels") / "corpus", images=5))
+
+
+@pytest.fixture
+def rows(corpus):
+    return load_corpus_splits(DataArguments(dataset=corpus))["train"]
+
+
+def config(tmp_path, **options):
+    return BrainGRPOConfig(output_dir=str(tmp_path), use_cpu=True, report_to=[], **options)
+
+
+def embed(texts):
+    """Vectors of letter counts, as wide as the corpus' embeddings."""
+    return np.array([[1 + text.count(letter) for letter in "abcdef"] for text in texts], np.float32)
+
+
+def test_all_rows_get_the_prompt_and_keep_their_brains(rows):
+    prompted = with_prompt(rows, "<|brain|>What is seen?")
+    assert set(prompted["prompt"]) == {"<|brain|>What is seen?"}
+    assert prompted.format["type"] == rows.format["type"]
+    for row, other in zip(rows, prompted, strict=True):
+        assert np.array_equal(row["brain_values"], other["brain_values"])
+        assert row["references"] == other["references"]
+
+
+class TestBrainEmbeddings:
+    @pytest.fixture
+    def aligned(self, rows, corpus):
+        encoder = EncoderArguments(encoder_type="voxels", voxel_encoder=VOXELS)
+        return load_contrastive_model(encoder, TargetArguments(), rows, False, corpus)
+
+    def test_are_those_of_each_row(self, rows, aligned):
+        model, extractor = aligned
+        embedded = with_brain_embeddings(rows, model, extractor, batch_size=4)
+        for row in embedded:
+            inputs = extractor([np.asarray(row["brain_values"], np.float32)], [row["subject"]])
+            expected = model.eval().embed(**inputs)["text"][0].detach().numpy()
+            np.testing.assert_allclose(row["brain_embedding"], expected, atol=1e-4)
+            assert np.linalg.norm(row["brain_embedding"]) == pytest.approx(1, abs=1e-5)
+
+    def test_of_a_space_that_the_model_does_not_know(self, rows, aligned):
+        with pytest.raises(ValueError, match=r"knows the spaces \['text'\], not 'image'"):
+            with_brain_embeddings(rows, *aligned, space="image")
+
+
+class TestDocumentFrequencies:
+    def test_count_each_training_image_once(self, rows):
+        frequencies = fit_document_frequencies(rows)
+        images = dict(zip(rows["group"], rows["references"], strict=True))
+        expected = DocumentFrequencies.fit(images.values())
+        assert (frequencies.num_documents, frequencies.counts) == (5, expected.counts)
+
+    def test_rows_without_captions(self, rows):
+        with pytest.raises(ValueError, match="need the column `references`"):
+            fit_document_frequencies(rows.remove_columns("references"))
+
+
+class TestRewards:
+    @pytest.fixture
+    def frequencies(self, rows):
+        return fit_document_frequencies(rows)
+
+    def test_of_weight_zero_are_left_out(self, rows, frequencies, tmp_path):
+        args = config(tmp_path, cider_weight=2.0, similarity_weight=0.0, identification_weight=0.0)
+        rewards, weights = make_rewards(args, frequencies, None, rows)
+        assert [reward.__name__ for reward in rewards] == ["cider"]
+        assert weights == [2.0]
+
+    @pytest.mark.parametrize("target", ["brain", "image", "reference_text"])
+    def test_all_terms(self, rows, frequencies, tmp_path, target):
+        names = {"brain": "brain_embedding", "image": "image_embedding"}
+        if target in names:
+            rows = rows.rename_column("text_embedding", names[target])
+        args = config(tmp_path, identification_target=target, identification_weight=0.5, identification_gallery=4)
+        rewards, weights = make_rewards(args, frequencies, embed, rows)
+        assert [reward.__name__ for reward in rewards] == ["cider", "text_similarity", f"identification_{target}"]
+        assert weights == [1.0, 1.0, 0.5]
+        columns = {name: [row[name] for row in rows] for name in rows.column_names}
+        completions = [references[0] for references in columns["references"]]
+        for reward in rewards:
+            earned = reward(completions=completions, prompts=completions, **columns)
+            assert len(earned) == len(rows)
+            assert np.isfinite(earned).all()
+
+    @pytest.mark.parametrize(
+        ("options", "encoder", "message"),
+        [
+            ({"cider_weight": 0.0, "similarity_weight": 0.0, "identification_weight": 0.0}, None, "All weights .* 0"),
+            ({}, None, "give a `sentence_encoder`"),
+            ({}, embed, "needs the column `brain_embedding`.*Give an `aligned_model`"),
+            ({"identification_target": "image"}, embed, "needs the column `image_embedding`"),
+        ],
+    )
+    def test_that_lack_something(self, rows, frequencies, tmp_path, options, encoder, message):
+        with pytest.raises(ValueError, match=message):
+            make_rewards(config(tmp_path, **options), frequencies, encoder, rows)
