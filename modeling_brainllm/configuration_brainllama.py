@@ -80,18 +80,22 @@ class VoxelEncoderConfig(PreTrainedConfig):
     Configuration of the voxel encoder: learnt queries attend over voxels by position and region, in the manner of
     MindLLM (arXiv 2502.15786), so that subjects with different voxel counts share every weight.
 
-    The defaults mend the faults of the published encoder; each of the six switches marked "published:" restores the
-    published behaviour, and [`VoxelEncoderConfig.published`] restores all of them (138.8 M parameters).
+    The defaults mend the faults of the published encoder; each field marked "published:" can restore the published
+    behaviour, and [`VoxelEncoderConfig.published`] restores it in all of them (138.8 M parameters).
 
     Args:
         region_sizes (`list[int]`, *optional*, defaults to `(180, 25, 7, 5, 3)`):
             Labels of each atlas (HCP-MMP1, Kastner 2015, pRF visual ROIs, face areas, place areas).
+        atlases (`list[str]`, *optional*):
+            Names of the atlases, in the order of `region_sizes`, by which a corpus knows them.
         region_embedding_size (`int`, *optional*, defaults to 32):
             Width of a region's embedding, per atlas.
         num_frequencies (`int`, *optional*, defaults to 192):
             Random Fourier frequencies of the voxel position; each gives a cosine and a sine.
-        frequency_scale (`float`, *optional*, defaults to 5.0):
-            Standard deviation of the frequencies, in cycles per unit of (normalised) coordinate.
+        frequency_scale (`float`, *optional*, defaults to 1.0):
+            Standard deviation of the frequencies, in cycles per unit of (normalised) coordinate. Codes of two voxels
+            at a distance `d` are alike by `exp(-2 (pi * frequency_scale * d)²)`, which at 1.0 and 100 mm a unit is a
+            bell of 16 mm; published: 5.0 (a bell of 3 mm, less than brains differ once they are aligned).
         coordinate_extent (`float` or `None`, *optional*, defaults to 100.0):
             Millimetres of the common space that make one unit; published: `None`, raw voxel indices, for which the
             Fourier code is a hash without neighbourhood.
@@ -102,9 +106,15 @@ class VoxelEncoderConfig(PreTrainedConfig):
         normalize_logits (`bool`, *optional*, defaults to `True`):
             Whether queries and keys are RMS-normalised and logits divided by the root of `key_size`, so that attention
             is selective from the first step; published: `False`, where attention starts uniform.
+        logit_scale (`float`, *optional*, defaults to 4.0):
+            Factor of the normalised logits, of which an untrained query has a standard deviation of 1 over voxels: how
+            sharply it looks at first. Without `normalize_logits` there is none.
         unit_norm_readout (`bool`, *optional*, defaults to `True`):
             Whether each read-out is divided by the length of its attention row, so that averaging thousands of voxels
             does not shrink the signal below the epsilon of the layer norm; published: `False`.
+        activate_readout (`bool`, *optional*, defaults to `False`):
+            Whether read-outs pass a GELU before the trunk; published: `True`, which all but erases the half of them
+            that is negative. Attention adds voxels and subtracts none, so that the sign says what became less.
         separate_unlabelled (`bool`, *optional*, defaults to `True`):
             Whether label -1 (not cortex) has an embedding of its own; published: `False`, where -1 is read as the last
             region of the atlas.
@@ -128,14 +138,17 @@ class VoxelEncoderConfig(PreTrainedConfig):
     model_type = "brainllama_voxel_encoder"
 
     region_sizes: list[int] | tuple[int, ...] = (180, 25, 7, 5, 3)
+    atlases: list[str] | None = None
     region_embedding_size: int = 32
     num_frequencies: int = 192
-    frequency_scale: float = 5.0
+    frequency_scale: float = 1.0
     coordinate_extent: float | None = 100.0
     key_size: int = 128
     num_queries: int = 1024
     normalize_logits: bool = True
+    logit_scale: float = 4.0
     unit_norm_readout: bool = True
+    activate_readout: bool = False
     separate_unlabelled: bool = True
     num_residual_layers: int = 4
     input_dropout: float = 0.5
@@ -148,12 +161,18 @@ class VoxelEncoderConfig(PreTrainedConfig):
     def validate_sizes(self):
         """Sizes must be positive; checked by `@strict` at construction."""
         _require_positive(self, "key_size", "num_queries", "num_tokens", "hidden_size", "num_frequencies")
+        if self.atlases is not None and len(self.atlases) != len(self.region_sizes):
+            raise ValueError(
+                f"`atlases` must name one atlas for each of `region_sizes`; found {self.atlases} and "
+                f"{list(self.region_sizes)}."
+            )
 
     @classmethod
     def published(cls, **kwargs) -> "VoxelEncoderConfig":
         """The encoder as MindLLM published it, every switch off and the full head."""
-        switches = {"coordinate_extent": None, "normalize_logits": False, "unit_norm_readout": False}
-        return cls(**{**switches, "separate_unlabelled": False, "token_code_size": None, **kwargs})
+        attention = {"frequency_scale": 5.0, "coordinate_extent": None, "normalize_logits": False}
+        readout = {"unit_norm_readout": False, "activate_readout": True, "separate_unlabelled": False}
+        return cls(**{**attention, **readout, "token_code_size": None, **kwargs})
 
 
 ENCODER_CONFIGS = {config.model_type: config for config in (FrameEncoderConfig, VoxelEncoderConfig)}
@@ -226,7 +245,7 @@ class BrainLlamaConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         self.text_config = _build_text_config(self.text_config)
-        self.encoder_config = _build_encoder_config(self.encoder_config)
+        self.encoder_config = build_encoder_config(self.encoder_config)
         names = ("brain_token_id", "brain_start_token_id", "brain_end_token_id")
         for offset, name in enumerate(names):
             if getattr(self, name) is None:
@@ -281,7 +300,7 @@ def _build_text_config(text_config: dict | PreTrainedConfig | None) -> PreTraine
     return LlamaConfig(**text_config) if isinstance(text_config, dict) else text_config
 
 
-def _build_encoder_config(encoder_config: dict | PreTrainedConfig | None) -> PreTrainedConfig:
+def build_encoder_config(encoder_config: dict | PreTrainedConfig | None) -> PreTrainedConfig:
     if encoder_config is None:
         return FrameEncoderConfig()
     if isinstance(encoder_config, PreTrainedConfig):

@@ -137,6 +137,9 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         """
         Takes mean and standard deviation of each feature over all training frames and turns standardisation on.
 
+        A feature that never varies is an error for frames. A voxel that never varies (a corpus can have set it to zero
+        because it was unusable) becomes 0, since it cannot be left out without its place in the geometry.
+
         Args:
             values (an array `[rows, features]` or `[brains, frames, features]`, or an iterable of brain samples):
                 Training samples only: statistics that saw a test sample leak it into the score.
@@ -144,7 +147,7 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
                 Name of the subject.
 
         Raises:
-            `ValueError`: for constant features, and for all that a call refuses.
+            `ValueError`: for constant features of frames, and for all that a call refuses.
         """
         count, mean, squares, low, high = 0, 0.0, 0.0, np.inf, -np.inf
         for number, sample in enumerate(_split(values)):
@@ -159,7 +162,9 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
             raise ValueError(f"`fit` got no samples for subject '{subject}'; pass its training samples.")
         std = np.sqrt(squares / count).astype(np.float32)
         constant = np.flatnonzero((low == high) | (std == 0))
-        if len(constant):
+        if self.input_kind == "voxels":
+            std[constant] = 1.0
+        elif len(constant):
             raise ValueError(
                 f"{len(constant)} of {len(std)} features are constant over the {count} training frames of '{subject}' "
                 f"and cannot be standardised; remove them when the corpus is built. Indices: {constant.tolist()}"

@@ -28,7 +28,7 @@ from .configuration_brainllama import FrameEncoderConfig, VoxelEncoderConfig
 
 # The switches of the published encoders, so that each can be ablated; both sides of each are tested.
 # trf-ignore: TRF041 use_frame_positions, unit_norm_output, separate_unlabelled, token_code_size, coordinate_extent
-# trf-ignore: TRF041 normalize_logits, unit_norm_readout, num_hidden_layers
+# trf-ignore: TRF041 normalize_logits, unit_norm_readout, activate_readout, num_hidden_layers
 
 
 class SpreadLinear(nn.Linear):
@@ -52,6 +52,14 @@ class SpreadLinear(nn.Linear):
             init.normal_(self.bias, std=self.bias_std)
 
 
+class BrainEncoder(nn.Module):
+    """What both encoders share: a frozen one is in evaluation mode, whatever the model around it is told."""
+
+    def train(self, mode: bool = True):
+        """Training mode only for an encoder that learns: dropout would blur what a frozen one says."""
+        return super().train(mode and any(parameter.requires_grad for parameter in self.parameters()))
+
+
 class FrameEncoderLayer(nn.Module):
     """Linear, activation, dropout: one hidden layer of [`FrameEncoder`]."""
 
@@ -65,7 +73,7 @@ class FrameEncoderLayer(nn.Module):
         return self.dropout(self.act(self.linear(hidden_states)))
 
 
-class FrameEncoder(nn.Module):
+class FrameEncoder(BrainEncoder):
     """The "brain decoder" MLP of BrainLLM (Ye et al. 2025), frame by frame; its last linear map is the projector."""
 
     def __init__(self, config: FrameEncoderConfig):
@@ -129,7 +137,7 @@ class VoxelResidualLayer(nn.Module):
         return hidden_states + self.dropout(nn.functional.gelu(self.norm(self.linear(hidden_states))))
 
 
-class VoxelEncoder(nn.Module):
+class VoxelEncoder(BrainEncoder):
     """
     Learnt queries attend over voxels by position and region (MindLLM, arXiv 2502.15786, section 3).
 
@@ -191,7 +199,7 @@ class VoxelEncoder(nn.Module):
         queries, keys = self.queries, self.voxel_keys(voxel_coordinates, voxel_regions)
         if self.config.normalize_logits:
             size = (self.config.key_size,)
-            queries = nn.functional.rms_norm(queries, size) / self.config.key_size**0.5
+            queries = nn.functional.rms_norm(queries, size) * (self.config.logit_scale / self.config.key_size**0.5)
             keys = nn.functional.rms_norm(keys, size)
         weights = (queries @ keys.T).float().softmax(dim=-1)
         if self.config.unit_norm_readout:
@@ -204,7 +212,10 @@ class VoxelEncoder(nn.Module):
         """`attention_weights`, kept per subject for as long as no gradient can flow and no weight has changed."""
         weights = [self.queries, self.frequencies, *self.key.parameters()]
         weights += [*self.coordinate_layers.parameters(), *self.region_embeddings.parameters()]
-        learning = torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
+        learning = self.training or (torch.is_grad_enabled() and any(weight.requires_grad for weight in weights))
+        if learning:
+            # Weights are about to change, and a fused optimiser does so without raising their version.
+            self._attention_cache.clear()
         if subject is None or learning or torch.compiler.is_compiling():
             return self.attention_weights(coordinates, regions)
         # An in-place update raises a tensor's version, and a replaced tensor lies elsewhere: either makes a new key.
@@ -214,6 +225,11 @@ class VoxelEncoder(nn.Module):
             attention = self.attention_weights(coordinates, regions).detach()
             self._attention_cache[subject] = (state, attention)
         return attention
+
+    @property
+    def kept_attention(self) -> dict[str, torch.Tensor]:
+        """Attention `(queries, voxels)` of each subject that was last encoded without gradients."""
+        return {subject: attention for subject, (_, attention) in self._attention_cache.items()}
 
     def forward(
         self,
@@ -256,7 +272,10 @@ class VoxelEncoder(nn.Module):
                     f"{tuple(coordinates.shape)}, {tuple(regions.shape)}. Use the geometry saved with the processor."
                 )
             readouts.append(values @ self._subject_attention(subject, coordinates, regions).T)
-        hidden_states = self.input_dropout(nn.functional.gelu(self.input_norm(torch.cat(readouts))))
+        hidden_states = self.input_norm(torch.cat(readouts))
+        if self.config.activate_readout:
+            hidden_states = nn.functional.gelu(hidden_states)
+        hidden_states = self.input_dropout(hidden_states)
         for layer in self.layers:
             hidden_states = layer(hidden_states)
         tokens = self.head(hidden_states).unflatten(-1, (self.config.num_tokens, self.token_size))
@@ -265,4 +284,4 @@ class VoxelEncoder(nn.Module):
 
 ENCODERS = {FrameEncoderConfig.model_type: FrameEncoder, VoxelEncoderConfig.model_type: VoxelEncoder}
 
-__all__ = ["ENCODERS", "FrameEncoder", "SpreadLinear", "VoxelEncoder"]
+__all__ = ["ENCODERS", "BrainEncoder", "FrameEncoder", "SpreadLinear", "VoxelEncoder"]

@@ -18,6 +18,8 @@ Prefix: a projector whose tokens fill placeholders of the prompt. Cross-attentio
 adapters between decoder layers that attend to its tokens.
 """
 
+import copy
+
 import torch
 from torch import nn
 from transformers.activations import ACT2FN
@@ -121,9 +123,9 @@ class BrainAdapter(GradientCheckpointingLayer):
         values: torch.Tensor,
         attention_mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        return hidden_states + self.gate.tanh() * self.cross_attention(
-            self.norm(hidden_states), keys, values, attention_mask
-        )
+        read = self.cross_attention(self.norm(hidden_states), keys, values, attention_mask)
+        # In mixed precision the gate is finer than the stream that it adds to, which must not grow with it.
+        return hidden_states + (self.gate.tanh() * read).to(hidden_states.dtype)
 
 
 class BrainInterface(nn.Module):
@@ -140,4 +142,37 @@ class BrainInterface(nn.Module):
         )
 
 
-__all__ = ["BrainAdapter", "BrainCrossAttention", "BrainInterface", "BrainProjector"]
+def matched_intermediate_size(config: BrainLlamaConfig) -> int:
+    """
+    Width of the MLP projector at which the prefix interface has as many parameters as the cross-attention interface
+    has in its adapters: the largest that does not exceed them. The two then differ in how they read a brain, not in
+    size.
+
+    With Llama-3.2-3B, four adapters and 1,024-wide brain tokens it is 24,572, for the 100.67 M of the BIT-LLM poster.
+
+    Args:
+        config ([`BrainLlamaConfig`]):
+            Language model, encoder, `adapter_layers`, `tokens_per_embedding` and `projector_bias` that both share.
+    """
+
+    def count(module: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    def projector_of(width: int) -> nn.Module:
+        mlp = copy.copy(config)
+        mlp.projector_type, mlp.projector_intermediate_size = "mlp", width
+        return BrainProjector(mlp)
+
+    with torch.device("meta"):
+        budget = len(config.adapter_layers) * count(BrainAdapter(config))
+        narrow, wider = count(projector_of(1)), count(projector_of(2))
+    return 1 + (budget - narrow) // (wider - narrow)
+
+
+__all__ = [
+    "BrainAdapter",
+    "BrainCrossAttention",
+    "BrainInterface",
+    "BrainProjector",
+    "matched_intermediate_size",
+]

@@ -57,6 +57,8 @@ class BrainLlamaProcessor(ProcessorMixin):
             Language-model tokens that the projector makes of each encoder token.
         chat_template (`str`, *optional*):
             Jinja template; by default that of the tokenizer, or plain concatenation if it has none.
+        caption_prompt (`str`, *optional*):
+            The prompt, with its marker, under which the model was taught to describe what is seen.
     """
 
     brain_token = "<|brain|>"
@@ -74,6 +76,7 @@ class BrainLlamaProcessor(ProcessorMixin):
         embeddings_per_frame: int = 1,
         tokens_per_embedding: int = 1,
         chat_template: str | None = None,
+        caption_prompt: str | None = None,
     ):
         chat_template = chat_template or tokenizer.chat_template or PLAIN_CHAT_TEMPLATE
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template)
@@ -83,6 +86,7 @@ class BrainLlamaProcessor(ProcessorMixin):
         self.interface = interface
         self.embeddings_per_frame = embeddings_per_frame
         self.tokens_per_embedding = tokens_per_embedding
+        self.caption_prompt = caption_prompt
         self._tokenizer_ids = self._find_brain_tokens()
 
     @classmethod

@@ -13,26 +13,31 @@
 # limitations under the License.
 """The command line that the examples share: which model, which data, which stages before prompt tuning."""
 
+import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass
-class ModelArguments:
+class EncoderArguments:
     """
-    Which model is trained. Sizes of the brain input come from the data, all else from here.
+    Which brain encoder is trained or taken over. Sizes of the brain input come from the data, all else from here.
+
+    > For both encoders
 
     Args:
-        model_name_or_path (`str`, *optional*):
-            Checkpoint to continue from; the other arguments are then those of the checkpoint.
-        text_model_id (`str`, *optional*):
-            Folder or Hub id of the language model for a new model, any Llama checkpoint.
-        text_model_revision (`str`, *optional*):
-            Commit of that repository.
-        dtype (`str`, *optional*, defaults to `"float32"`):
-            Type of the language model's weights.
-        attn_implementation (`str`, *optional*, defaults to `"sdpa"`):
-            Attention of the language model.
+        encoder_type (`str`, *optional*, defaults to `"frames"`):
+            `"frames"`: an MLP of each frame, all subjects with the same features. `"voxels"`: attention over voxels by
+            position and region, each subject with its own voxels; needs a corpus with geometry.
+        encoder_name_or_path (`str`, *optional*):
+            Checkpoint of the alignment stage ([`BrainContrastiveModel`]), whose encoder is taken over with its feature
+            extractor; the other arguments are then those of the checkpoint.
+        freeze_encoder (`bool`, *optional*, defaults to `False`):
+            Whether the encoder stays as it is, without dropout, as in stage 2 of BIT-LLM.
+
+    > For frames
+
+    Args:
         encoder_hidden_size (`int`, *optional*):
             Width of the encoder's output; the number of features by default, as published.
         encoder_num_hidden_layers (`int`, *optional*, defaults to 2):
@@ -43,12 +48,75 @@ class ModelArguments:
             Whether the encoder knows the order of frames.
         unit_norm_output (`bool`, *optional*, defaults to `False`):
             Whether the encoder's output has length 1.
+
+    > For voxels
+
+    Args:
+        atlases (`list[str]`, *optional*):
+            Atlases of the corpus whose regions the encoder knows, e.g. `HCP_MMP1`; by default none, positions alone.
+        voxel_encoder (`dict`, *optional*):
+            Fields of [`VoxelEncoderConfig`] that differ from their defaults, as a mapping of a recipe or as JSON on
+            the command line: `--voxel_encoder '{"num_queries": 256}'`.
+    """
+
+    encoder_type: Literal["frames", "voxels"] = field(default="frames", metadata={"help": "Which brain encoder."})
+    encoder_name_or_path: str | None = field(
+        default=None, metadata={"help": "Checkpoint of the alignment stage whose encoder is taken over."}
+    )
+    freeze_encoder: bool = field(default=False, metadata={"help": "Whether the encoder stays as it is."})
+    encoder_hidden_size: int | None = field(default=None, metadata={"help": "Width of the encoder's output."})
+    encoder_num_hidden_layers: int = field(default=2, metadata={"help": "Hidden layers of the encoder."})
+    encoder_dropout: float = field(default=0.5, metadata={"help": "Dropout of the encoder."})
+    use_frame_positions: bool = field(default=False, metadata={"help": "Whether the encoder knows frame order."})
+    unit_norm_output: bool = field(default=False, metadata={"help": "Whether the encoder's output has length 1."})
+    atlases: list[str] | None = field(default=None, metadata={"help": "Atlases whose regions the encoder knows."})
+    voxel_encoder: dict | str | None = field(
+        default=None, metadata={"help": "Fields of the voxel encoder's configuration, as JSON."}
+    )
+
+    def __post_init__(self):
+        if isinstance(self.voxel_encoder, str):
+            self.voxel_encoder = _read_mapping(self.voxel_encoder)
+        if self.encoder_type != "voxels" and (self.atlases is not None or self.voxel_encoder is not None):
+            raise ValueError(
+                f"`atlases` and `voxel_encoder` belong to `encoder_type: voxels`; found encoder_type "
+                f"'{self.encoder_type}'. Set it, or leave the two out."
+            )
+
+
+def _read_mapping(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        found = error
+    if not isinstance(found, dict):
+        raise ValueError(f"`voxel_encoder` must be a mapping, such as '{{\"num_queries\": 256}}'; found {text!r}.")
+    return found
+
+
+@dataclass
+class ModelArguments(EncoderArguments):
+    """
+    Which model is trained: its encoder (see [`EncoderArguments`]), its language model, and what joins the two.
+
+    Args:
+        model_name_or_path (`str`, *optional*):
+            Checkpoint to continue from; the other arguments, but `freeze_encoder`, are then those of the checkpoint.
+        text_model_id (`str`, *optional*):
+            Folder or Hub id of the language model for a new model, any Llama checkpoint.
+        text_model_revision (`str`, *optional*):
+            Commit of that repository.
+        dtype (`str`, *optional*, defaults to `"float32"`):
+            Type of the language model's weights.
+        attn_implementation (`str`, *optional*, defaults to `"sdpa"`):
+            Attention of the language model.
         interface (`str`, *optional*, defaults to `"prefix"`):
             `"prefix"` or `"cross_attention"`.
         projector_type (`str`, *optional*, defaults to `"linear"`):
             `"linear"` or `"mlp"`.
         projector_intermediate_size (`int`, *optional*):
-            Width of the MLP projector.
+            Width of the MLP projector; by default that at which it has as many parameters as the adapters of the
+            cross-attention interface ([`~modeling_brainllm.modeling_brain_interface.matched_intermediate_size`]).
         projector_bias (`bool`, *optional*, defaults to `True`):
             Whether the projector has biases; as published it has none.
         tokens_per_embedding (`int`, *optional*, defaults to 1):
@@ -64,22 +132,20 @@ class ModelArguments:
     text_model_revision: str | None = field(default=None, metadata={"help": "Commit of that repository."})
     dtype: str = field(default="float32", metadata={"help": "Type of the language model's weights."})
     attn_implementation: str = field(default="sdpa", metadata={"help": "Attention of the language model."})
-    encoder_hidden_size: int | None = field(default=None, metadata={"help": "Width of the encoder's output."})
-    encoder_num_hidden_layers: int = field(default=2, metadata={"help": "Hidden layers of the encoder."})
-    encoder_dropout: float = field(default=0.5, metadata={"help": "Dropout of the encoder."})
-    use_frame_positions: bool = field(default=False, metadata={"help": "Whether the encoder knows frame order."})
-    unit_norm_output: bool = field(default=False, metadata={"help": "Whether the encoder's output has length 1."})
     interface: Literal["prefix", "cross_attention"] = field(
         default="prefix", metadata={"help": "How the language model reads the brain."}
     )
     projector_type: Literal["linear", "mlp"] = field(default="linear", metadata={"help": "Form of the projector."})
-    projector_intermediate_size: int | None = field(default=None, metadata={"help": "Width of the MLP projector."})
+    projector_intermediate_size: int | None = field(
+        default=None, metadata={"help": "Width of the MLP projector; matched by default."}
+    )
     projector_bias: bool = field(default=True, metadata={"help": "Whether the projector has biases."})
     tokens_per_embedding: int = field(default=1, metadata={"help": "Language-model tokens per encoder token."})
     adapter_layers: list[int] | None = field(default=None, metadata={"help": "Layers with a cross-attention adapter."})
     license: str | None = field(default=None, metadata={"help": "Licence of the trained model, for its card."})
 
     def __post_init__(self):
+        super().__post_init__()
         if (self.model_name_or_path is None) == (self.text_model_id is None):
             raise ValueError(
                 "Give either `model_name_or_path` (a checkpoint to continue from) or `text_model_id` (the language "
@@ -107,6 +173,32 @@ class DataArguments:
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hub dataset."})
     subjects: list[str] | None = field(default=None, metadata={"help": "Subjects to keep."})
     standardize: bool = field(default=True, metadata={"help": "Whether features are standardised per subject."})
+
+
+@dataclass
+class TargetArguments:
+    """
+    With what brains are aligned: embeddings of the images they saw, of the captions, or of both.
+
+    Args:
+        sentence_encoder (`str`, *optional*):
+            Folder or Hub id of a sentence encoder, e.g. `sentence-transformers/all-MiniLM-L6-v2`, which embeds all
+            captions of an image. Not needed where the corpus has a column `text_embedding`.
+        image_embeddings (`str`, *optional*):
+            File of image embeddings, by [`~trainers.target_embeddings.read_image_embeddings`]. Not needed where the
+            corpus has a column `image_embedding`; without either, brains are aligned with text alone.
+        pooling (`str`, *optional*, defaults to `"flatten"`):
+            How brain tokens make one vector; see [`BrainContrastiveConfig`].
+        initial_temperature (`float`, *optional*, defaults to 0.07):
+            Temperature before training; see [`BrainContrastiveConfig`].
+    """
+
+    sentence_encoder: str | None = field(default=None, metadata={"help": "Folder or Hub id of a sentence encoder."})
+    image_embeddings: str | None = field(default=None, metadata={"help": "File of image embeddings."})
+    pooling: Literal["flatten", "mean"] = field(
+        default="flatten", metadata={"help": "How brain tokens make one vector."}
+    )
+    initial_temperature: float = field(default=0.07, metadata={"help": "Temperature before training."})
 
 
 @dataclass
@@ -192,4 +284,11 @@ class SemanticArguments:
             )
 
 
-__all__ = ["DataArguments", "ModelArguments", "SemanticArguments", "WarmupArguments"]
+__all__ = [
+    "DataArguments",
+    "EncoderArguments",
+    "ModelArguments",
+    "SemanticArguments",
+    "TargetArguments",
+    "WarmupArguments",
+]

@@ -13,23 +13,32 @@
 # limitations under the License.
 """Arguments → datasets, processor and model that agree with one another."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from modeling_brainllm import (
+    BrainContrastiveConfig,
+    BrainContrastiveModel,
+    BrainLlamaConfig,
     BrainLlamaFeatureExtractor,
     BrainLlamaForCausalLM,
     BrainLlamaProcessor,
     FrameEncoderConfig,
+    VoxelEncoderConfig,
 )
+from modeling_brainllm.modeling_brain_interface import matched_intermediate_size
 
-from .arguments import DataArguments, ModelArguments
+from .arguments import DataArguments, EncoderArguments, ModelArguments, TargetArguments
 from .brain_format import recording_files, with_brain_arrays
+from .conditions import note_training_brains
 from .data_collator import REQUIRED_COLUMNS
+from .target_embeddings import target_sizes
+from .voxels import add_geometries, check_voxel_counts, read_geometries, region_sizes
 
 
 def load_corpus_splits(args: DataArguments) -> DatasetDict:
@@ -61,18 +70,19 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
             f"'{args.dataset}' lacks the columns {', '.join(missing)}; found {splits['train'].column_names}."
         )
     if args.subjects is not None:
-        splits = _keep_subjects(splits, args.subjects, args.dataset)
+        splits = keep_subjects(splits, args.subjects)
     if not len(splits["train"]):
         raise ValueError(f"The train split of '{args.dataset}' is empty.")
     refers = isinstance(splits["train"].features["brain_values"], dict)
     return with_brain_arrays(splits, recording_files(args.dataset) if refers else None)
 
 
-def _keep_subjects(splits: DatasetDict, subjects: list[str], dataset: str) -> DatasetDict:
+def keep_subjects(splits: DatasetDict, subjects: Sequence[str]) -> DatasetDict:
+    """Rows of some subjects; a `ValueError` names those that the training rows do not have."""
     known = sorted(set(splits["train"]["subject"]))
     unknown = sorted(set(subjects) - set(known))
     if unknown:
-        raise ValueError(f"'{dataset}' has no subject {', '.join(unknown)}; it has {', '.join(known)}.")
+        raise ValueError(f"The corpus has no subject {', '.join(unknown)}; it has {', '.join(known)}.")
     return DatasetDict(
         {
             name: rows.select([i for i, subject in enumerate(rows["subject"]) if subject in subjects])
@@ -86,9 +96,12 @@ def load_model_and_processor(
     train_rows: Dataset,
     standardize: bool = True,
     encoder_hidden_size: int | None = None,
+    dataset: str | None = None,
 ) -> tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]:
     """
     Continues from a checkpoint, or joins new brain modules to a language model; the language model is frozen.
+
+    The encoder of a new model is new too, or that of a checkpoint of the alignment stage.
 
     Args:
         model_args ([`ModelArguments`]):
@@ -96,20 +109,28 @@ def load_model_and_processor(
         train_rows ([`~datasets.Dataset`]):
             Training rows: they give a new model the sizes of its brain input, and the statistics of each subject.
         standardize (`bool`, *optional*, defaults to `True`):
-            Whether a new processor standardises with these statistics.
+            Whether a new processor standardises with these statistics. Corpora whose voxels are standardised when they
+            are prepared (NSD, within sessions) need it not.
         encoder_hidden_size (`int`, *optional*):
-            Width of a new encoder's output; that of `model_args` by default.
+            Width of a new frame encoder's output; that of `model_args` by default.
+        dataset (`str`, *optional*):
+            Folder or Hub id of the corpus, whose `subjects/` say where voxels lie; needed for voxels.
 
     Raises:
-        ValueError: processor and model of a checkpoint do not agree.
+        ValueError: processor and model of a checkpoint do not agree, or rows do not fit the encoder.
     """
     options = {"dtype": model_args.dtype, "attn_implementation": model_args.attn_implementation}
     if model_args.model_name_or_path is not None:
         model = BrainLlamaForCausalLM.from_pretrained(model_args.model_name_or_path, **options)
         processor = BrainLlamaProcessor.from_pretrained(model_args.model_name_or_path)
         processor.check_config(model.config)
-        return model, processor
-    return _join_new_modules(model_args, train_rows, standardize, encoder_hidden_size, options)
+    else:
+        model, processor = _join_new_modules(
+            model_args, train_rows, standardize, encoder_hidden_size, dataset, options
+        )
+    if model_args.freeze_encoder:
+        model.model.brain_encoder.requires_grad_(False)
+    return model, processor
 
 
 def _join_new_modules(
@@ -117,43 +138,145 @@ def _join_new_modules(
     train_rows: Dataset,
     standardize: bool,
     encoder_hidden_size: int | None,
+    dataset: str | None,
     options: dict[str, Any],
 ) -> tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]:
     text_model_id = str(model_args.text_model_id)
-    shapes = [np.shape(values) for values in train_rows["brain_values"]]
-    encoder_config = FrameEncoderConfig(
-        num_features=shapes[0][1],
-        num_frames=max(shape[0] for shape in shapes),
-        hidden_size=encoder_hidden_size or model_args.encoder_hidden_size or shapes[0][1],
-        num_hidden_layers=model_args.encoder_num_hidden_layers,
-        dropout=model_args.encoder_dropout,
-        use_frame_positions=model_args.use_frame_positions,
-        unit_norm_output=model_args.unit_norm_output,
+    aligned = None
+    if model_args.encoder_name_or_path is not None:
+        aligned = BrainContrastiveModel.from_pretrained(model_args.encoder_name_or_path)
+    encoder_config: Any = (
+        _new_encoder_config(model_args, train_rows, dataset, encoder_hidden_size)
+        if aligned is None
+        else aligned.config.encoder_config
     )
     model = BrainLlamaForCausalLM.from_text_model(
         text_model_id,
         encoder_config,
         revision=model_args.text_model_revision,
-        config_kwargs=_interface_options(model_args),
+        config_kwargs=_interface_options(model_args, encoder_config),
         **options,
     )
+    if aligned is not None:
+        aligned.hand_over_encoder(model)
+        note_training_brains(model.config, getattr(aligned.config, "training_brains", {}))
     tokenizer: Any = AutoTokenizer.from_pretrained(text_model_id, revision=model_args.text_model_revision)
-    extractor = BrainLlamaFeatureExtractor.from_config(model.config)
-    if standardize:
-        fit_statistics(extractor, train_rows)
+    extractor = _load_extractor(model_args, model.config, train_rows, standardize, dataset)
     return model, BrainLlamaProcessor.from_config(model.config, tokenizer, extractor)
 
 
-def _interface_options(args: ModelArguments) -> dict[str, Any]:
-    names = ("interface", "projector_type", "projector_intermediate_size", "projector_bias", "tokens_per_embedding")
+def load_contrastive_model(
+    encoder_args: EncoderArguments,
+    target_args: TargetArguments,
+    train_rows: Dataset,
+    standardize: bool = True,
+    dataset: str | None = None,
+) -> tuple[BrainContrastiveModel, BrainLlamaFeatureExtractor]:
+    """
+    A new model of the alignment stage, or a checkpoint of it to continue from (adaptation to a new subject).
+
+    Args:
+        encoder_args ([`EncoderArguments`]):
+            Which encoder.
+        target_args ([`TargetArguments`]):
+            Pooling and temperature of a new model.
+        train_rows ([`~datasets.Dataset`]):
+            Training rows with target embeddings, of which a new model takes the widths.
+        standardize, dataset (*optional*):
+            As in [`load_model_and_processor`].
+    """
+    if encoder_args.encoder_name_or_path is not None:
+        model = BrainContrastiveModel.from_pretrained(encoder_args.encoder_name_or_path)
+    else:
+        config = BrainContrastiveConfig(
+            encoder_config=_new_encoder_config(encoder_args, train_rows, dataset),
+            target_sizes=target_sizes(train_rows),
+            pooling=target_args.pooling,
+            initial_temperature=target_args.initial_temperature,
+        )
+        model = BrainContrastiveModel(config)
+    extractor = _load_extractor(encoder_args, model.config, train_rows, standardize, dataset)
+    if encoder_args.freeze_encoder:
+        model.brain_encoder.requires_grad_(False)
+    return model, extractor
+
+
+def _new_encoder_config(
+    args: EncoderArguments, train_rows: Dataset, dataset: str | None, hidden_size: int | None = None
+) -> FrameEncoderConfig | VoxelEncoderConfig:
+    if args.encoder_type == "voxels":
+        geometries, atlases = read_geometries(_named(dataset)), args.atlases or []
+        options = args.voxel_encoder if isinstance(args.voxel_encoder, dict) else {}
+        return VoxelEncoderConfig(region_sizes=region_sizes(geometries, atlases), atlases=atlases, **options)
+    shapes = [np.shape(values) for values in train_rows["brain_values"]]
+    widths = dict(zip(train_rows["subject"], (shape[1] for shape in shapes), strict=True))
+    if len(set(widths.values())) > 1:
+        raise ValueError(
+            f"Subjects have different numbers of features: {widths}. Read them as voxels (`encoder_type: voxels`), or "
+            "prepare the corpus with `num_components`."
+        )
+    return FrameEncoderConfig(
+        num_features=shapes[0][1],
+        num_frames=max(shape[0] for shape in shapes),
+        hidden_size=hidden_size or args.encoder_hidden_size or shapes[0][1],
+        num_hidden_layers=args.encoder_num_hidden_layers,
+        dropout=args.encoder_dropout,
+        use_frame_positions=args.use_frame_positions,
+        unit_norm_output=args.unit_norm_output,
+    )
+
+
+def _load_extractor(
+    args: EncoderArguments,
+    config: BrainLlamaConfig | BrainContrastiveConfig,
+    train_rows: Dataset,
+    standardize: bool,
+    dataset: str | None,
+) -> BrainLlamaFeatureExtractor:
+    """A feature extractor that knows all subjects of the corpus, and those of the encoder's checkpoint if any."""
+    if args.encoder_name_or_path is None:
+        extractor = BrainLlamaFeatureExtractor.from_config(config)
+    else:
+        extractor = BrainLlamaFeatureExtractor.from_pretrained(args.encoder_name_or_path)
+        standardize = extractor.do_standardize
+    if extractor.input_kind == "voxels":
+        encoder_config: Any = config.encoder_config
+        geometries = read_geometries(_named(dataset))
+        check_voxel_counts(train_rows, geometries)
+        new = {name: geometry for name, geometry in geometries.items() if name not in extractor.subjects}
+        add_geometries(extractor, new, encoder_config.atlases or [])
+    if standardize:
+        known = {name for name, arrays in extractor.subjects.items() if "mean" in arrays}
+        fit_statistics(extractor, train_rows, known)
+    return extractor
+
+
+def _named(dataset: str | None) -> str:
+    if dataset is None:
+        raise ValueError("A voxel encoder needs `dataset`, the corpus whose `subjects/` say where voxels lie.")
+    return dataset
+
+
+def _interface_options(args: ModelArguments, encoder_config: Any) -> dict[str, Any]:
+    names = ("interface", "projector_bias", "tokens_per_embedding")
     options = {name: getattr(args, name) for name in names}
-    return options if args.adapter_layers is None else {**options, "adapter_layers": args.adapter_layers}
+    if args.adapter_layers is not None:
+        options["adapter_layers"] = args.adapter_layers
+    width = args.projector_intermediate_size
+    if args.projector_type == "mlp" and width is None:
+        text_config = AutoConfig.from_pretrained(str(args.text_model_id), revision=args.text_model_revision)
+        shared = BrainLlamaConfig(text_config=text_config, encoder_config=encoder_config, **options)
+        width = matched_intermediate_size(shared)
+    return {**options, "projector_type": args.projector_type, "projector_intermediate_size": width}
 
 
-def fit_statistics(extractor: BrainLlamaFeatureExtractor, train_rows: Dataset) -> None:
-    """Fits each subject's mean and standard deviation on its distinct training brains; changes `extractor`."""
+def fit_statistics(
+    extractor: BrainLlamaFeatureExtractor, train_rows: Dataset, known: Collection[str] = frozenset()
+) -> None:
+    """Fits mean and deviation of each subject, but for the `known`, on its training brains; changes `extractor`."""
     for subject, rows in rows_of_distinct_brains(train_rows).items():
-        extractor.fit((row["brain_values"] for row in train_rows.select(rows)), subject=subject)
+        if subject not in known:
+            extractor.fit((row["brain_values"] for row in train_rows.select(rows)), subject=subject)
 
 
 def rows_of_distinct_brains(rows: Dataset) -> dict[str, list[int]]:
@@ -164,4 +287,11 @@ def rows_of_distinct_brains(rows: Dataset) -> dict[str, list[int]]:
     return {subject: list(brains.values()) for subject, brains in first.items()}
 
 
-__all__ = ["fit_statistics", "load_corpus_splits", "load_model_and_processor", "rows_of_distinct_brains"]
+__all__ = [
+    "fit_statistics",
+    "keep_subjects",
+    "load_contrastive_model",
+    "load_corpus_splits",
+    "load_model_and_processor",
+    "rows_of_distinct_brains",
+]

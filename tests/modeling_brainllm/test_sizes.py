@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from modeling_brainllm import BrainLlamaConfig, BrainLlamaModel, FrameEncoderConfig, VoxelEncoderConfig
 from modeling_brainllm.modeling_brain_encoders import VoxelEncoder
+from modeling_brainllm.modeling_brain_interface import matched_intermediate_size
 
 
 LLAMA_3B = {
@@ -74,6 +75,25 @@ class TestPublishedSizes:
         crossed = build(LLAMA_3B, voxels, interface="cross_attention").brain_interface
         assert count(crossed.adapters) == 100_675_588
         assert count(crossed) == 103_824_388
+
+    def test_matched_projector_is_as_large_as_the_adapters(self):
+        """Never larger, and one unit more would be; at published shapes 24,572."""
+        voxels = VoxelEncoderConfig.published()
+        assert matched_intermediate_size(BrainLlamaConfig(text_config=LLAMA_3B, encoder_config=voxels)) == 24_572
+        text = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 8}
+        options = {"adapter_layers": [0, 2], "tokens_per_embedding": 3, "projector_bias": False}
+        encoder = FrameEncoderConfig(num_features=5, hidden_size=7)
+        width = matched_intermediate_size(BrainLlamaConfig(text_config=text, encoder_config=encoder, **options))
+        adapters = count(build(text, encoder, interface="cross_attention", **options).brain_interface.adapters)
+        sizes = [
+            count(
+                build(
+                    text, encoder, projector_type="mlp", projector_intermediate_size=size, **options
+                ).brain_interface.projector
+            )
+            for size in (width, width + 1)
+        ]
+        assert sizes[0] <= adapters < sizes[1]
 
     def test_mindllm_encoder(self):
         """138.8 M as published, of which the head is 134.35 M; our small head leaves 13 M."""
@@ -141,6 +161,7 @@ class TestFlops:
         encoder = VoxelEncoder(VoxelEncoderConfig(region_sizes=(4,), num_queries=64, num_tokens=2, hidden_size=8))
         for parameter in (*encoder.parameters(), encoder.frequencies):
             torch.nn.init.normal_(parameter, std=0.1)
+        encoder.eval()
         coordinates, regions = torch.randn(500, 3), torch.randint(-1, 5, (500, 1))
 
         def work(brains, subject=None):
@@ -173,6 +194,20 @@ class TestAttentionCache:
             encoder.queries.mul_(3)
             assert not torch.allclose(encoder(*brain, ["S1"]), kept)
             torch.testing.assert_close(encoder(*brain, ["S1"]), encoder(*brain))
+
+    @pytest.mark.parametrize("fused", [False, True])
+    def test_follows_an_optimiser(self, fused):
+        """A fused one writes into weights behind the back of their version counters."""
+        encoder = self.encoder()
+        brain = ([torch.randn(2, 20)], [torch.randn(20, 3)], [torch.randint(0, 5, (20, 1))])
+        optimizer = torch.optim.AdamW(encoder.parameters(), lr=0.1, fused=fused)
+        for _ in range(2):
+            with torch.no_grad():
+                torch.testing.assert_close(encoder.eval()(*brain, ["S1"]), encoder(*brain))
+                assert set(encoder.kept_attention) == {"S1"}
+            encoder.train()(*brain, ["S1"]).square().sum().backward()
+            assert not encoder.kept_attention
+            optimizer.step()
 
     def test_gradients_reach_the_queries(self):
         encoder = self.encoder()

@@ -1,0 +1,124 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["brainllm[train,eval]"]
+# ///
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Stage 1 of BIT-LLM: aligns a brain encoder with embeddings of the captions, of the images, or of both.
+
+    accelerate launch examples/train_contrastive.py --config examples/recipes/contrastive_nsd.yaml \
+        --dataset runs/nsd --output_dir runs/aligned
+
+Subjects are taught together by `--subjects subj01 subj02 ...`; those left out can be diagnosed without any training on
+them by `--held_out_subjects subj08`. Every option of the recipe can be overridden on the command line. A run that was
+interrupted goes on from its last checkpoint when it is started again. The encoder is then taken over by
+`examples/train_sft.py --encoder_name_or_path runs/aligned --freeze_encoder`.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from datasets import DatasetDict
+from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from trl import TrlParser
+
+from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
+from trainers.conditions import count_brains, note_training_brains
+from trainers.contrastive_config import BrainContrastiveTrainingConfig
+from trainers.contrastive_trainer import BrainContrastiveTrainer
+from trainers.loading import keep_subjects, load_contrastive_model, load_corpus_splits
+from trainers.semantic import MeanPooledEmbedder
+from trainers.target_embeddings import add_image_embeddings, add_text_embeddings, read_image_embeddings
+
+
+@dataclass
+class ProtocolArguments:
+    held_out_subjects: list[str] | None = field(
+        default=None, metadata={"help": "Subjects that are diagnosed on their test rows, and never trained on."}
+    )
+
+
+def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> DatasetDict:
+    # Targets that the corpus brings along are those to take; they cost minutes to make.
+    if args.sentence_encoder is not None and "text_embedding" not in splits["train"].column_names:
+        embedder = MeanPooledEmbedder.from_pretrained(args.sentence_encoder)
+        embedder.model.to(device)
+        splits = add_text_embeddings(splits, embedder)
+    if args.image_embeddings is not None:
+        splits = add_image_embeddings(splits, read_image_embeddings(args.image_embeddings))
+    return splits
+
+
+def main(
+    encoder_args: EncoderArguments,
+    data_args: DataArguments,
+    target_args: TargetArguments,
+    protocol_args: ProtocolArguments,
+    training_args: BrainContrastiveTrainingConfig,
+) -> None:
+    # 1. Seed
+    set_seed(training_args.seed)
+
+    # 2. Last checkpoint
+    Path(training_args.output_dir).mkdir(parents=True, exist_ok=True)
+    last_checkpoint = get_last_checkpoint(training_args.output_dir)
+
+    # 3. Data: targets first, subjects then, since adding a column to selected rows would copy their brains
+    everyone = add_targets(load_corpus_splits(replace(data_args, subjects=None)), target_args, training_args.device)
+    held_out = protocol_args.held_out_subjects or []
+    subjects = data_args.subjects or sorted(set(everyone["train"]["subject"]) - set(held_out))
+    splits = keep_subjects(everyone, subjects)
+
+    # 4. Model and feature extractor
+    model, extractor = load_contrastive_model(
+        encoder_args, target_args, splits["train"], data_args.standardize, data_args.dataset
+    )
+    note_training_brains(model.config, count_brains(splits["train"]))
+
+    # 5. Alignment
+    trainer = BrainContrastiveTrainer(
+        model,
+        training_args,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=extractor,
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint)
+
+    # 6. Save
+    trainer.save_model()
+    trainer.save_state()
+
+    # 7. Diagnoses: of validation rows, and of the test rows of people whom the encoder has never met
+    metrics = trainer.evaluate()
+    trainer.log_metrics("eval", metrics)
+    trainer.save_metrics("eval", metrics)
+    if held_out:
+        rows = keep_subjects(everyone, held_out)["test"]
+        metrics = trainer.evaluate(rows, metric_key_prefix="held_out")
+        trainer.log_metrics("held_out", metrics)
+        trainer.save_metrics("held_out", metrics)
+
+    # 8. Push
+    if training_args.push_to_hub:
+        trainer.push_to_hub()
+
+
+if __name__ == "__main__":
+    parser = TrlParser(
+        (EncoderArguments, DataArguments, TargetArguments, ProtocolArguments, BrainContrastiveTrainingConfig)
+    )
+    main(*parser.parse_args_and_config())

@@ -1,0 +1,97 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The base of all trainers: whole checkpoints, and processes that train together or not at all."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from torch import nn
+from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+
+from .checkpoints import UNFINISHED, finish_checkpoint, own_class
+from .processes import check_processes
+
+
+class BrainTrainer(Trainer):
+    """
+    What the trainers of all stages share: a folder `checkpoint-N` is whole, whenever the run was killed, and processes
+    that were started together train together.
+
+    [`~transformers.Trainer`] writes in place: a run that is killed while it saves leaves a folder that is taken for
+    the last checkpoint and cannot be read. Here all processes write below `_unfinished`; the folder is then flushed to
+    disk and renamed, and older ones are deleted only afterwards. What `_unfinished` holds is never read.
+
+    Under FSDP, a checkpoint holds the code and the name of the model's own class, not of FSDP's.
+
+    A trainer of another library comes behind it in the list of bases; what a subclass adds to checkpoints belongs into
+    `_save_rng_state`, which each process calls while they are written.
+    """
+
+    _is_saving = False
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        check_processes(self.args, self.accelerator)
+
+    def _get_output_dir(self, trial: object) -> str:
+        folder = super()._get_output_dir(trial)
+        return os.path.join(folder, UNFINISHED) if self._is_saving else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        run, name = self._get_output_dir(trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        if self.is_local_process_zero():
+            shutil.rmtree(Path(run, UNFINISHED), ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self._is_saving = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._is_saving = False
+        self._name_best_checkpoint(run, name)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            finish_checkpoint(Path(run), name)
+        self.accelerator.wait_for_everyone()
+        if self.is_local_process_zero():
+            with suppress(FileNotFoundError):  # another machine may have a disk of its own, or share the finished one
+                finish_checkpoint(Path(run), name)
+        self.accelerator.wait_for_everyone()
+        if self.args.push_to_hub:
+            self._push_from_checkpoint(os.path.join(run, name))
+        if self.args.should_save:
+            limit, best = self.args.save_total_limit, self.state.best_model_checkpoint
+            rotate_checkpoints(run, limit, best, use_mtime=True)
+
+    def _name_best_checkpoint(self, run: str, name: str) -> None:
+        """Where the checkpoint in work is the best so far, it is remembered by the name that it is about to get."""
+        if self.state.best_model_checkpoint == os.path.join(run, UNFINISHED, name):
+            self.state.best_model_checkpoint = os.path.join(run, name)
+            if self.args.should_save:
+                self.state.save_to_json(os.path.join(run, UNFINISHED, name, TRAINER_STATE_NAME))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        with own_class(self.model):
+            super()._save(output_dir, state_dict)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Not before the folder has its name: files are uploaded in the background."""
+        if not self._is_saving:
+            super()._push_from_checkpoint(checkpoint_folder)
+
+
+__all__ = ["BrainTrainer"]

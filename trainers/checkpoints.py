@@ -1,0 +1,71 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Checkpoints on their way to disk: the folder that gets its name last, and the class that is saved with a model."""
+
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch.distributed.fsdp import FSDPModule
+
+
+# A push to the Hub leaves out what begins with an underscore, and no search for checkpoints looks there.
+UNFINISHED = "_unfinished"
+
+
+@contextmanager
+def own_class(model: Any) -> Generator[None]:
+    """Within, a model is of the class that it was made of: FSDP gives it a subclass, made on the spot."""
+    sharded = type(model)
+    if isinstance(model, FSDPModule):
+        _, model.__class__ = sharded.__bases__
+    try:
+        yield
+    finally:
+        model.__class__ = sharded
+
+
+def finish_checkpoint(run: Path, name: str) -> None:
+    """
+    Flushes a written checkpoint to disk and gives it its name.
+
+    Args:
+        run (`Path`):
+            Output folder of the run.
+        name (`str`):
+            Name of the checkpoint below `run / UNFINISHED`. An older one of this name is replaced.
+    """
+    unfinished, finished = run / UNFINISHED / name, run / name
+    for path in [*unfinished.rglob("*"), unfinished]:
+        flush(path)
+    if finished.exists():
+        finished.rename(run / UNFINISHED / f"{name}-replaced")
+    unfinished.rename(finished)
+    flush(run)
+    shutil.rmtree(run / UNFINISHED)
+
+
+def flush(path: Path) -> None:
+    """Has a file or folder written to disk, so that it outlives not only the process but a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = ["UNFINISHED", "finish_checkpoint", "own_class"]

@@ -1,0 +1,110 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Runs of several processes: what goes wrong without a word is refused, and a stage leaves the next a clean start."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from transformers import TrainingArguments
+from transformers.integrations import deepspeed
+
+
+def check_processes(args: TrainingArguments, accelerator: Accelerator) -> None:
+    """
+    Refuses processes that were started together and would train apart, or otherwise than was asked for.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Options of a trainer.
+        accelerator ([`~accelerate.Accelerator`]):
+            Its accelerator.
+
+    Raises:
+        ValueError: the process group has more processes than the trainer counts, or FSDP has become data parallelism.
+    """
+    if torch.distributed.is_initialized() and torch.distributed.get_world_size() != args.world_size:
+        raise ValueError(
+            f"{torch.distributed.get_world_size()} processes were started together, but this one counts "
+            f"{args.world_size}: each would train by itself, on all rows. On CPUs, give the script `--use_cpu`."
+        )
+    if wants_fsdp(args) and accelerator.distributed_type != DistributedType.FSDP:
+        raise ValueError(
+            f"FSDP was asked for, but accelerate would share the work as {accelerator.distributed_type.value}: it has "
+            "FSDP for several GPUs only. Take `accelerate_configs/multi_gpu.yaml`, or DeepSpeed."
+        )
+
+
+def require_whole_weights(args: TrainingArguments, stage: str) -> None:
+    """
+    Refuses weights in shards where a stage reads or writes them by hand.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Options of a trainer.
+        stage (`str`):
+            The stage, for the error.
+
+    Raises:
+        ValueError: the run is under ZeRO-3 or FSDP.
+    """
+    if wants_fsdp(args) or deepspeed.is_deepspeed_zero3_enabled():
+        raise ValueError(
+            f"{stage} needs whole weights, which {'FSDP' if wants_fsdp(args) else 'ZeRO-3'} splits among processes. "
+            "Run it data-parallel or with ZeRO-1 or ZeRO-2, or by itself first, and go on from its checkpoint by "
+            "`--model_name_or_path`."
+        )
+
+
+def wants_fsdp(args: TrainingArguments) -> bool:
+    """Whether FSDP was asked for, by the launcher or by the options."""
+    return bool(args.fsdp) or os.environ.get("ACCELERATE_USE_FSDP", "false") == "true"
+
+
+@contextmanager
+def loaded_whole() -> Generator[None]:
+    """Within, models are loaded for use beside the trained one: ZeRO-3 would scatter them, and gather them never."""
+    scatters = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = scatters
+
+
+@contextmanager
+def gathered(model: nn.Module) -> Generator[None]:
+    """Within, weights are whole that FSDP2 splits among processes, for what reaches past the `forward` of a model."""
+    parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    for part in parts:
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.reshard()
+
+
+def end_stage() -> None:
+    """Forgets the settings of a stage's trainer: under DeepSpeed, the next one would be refused otherwise."""
+    AcceleratorState._reset_state()
+
+
+__all__ = ["check_processes", "end_stage", "gathered", "loaded_whole", "require_whole_weights", "wants_fsdp"]

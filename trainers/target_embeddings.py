@@ -1,0 +1,193 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+What brains are aligned with: embeddings of images and of their captions, computed once, as columns of a corpus.
+
+    text_embedding   `[width]`: mean of the embeddings of all captions of the row's image
+    image_embedding  `[width]`: embedding of the image, from a file
+
+They are neither centred nor scaled. Rows of one image have equal embeddings.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, DatasetDict
+from safetensors.numpy import load_file
+
+from .brain_format import RECORDINGS
+
+
+EMBEDDING_COLUMNS = {"text": "text_embedding", "image": "image_embedding"}
+_BESIDE_THE_ROWS = ("corpus.json", "README.md", "subjects", RECORDINGS)
+
+
+def add_text_embeddings(splits: DatasetDict, embed: Callable[[Sequence[str]], np.ndarray]) -> DatasetDict:
+    """
+    Adds the column `text_embedding`.
+
+    Args:
+        splits ([`~datasets.DatasetDict`]):
+            Splits of a corpus; `references` hold the captions of an image, or `completion` the only one.
+        embed (`Callable[[Sequence[str]], np.ndarray]`):
+            Texts to vectors `[texts, width]`, e.g. [`~trainers.semantic.MeanPooledEmbedder`].
+
+    Raises:
+        ValueError: a row has no caption; names it.
+    """
+    captions: dict[str, list[str]] = {}
+    for rows in splits.values():
+        some = rows.select_columns(["sample_id", "group", "completion", *_references(rows)]).with_format(None)
+        for row in some:
+            found = row.get("references") or [row["completion"]]
+            if not all(text.strip() for text in found):
+                raise ValueError(
+                    f"Row '{row['sample_id']}' has no caption, or an empty one: {found}. Drop it when the corpus is "
+                    "built, or align with images alone."
+                )
+            captions.setdefault(row["group"], found)
+    vectors = np.asarray(embed([text for texts in captions.values() for text in texts]), np.float32)
+    ends = np.cumsum([len(texts) for texts in captions.values()])[:-1]
+    means = {group: own.mean(axis=0) for group, own in zip(captions, np.split(vectors, ends), strict=True)}
+    return _with_column(splits, "text_embedding", means)
+
+
+def add_image_embeddings(splits: DatasetDict, embeddings: Mapping[str, np.ndarray]) -> DatasetDict:
+    """
+    Adds the column `image_embedding`.
+
+    Args:
+        splits ([`~datasets.DatasetDict`]):
+            Splits of a corpus.
+        embeddings (`Mapping[str, np.ndarray]`):
+            `[width]` of each image, by its `group` (`"nsd/123"`) or by the last part of it (`"123"`), such as
+            [`read_image_embeddings`] gives them.
+
+    Raises:
+        ValueError: an image has no embedding; names it.
+    """
+    groups = dict.fromkeys(group for rows in splits.values() for group in rows["group"])
+    keys = {group: group if group in embeddings else group.rpartition("/")[2] for group in groups}
+    missing = [group for group, key in keys.items() if key not in embeddings]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(keys)} images have no embedding, the first is '{missing[0]}'; known are "
+            f"{list(embeddings)[:3]} and so on ({len(embeddings)} in all). Embed all images of the corpus."
+        )
+    return _with_column(splits, "image_embedding", {group: embeddings[key] for group, key in keys.items()})
+
+
+def read_image_embeddings(path: str | Path) -> Mapping[str, np.ndarray]:
+    """
+    Reads embeddings of images.
+
+    Args:
+        path (`str` or `Path`):
+            `.safetensors` with a tensor `[width]` for each image, named by its id; or `.npy` with an array `[images,
+            width]`, row n that of image n (NSD counts images from 1: its row 0 is then nobody's).
+
+    Raises:
+        ValueError: another ending or another shape.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        embeddings = load_file(path)
+        shapes = {array.shape for array in embeddings.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            raise ValueError(f"{path} must hold one vector [width] for each image; found shapes {sorted(shapes)}.")
+        return embeddings
+    if path.suffix != ".npy":
+        raise ValueError(f"Image embeddings come as .safetensors or .npy; found '{path}'.")
+    array = np.load(path, mmap_mode="r")
+    if array.ndim != 2:
+        raise ValueError(f"{path} must hold an array [images, width]; found shape {list(array.shape)}.")
+    return {str(number): row for number, row in enumerate(array)}
+
+
+def save_with_targets(splits: DatasetDict, dataset: str | Path, output_dir: str | Path) -> None:
+    """
+    Writes splits with their new columns as a corpus of its own, with all that lies beside the rows of the old one.
+
+    Args:
+        splits ([`~datasets.DatasetDict`]):
+            Splits of the corpus, with embeddings.
+        dataset (`str` or `Path`):
+            Folder of the corpus that they were read from.
+        output_dir (`str` or `Path`):
+            A folder that does not exist yet.
+
+    Raises:
+        FileExistsError: `output_dir` exists.
+    """
+    source, folder = Path(dataset), Path(output_dir)
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists already: choose another folder.")
+    splits.with_format(None).save_to_disk(folder)
+    for path in (source / name for name in _BESIDE_THE_ROWS):
+        if path.is_dir():
+            shutil.copytree(path, folder / path.name)
+        elif path.is_file():
+            shutil.copy2(path, folder / path.name)
+
+
+def target_sizes(rows: Any) -> dict[str, int]:
+    """
+    Width of the embeddings of each space that rows carry, for [`BrainContrastiveConfig`].
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Rows of a corpus.
+
+    Raises:
+        ValueError: rows carry none.
+    """
+    sizes = {name: len(rows[0][column]) for name, column in EMBEDDING_COLUMNS.items() if column in rows.column_names}
+    if not sizes:
+        raise ValueError(
+            f"Rows have no column {' or '.join(EMBEDDING_COLUMNS.values())} to align brains with. Name a "
+            "`sentence_encoder`, a file of `image_embeddings`, or both."
+        )
+    return sizes
+
+
+def _references(rows: Dataset) -> list[str]:
+    return [name for name in ("references",) if name in rows.column_names]
+
+
+def _with_column(splits: DatasetDict, name: str, vectors: Mapping[str, np.ndarray]) -> DatasetDict:
+    """Splits with a column of vectors, by the `group` of each row, in the format that they had."""
+    with_column = {}
+    for split, rows in splits.items():
+        flat = np.concatenate([np.asarray(vectors[group], np.float32) for group in rows["group"]] or [np.empty(0)])
+        width = len(next(iter(vectors.values())))
+        column = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), width)
+        plain = rows.with_format(None)
+        plain = plain.remove_columns(name) if name in plain.column_names else plain
+        form = {"type": rows.format["type"], **rows.format["format_kwargs"]}
+        with_column[split] = plain.add_column(name, column).with_format(**form)
+    return DatasetDict(with_column)
+
+
+__all__ = [
+    "EMBEDDING_COLUMNS",
+    "add_image_embeddings",
+    "add_text_embeddings",
+    "read_image_embeddings",
+    "save_with_targets",
+    "target_sizes",
+]
