@@ -16,10 +16,16 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Trains a decoder from a recipe: brain stages first if the recipe asks for them, then prompt tuning.
+Trains a decoder from a recipe: brain stages first if the recipe asks for them, then prompt or instruction tuning.
 
     accelerate launch examples/train_sft.py --config examples/recipes/official.yaml \
         --dataset runs/pereira --text_model_id meta-llama/Llama-2-7b-hf --output_dir runs/official
+
+Instruction tuning of BIT-LLM (stage 2), with the encoder of stage 1 and one of the three interfaces of its poster:
+
+    accelerate launch --config_file examples/accelerate_configs/single_gpu.yaml examples/train_sft.py \
+        --config examples/recipes/sft_nsd_cross_attention.yaml --dataset runs/nsd --encoder_name_or_path runs/aligned \
+        --text_model_id meta-llama/Llama-3.2-3B-Instruct --dtype bfloat16 --output_dir runs/instructed
 
 Every option of the recipe can be overridden on the command line. A run that was interrupted goes on from its last
 checkpoint when it is started again.
@@ -41,6 +47,7 @@ from trainers import (
     load_corpus_splits,
     load_model_and_processor,
 )
+from trainers.conditions import count_brains, note_training_brains
 from trainers.model_card import create_model_card
 from trainers.stages import run_semantic_stages, run_warmup
 
@@ -65,8 +72,11 @@ def main(
 
     # 4. and 5. Processor and model
     hidden_size = semantic_args.num_components if semantic_args.semantic else None
-    model, processor = load_model_and_processor(model_args, train_rows, data_args.standardize, hidden_size)
+    model, processor = load_model_and_processor(
+        model_args, train_rows, data_args.standardize, hidden_size, data_args.dataset
+    )
     model.to(training_args.device)
+    note_training_brains(model.config, count_brains(train_rows))
 
     # 6. Stages before prompt tuning; a checkpoint holds what they taught
     if warmup_args.warmup_epochs and last_checkpoint is None:
@@ -76,7 +86,7 @@ def main(
             model, processor, splits, training_args, semantic_args, teach=last_checkpoint is None
         )
 
-    # 7. Prompt tuning
+    # 7. Prompt tuning, or instruction tuning if the recipe names tasks
     trainer = BrainSFTTrainer(
         model, training_args, train_dataset=train_rows, eval_dataset=validation_rows, processing_class=processor
     )

@@ -39,6 +39,26 @@ class BrainSFTConfig(TrainingArguments):
         max_completion_tokens (`int`, *optional*):
             Longest completion; the last words of a longer one are dropped.
 
+    > Parameters that make rows into instructions (stage 2 of BIT-LLM; prompts and mixture: not published; our choice)
+
+    Args:
+        tasks (`list[str]`, *optional*):
+            Names of [`~trainers.instruction_tasks.TASKS`]; without, rows are learnt as `reading` says. What a task
+            asks, and that answers end with the end of a turn, is then up to the task and the chat template.
+        task_shares (`list[float]`, *optional*):
+            Share of the rows from which each task makes an instruction; all by default.
+        paraphrase (`bool`, *optional*, defaults to `True`):
+            Whether requests are drawn from all wordings of a task; otherwise the canonical one is kept.
+        max_answers (`int`, *optional*):
+            Most answers (captions) of one instruction; all by default.
+        packing (`bool`, *optional*, defaults to `True`):
+            Whether all answers to one prompt are learnt in one pass over brain and prompt, as branches of one row;
+            then a batch counts images. Otherwise each answer is a row of its own. The loss is the same.
+        max_new_tokens (`int`, *optional*, defaults to 40):
+            Longest caption, kept in the checkpoint's generation settings; not published, our choice.
+
+    With `train_sampling_strategy="group_by_length"` batches are made of instructions of like length.
+
     > Parameters that control the loss
 
     Args:
@@ -95,6 +115,12 @@ class BrainSFTConfig(TrainingArguments):
     max_completion_tokens: int | None = field(
         default=None, metadata={"help": "Longest completion; last words are dropped."}
     )
+    tasks: list[str] | None = field(default=None, metadata={"help": "Tasks of instruction tuning."})
+    task_shares: list[float] | None = field(default=None, metadata={"help": "Share of the rows for each task."})
+    paraphrase: bool = field(default=True, metadata={"help": "Whether requests vary in wording."})
+    max_answers: int | None = field(default=None, metadata={"help": "Most answers of one instruction."})
+    packing: bool = field(default=True, metadata={"help": "Whether all answers to a prompt are learnt in one pass."})
+    max_new_tokens: int = field(default=40, metadata={"help": "Longest caption, kept in the checkpoint."})
     contrastive_weight: float = field(default=0.0, metadata={"help": "Weight of the likelihood contrast."})
     contrastive_temperature: float = field(default=1.0, metadata={"help": "Temperature of the likelihood contrast."})
     contrastive_reduction: Literal["sum", "mean"] = field(
@@ -130,6 +156,25 @@ class BrainSFTConfig(TrainingArguments):
             )
         if self.contrastive_temperature <= 0:
             raise ValueError(f"`contrastive_temperature` must be positive; got {self.contrastive_temperature}.")
+        self._check_instructions()
+
+    def _check_instructions(self) -> None:
+        """Options that mean nothing beside `tasks`, or nothing without them."""
+        unfit = {
+            "reading": self.reading != "continuation",
+            "max_prompt_tokens": self.max_prompt_tokens is not None,
+            "contrastive_weight": self.contrastive_weight > 0,
+        }
+        if self.tasks is None:
+            unfit = {"task_shares": self.task_shares is not None, "max_answers": self.max_answers is not None}
+        wrong = [name for name, is_set in unfit.items() if is_set]
+        if wrong and self.tasks is None:
+            raise ValueError(f"{', '.join(wrong)} need instructions; name their `tasks`, or leave them out.")
+        if wrong:
+            raise ValueError(
+                f"{', '.join(wrong)} cannot go with `tasks`: a request is neither cut nor left out, and a row holds "
+                "several answers, which have no likelihood of their own to contrast. Leave either out."
+            )
 
 
 __all__ = ["BrainSFTConfig"]

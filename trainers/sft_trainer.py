@@ -21,28 +21,35 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
-from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
+from torch.utils.data import Dataset, Sampler
+from transformers import EarlyStoppingCallback, EvalPrediction
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
+from .base_trainer import BrainTrainer
 from .controls import permute_across_groups
-from .data_collator import IGNORE_INDEX, BrainDataCollator, read_as
+from .data_collator import BOOKKEEPING_COLUMNS, IGNORE_INDEX, BrainCollator, BrainDataCollator, read_as
+from .instruction_rows import InstructionMaker, InstructionRows
+from .instructions import store_caption_settings
 from .objectives import draw_candidates, draw_segments, likelihood_contrast, summarize_pairs
+from .packing import InstructionCollator, LengthGroupedSampler, row_lengths
 from .sft_config import BrainSFTConfig
 
 
-TEXT_INPUTS = ("input_ids", "attention_mask", "labels")
-BOOKKEEPING = ("sample_id", "group", "subject", "donor_index")
+TEXT_INPUTS = ("input_ids", "attention_mask", "labels", "branch_ids")
+BOOKKEEPING = (*BOOKKEEPING_COLUMNS, "donor_index")
 
 
-class BrainSFTTrainer(Trainer):
+class BrainSFTTrainer(BrainTrainer):
     """
     Trains the brain modules of a model by the likelihood of the perceived text; the language model stays frozen.
 
     The loss is the mean cross-entropy over all labelled tokens of the (accumulated) batch, as published, plus
     `contrastive_weight` times [`~trainers.objectives.likelihood_contrast`]. Checkpoints are slim: brain modules,
     configuration and processor.
+
+    With `tasks` rows become instructions ([`~trainers.instruction_rows.InstructionMaker`]), all answers to one prompt
+    as branches of one row, and prompt and decoding of captions are stored in model and processor.
 
     Evaluation scores each row under its own brain and under `eval_permutations` brains of other groups of the same
     split, and reports `eval_loss`, `eval_pairwise_accuracy` and `eval_pairwise_gap`, each of which may be
@@ -54,7 +61,7 @@ class BrainSFTTrainer(Trainer):
         args ([`BrainSFTConfig`]):
             Options.
         train_dataset ([`~datasets.Dataset`], *optional*):
-            Rows, as [`BrainDataCollator`] reads them.
+            Rows of a corpus.
         eval_dataset ([`~datasets.Dataset`], *optional*):
             Validation rows; never the test split, which decides nothing about training.
         processing_class ([`BrainLlamaProcessor`]):
@@ -70,6 +77,7 @@ class BrainSFTTrainer(Trainer):
 
     args: BrainSFTConfig
     model: BrainLlamaForCausalLM
+    processing_class: BrainLlamaProcessor
 
     def __init__(
         self,
@@ -96,18 +104,16 @@ class BrainSFTTrainer(Trainer):
         if args.early_stopping_patience is not None:
             stop = EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)
             kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), stop]
-        collator = BrainDataCollator(
-            processing_class,
-            append_eos=args.append_eos,
-            max_prompt_tokens=args.max_prompt_tokens,
-            max_completion_tokens=args.max_completion_tokens,
-        )
+        processing_class.check_config(model.config)
+        read, collator = _how_to_read(args, processing_class)
         if train_dataset is not None:
-            train_dataset = read_as(train_dataset, args.reading)
+            train_dataset = read(train_dataset)
         if eval_dataset is not None:
-            eval_dataset = read_as(eval_dataset, args.reading)
+            eval_dataset = read(eval_dataset)
             if args.eval_permutations:
                 eval_dataset = WithDonors(eval_dataset, args.eval_permutations, seed=args.seed)
+        if "caption" in (args.tasks or ()):
+            store_caption_settings(model, processing_class, args.max_new_tokens)
         super().__init__(
             model=model,
             args=args,
@@ -118,11 +124,37 @@ class BrainSFTTrainer(Trainer):
             compute_metrics=kwargs.pop("compute_metrics", _summarize),
             **kwargs,
         )
+        if not self.is_deepspeed_enabled:
+            self._keep_learning_weights_whole(model)
         # `compute_loss` divides by the tokens of the whole accumulated batch itself.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.perturb_embeddings = perturb_embeddings
         self._logged_terms: dict[str, list[torch.Tensor]] = {}
+
+    def _keep_learning_weights_whole(self, model: BrainLlamaForCausalLM) -> None:
+        """Steps of training are finer than the grain of half precision: only the frozen language model may be half."""
+        dtype: torch.dtype = model.model.language_model.dtype
+        if dtype.itemsize >= 4:
+            return
+        if self.accelerator.mixed_precision == "no":
+            raise ValueError(
+                f"The model is in {dtype} and not trained in mixed precision, so that small steps would be lost. Set "
+                '`bf16=True` (or `mixed_precision: "bf16"` of `accelerate`), or load it with `dtype="float32"`.'
+            )
+        model.model.brain_encoder.float()
+        model.model.brain_interface.float()
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        """Batches of instructions of like length, if asked for; the length of other rows is a column of theirs."""
+        rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args
+        if not isinstance(rows, InstructionRows) or args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        # One step's rows on all devices, so that no device waits for another with longer rows.
+        return LengthGroupedSampler(
+            row_lengths(rows, self.processing_class), args.train_batch_size * args.world_size, seed
+        )
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """One parameter group per learning rate."""
@@ -226,7 +258,7 @@ class BrainSFTTrainer(Trainer):
         if self.perturb_embeddings is not None and model.training:
             brain_inputs["brain_embeds"] = self.perturb_embeddings(brain_inputs["brain_embeds"])
         brain_inputs["brain_index"] = candidates[exists]
-        texts = {key: inputs[key][text] for key in TEXT_INPUTS}
+        texts = {key: inputs[key][text] for key in TEXT_INPUTS if key in inputs}
         token_losses, rows = call_through(model, "token_losses", **texts, **brain_inputs)
         num_tokens = inputs["labels"].ne(IGNORE_INDEX).sum(1)
         # Labelled tokens come text by text: their number less that of all texts before is the place within the text.
@@ -237,10 +269,17 @@ class BrainSFTTrainer(Trainer):
         return losses.masked_scatter(exists[..., None], by_text), num_tokens
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """A slim checkpoint lacks the frozen language model, which is in memory: no reason to warn."""
-        frozen = {name for name, parameter in self.model.named_parameters() if not parameter.requires_grad}
-        missing = [name for name in load_result.missing_keys if name not in frozen]
-        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+        """A slim checkpoint lacks the frozen language model, which is in memory; whatever else differs is an error."""
+        trained = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        missing = sorted(trained.intersection(load_result.missing_keys))
+        if missing or load_result.unexpected_keys:
+            raise ValueError(
+                f"The checkpoint is of another model: it lacks {len(missing)} weights that are trained here "
+                f"{missing[:1]} and has {len(load_result.unexpected_keys)} that are unknown here "
+                f"{load_result.unexpected_keys[:1]}. Resume with the interface and projector (here "
+                f"'{self.model.config.interface}', '{self.model.config.projector_type}') that it was trained with, or "
+                "begin anew in another `output_dir`."
+            )
 
     def _require_finite(self, loss: torch.Tensor, inputs: Mapping[str, Any]) -> None:
         if not self.args.logging_nan_inf_filter and not torch.isfinite(loss):
@@ -299,9 +338,10 @@ class WithDonors(Dataset):
 
 def call_through(model: nn.Module, method: str, **inputs) -> Any:
     """
-    Calls a method of a model through its wrapper's `forward`, which is where DDP and DeepSpeed prepare gradients.
+    Calls a method of a model through `forward`, which is where DDP, DeepSpeed and FSDP prepare weights and gradients.
 
-    A method called on the unwrapped module would leave the gradients of each process to themselves.
+    A method called on the unwrapped module would leave the gradients of each process to themselves, or, where weights
+    are sharded, find shards.
 
     Args:
         model (`nn.Module`):
@@ -314,17 +354,39 @@ def call_through(model: nn.Module, method: str, **inputs) -> Any:
     module: Any = model
     while not isinstance(module, BrainLlamaForCausalLM):
         module = module.module
-    function = attrgetter(method)(module)
-    if module is model:
-        return function(**inputs)
-    forward, module.forward = module.forward, function
+    forward, module.forward = module.forward, attrgetter(method)(module)
     try:
         return model(**inputs)
     finally:
         module.forward = forward
 
 
+def _how_to_read(args: BrainSFTConfig, processor: BrainLlamaProcessor) -> tuple[Callable[[Any], Any], BrainCollator]:
+    """What the options make of the rows of a split, and the collator for them."""
+    if args.tasks is None:
+        collator = BrainDataCollator(
+            processor,
+            append_eos=args.append_eos,
+            max_prompt_tokens=args.max_prompt_tokens,
+            max_completion_tokens=args.max_completion_tokens,
+        )
+        return lambda rows: read_as(rows, args.reading), collator
+    instruct = InstructionMaker(
+        processor,
+        args.tasks,
+        shares=args.task_shares,
+        paraphrase=args.paraphrase,
+        max_answers=args.max_answers,
+        max_answer_tokens=args.max_completion_tokens,
+        seed=args.seed,
+    )
+    return lambda rows: instruct(rows) if args.packing else instruct(rows).unpacked(), InstructionCollator(processor)
+
+
 def _blocks(rows: Any) -> list[tuple[str, int]]:
+    if isinstance(rows, InstructionRows):
+        blocks = _blocks(rows.source)
+        return [blocks[place] for place in rows.places]
     if "brain_values" not in rows.column_names:
         return [(subject, 1) for subject in rows["subject"]]
     return [(row["subject"], len(row["brain_values"])) for row in rows.select_columns(["subject", "brain_values"])]

@@ -49,6 +49,19 @@ SHAPES = {
         "encoder": {},
         "adapter_layers": (3, 7, 11, 15),
     },
+    "llama-28m": {
+        "text": {
+            "hidden_size": 512,
+            "intermediate_size": 1408,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "vocab_size": 8192,
+            "tie_word_embeddings": True,
+        },
+        "encoder": {"num_queries": 256, "num_tokens": 32, "hidden_size": 256},
+        "adapter_layers": (1, 3, 5, 7),
+    },
     "toy": {
         "text": {
             "hidden_size": 128,
@@ -146,13 +159,18 @@ def measure_training(args: argparse.Namespace, model: BrainLlamaForCausalLM) -> 
     tokens = batch["input_ids"].numel() / seconds
     result = {"samples_per_second": args.batch / seconds, "tokens_per_second": tokens}
     if args.device != "cpu":
-        name = torch.cuda.get_device_name()
-        roof = next((rate for device, rate in ROOFS.items() if name.startswith(device)), None)
-        layers = model.model.language_model.layers
-        matmul = sum(m.weight.numel() for m in layers.modules() if isinstance(m, torch.nn.Linear))
         result["peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        result["share_of_4n_roof"] = 4 * matmul * tokens / roof if roof else None
+        result["share_of_4n_roof"] = share_of_roof(model, tokens)
     return result
+
+
+def share_of_roof(model: BrainLlamaForCausalLM, tokens_per_second: float) -> float | None:
+    """Share of the device's dense rate that 4 N FLOP per token make; unknown for devices that are not listed."""
+    name = torch.cuda.get_device_name()
+    roof = next((rate for device, rate in ROOFS.items() if name.startswith(device)), None)
+    layers = model.model.language_model.layers
+    matmul = sum(m.weight.numel() for m in layers.modules() if isinstance(m, torch.nn.Linear))
+    return 4 * matmul * tokens_per_second / roof if roof else None
 
 
 @torch.no_grad()

@@ -96,3 +96,29 @@ def make_rows():
         return Dataset.from_list(rows)
 
     return make
+
+
+@pytest.fixture
+def make_images():
+    def make(num_images: int = 12, subject: str = "s1", num_features: int = NUM_FEATURES, seed: int = 0) -> Dataset:
+        """One trial an image, in order; three captions each, of which the brain decides animal and colour."""
+        rng = np.random.default_rng(seed)
+        codes = np.random.default_rng(99).standard_normal((3, len(COLOURS), num_features))
+        rows = []
+        for trial in range(num_images):
+            animal, colour = int(rng.integers(3)), int(rng.integers(len(COLOURS)))
+            thing, said = ("cat", "dog", "bird")[animal], COLOURS[colour]
+            values = codes[animal, colour] + 0.1 * rng.standard_normal((1, num_features))
+            captions = [f"the {thing} is {said} .", f"the {thing} was very very {said} .", f"{said} {thing}"]
+            place = f"tiny/{subject}/session01/{trial}"
+            rows.append(
+                {
+                    "sample_id": place, "corpus": "tiny", "subject": subject, "session": "session01",
+                    "story": f"image/{trial}", "group": f"image/{trial}", "topic": "t", "brain_id": place,
+                    "prompt": "", "completion": captions[0], "text": captions[0], "references": captions,
+                    "brain_values": values.astype(np.float32).tolist(),
+                }
+            )  # fmt: skip
+        return Dataset.from_list(rows)
+
+    return make

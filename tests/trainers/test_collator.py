@@ -107,6 +107,12 @@ class TestBrains:
         assert "brain_values" not in batch
         assert tokens(processor, batch["input_ids"][0])[:5].count("<|brain|>") == 2
 
+    def test_one_embedding_for_each_encoder_token(self, processor, make_rows):
+        row = {**make_rows(1)[0], "semantic_embedding": [[0.0] * 16, [1.0] * 16]}
+        batch = BrainDataCollator(processor)([row])
+        assert batch["brain_embeds"][0, :, 0].tolist() == [0.0, 1.0]
+        assert tokens(processor, batch["input_ids"][0]).count("<|brain|>") == 2 * 2
+
     def test_donors(self, processor, make_rows):
         rows = list(make_rows(4))
         batch = BrainDataCollator(processor)([{**rows[0], "donors": [rows[6], rows[2]]}])
