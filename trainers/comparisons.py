@@ -134,24 +134,39 @@ def compare(
     for reading, rows in _readings(samples):
         groups = [row["group"] for row in rows]
         for control, metric, chance, values in _paired_values(reading, rows, scores):
-            low, high = cluster_bootstrap_ci(values, groups, seed=seed)
-            comparisons.append(
-                {
-                    "reading": reading,
-                    "control": control,
-                    "metric": metric,
-                    "chance": chance,
-                    "value": float(values.mean()),
-                    "ci_low": low,
-                    "ci_high": high,
-                    "p": sign_flip_test(values - chance, groups, seed=seed),
-                    "wilcoxon_p": wilcoxon_test(values - chance, groups),
-                    "num_samples": len(values),
-                    "num_groups": len(set(groups)),
-                }
-            )
+            names = {"reading": reading, "control": control, "metric": metric, "chance": chance}
+            comparisons.append(names | mean_with_tests(values, groups, chance, seed))
     q_values = benjamini_hochberg([row["p"] for row in comparisons])
     return [row | {"q": q} for row, q in zip(comparisons, q_values, strict=True)]
+
+
+def mean_with_tests(values: np.ndarray, groups: Sequence[str], chance: float = 0.0, seed: int = 0) -> dict[str, Any]:
+    """
+    Mean of the samples' values with its interval, and tests against chance; clustered by group.
+
+    Args:
+        values (`np.ndarray` of shape `(samples,)`):
+            Differences of two arms, or wins.
+        groups (`Sequence[str]`):
+            Group of each sample.
+        chance (`float`, *optional*, defaults to 0.0):
+            Mean under the null hypothesis.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of bootstrap and sign flips.
+
+    Returns:
+        `dict`: `value`, `ci_low`, `ci_high`, `p`, `wilcoxon_p`, `num_samples`, `num_groups`.
+    """
+    low, high = cluster_bootstrap_ci(values, groups, seed=seed)
+    return {
+        "value": float(values.mean()),
+        "ci_low": low,
+        "ci_high": high,
+        "p": sign_flip_test(values - chance, groups, seed=seed),
+        "wilcoxon_p": wilcoxon_test(values - chance, groups),
+        "num_samples": len(values),
+        "num_groups": len(set(groups)),
+    }
 
 
 def _paired_values(reading: str, rows: Sequence[Sample], scores: Mapping) -> list[tuple[str, str, float, np.ndarray]]:
@@ -258,5 +273,6 @@ __all__ = [
     "compare",
     "floor_figures",
     "identification_figures",
+    "mean_with_tests",
     "text_metrics",
 ]

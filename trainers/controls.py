@@ -17,7 +17,7 @@ The first kind changes which brain a row gets and leaves the brains whole, so th
 in nothing but the pairing. The second kind changes the standardised values themselves. Pure numpy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -108,6 +108,36 @@ def _draw_from_others(labels: np.ndarray, generator: np.random.Generator) -> np.
     return donors
 
 
+def swap_subjects(groups: Sequence, subjects: Sequence, same_group: bool, seed: int = 0) -> np.ndarray:
+    """Give every sample the brain of another subject, who perceived the same group or another one.
+
+    With the same group it asks how much of what is decoded belongs to the person; with another group it is the
+    control of a wrong person.
+
+    Args:
+        groups (`Sequence` of length samples):
+            Leak-proof group (image, passage) of each sample.
+        subjects (`Sequence` of length samples):
+            Subject of each sample.
+        same_group (`bool`):
+            Whether the other subject perceived the same group.
+        seed (`int`, *optional*, defaults to 0):
+            Seed; equal arguments give equal donors.
+
+    Returns:
+        `np.ndarray` of shape `(samples,)`: The sample whose brain each sample gets, drawn evenly among all that
+        qualify; `NO_BRAIN` (-1) where none does.
+    """
+    labels, people = (np.unique(np.asarray(names), return_inverse=True)[1] for names in (groups, subjects))
+    generator = np.random.default_rng((_STREAM, seed))
+    donors = np.full(len(labels), NO_BRAIN)
+    for i in range(len(labels)):
+        candidates = np.flatnonzero((people != people[i]) & ((labels == labels[i]) == same_group))
+        if len(candidates):
+            donors[i] = generator.choice(candidates)
+    return donors
+
+
 def no_brain(brain_ids: Sequence) -> np.ndarray:
     """Take every sample's brain away: the language model alone.
 
@@ -166,4 +196,20 @@ def noise(brain_values: np.ndarray, seed: int = 0) -> np.ndarray:
     return (brain_values.mean(axes) + draw * brain_values.std(axes)).astype(brain_values.dtype)
 
 
-__all__ = ["NO_BRAIN", "no_brain", "noise", "permute_across_groups", "voxel_shuffle", "zero"]
+#: Controls of the second kind, as functions of standardised values and a seed.
+VALUE_CONTROLS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "zero": lambda brain_values, seed: zero(brain_values),
+    "voxel_shuffle": voxel_shuffle,
+    "noise": noise,
+}
+
+__all__ = [
+    "NO_BRAIN",
+    "VALUE_CONTROLS",
+    "no_brain",
+    "noise",
+    "permute_across_groups",
+    "swap_subjects",
+    "voxel_shuffle",
+    "zero",
+]

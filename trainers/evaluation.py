@@ -14,7 +14,6 @@
 """Model × split × controls → report: every arm runs the same batches and decoding, and differs in the brain alone."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +24,8 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from . import controls
 from .comparisons import best_constant
+from .conditions import find_fingerprint, find_versions, require_rows, split_facts
+from .controls import VALUE_CONTROLS
 from .data_collator import read_as
 from .metrics import identify, remove_text_prior
 from .reading import Reading
@@ -43,12 +44,6 @@ PUBLISHED_GENERATION = {
     "max_new_tokens": 32,
     "repetition_penalty": 2.0,
 }
-VALUE_CONTROLS: dict[str, Callable[..., np.ndarray]] = {
-    "zero": lambda values, seed: controls.zero(values),
-    "voxel_shuffle": controls.voxel_shuffle,
-    "noise": controls.noise,
-}
-REPORTED_PACKAGES = ("brainllm", "torch", "transformers", "datasets", "numpy", "scipy", "sacrebleu", "jiwer")
 
 
 def evaluate_arms(
@@ -100,7 +95,7 @@ def evaluate_arms(
     Raises:
         ValueError: If the split is missing or empty, or a subject's samples form a single group.
     """
-    _require_rows(dataset, split)
+    require_rows(dataset, split)
     generation = dict(PUBLISHED_GENERATION if generation is None else generation)
     processor.check_config(model.config)
     was_training = model.training
@@ -126,17 +121,11 @@ def evaluate_arms(
     settings |= {"max_identification": max_identification, "dtype": str(model.dtype)}
     return EvaluationReport.from_samples(
         samples,
-        split=_describe_split(corpus, split),
+        split=split_facts(corpus, split),
         settings=settings,
-        versions=_versions(),
-        fingerprint=_fingerprint(model, corpus, checkpoint),
+        versions=find_versions(),
+        fingerprint=find_fingerprint(model, corpus, checkpoint),
     )
-
-
-def _require_rows(dataset: "DatasetDict", split: str) -> None:
-    if split not in dataset or not len(dataset[split]):
-        sizes = {name: len(rows) for name, rows in dataset.items()}
-        raise ValueError(f"`split={split!r}` has no rows; the data hold {sizes}. Name a split that has.")
 
 
 def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int, seed: int) -> dict[str, list[str]]:
@@ -144,17 +133,6 @@ def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int, seed: int
     if "train" not in dataset:
         return {}
     return {"constant": [best_constant(list(read_as(dataset["train"], reading)["completion"]), seed=seed)] * num_rows}
-
-
-def _fingerprint(
-    model: BrainLlamaForCausalLM, corpus: Mapping[str, Any] | None, checkpoint: str | None
-) -> dict[str, str | None]:
-    return {
-        "data": (corpus or {}).get("fingerprint"),
-        "checkpoint": checkpoint or model.name_or_path or None,
-        "text_model": model.config.text_model_id,
-        "text_model_revision": model.config.text_model_revision,
-    }
 
 
 def _loss_columns(
@@ -243,18 +221,6 @@ def _at(losses: np.ndarray, row: int) -> float | list[float]:
 def _advance(advance: Callable, result: np.ndarray) -> np.ndarray:
     advance()
     return result
-
-
-def _describe_split(corpus: Mapping[str, Any] | None, evaluated: str) -> dict[str, Any]:
-    if corpus is None:
-        return {"evaluated": evaluated}
-    names = ("corpus", "subjects", "licence", "redistribution", "consent", "citation")
-    return {name: corpus[name] for name in names if name in corpus} | dict(corpus["split"]) | {"evaluated": evaluated}
-
-
-def _versions() -> dict[str, str]:
-    installed = {distribution.metadata["Name"] for distribution in metadata.distributions()}
-    return {name: metadata.version(name) for name in REPORTED_PACKAGES if name in installed}
 
 
 __all__ = ["PUBLISHED_GENERATION", "evaluate_arms"]

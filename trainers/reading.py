@@ -87,27 +87,13 @@ class Reading:
 
     def encode(self, control: Callable[..., np.ndarray] | None = None) -> dict[tuple[str, int], torch.Tensor]:
         """Encoder outputs `(brains, encoder tokens, encoder hidden)` per block; of broken values under a control."""
-        return {block: self._encode_block(list(brains.values()), control) for block, brains in self.brains.items()}
-
-    def _encode_block(self, rows: Sequence[Mapping], control: Callable[..., np.ndarray] | None) -> torch.Tensor:
-        encoder = self.model.model.brain_encoder
-        dtype, device = next(encoder.parameters()).dtype, self.model.device
-        inputs = dict(
-            self.processor.feature_extractor(
-                [np.asarray(row["brain_values"], np.float32) for row in rows],
-                subject=[row["subject"] for row in rows],
-                return_tensors="pt",
+        return {
+            block: encode_brains(
+                self.model, self.processor, list(brains.values()), batch_size=self.batch_size,
+                control=control, seed=self.seed,
             )
-        )
-        order, values = inputs.pop("brain_index"), inputs.pop("brain_values")
-        inputs.pop("brain_attention_mask", None)
-        per_subject = isinstance(values, list)
-        values = (values[0] if per_subject else values)[order]
-        if control is not None:
-            values = torch.from_numpy(control(values.numpy(), self.seed))
-        geometry = {name: [_to(item, device) for item in value] for name, value in inputs.items()}
-        chunks = [chunk.to(device, dtype) for chunk in values.split(self.batch_size)]
-        return torch.cat([encoder([chunk] if per_subject else chunk, **geometry) for chunk in chunks])
+            for block, brains in self.brains.items()
+        }  # fmt: skip
 
     def brain_inputs(self, batch: _Batch, donors: np.ndarray, embeds: Mapping) -> dict[str, Any]:
         """The distinct brains that the batch's rows are given, each once, and which row reads which."""
@@ -143,30 +129,93 @@ class Reading:
         texts = [""] * len(self.rows)
         for batch in self.batches:
             prompts = [self.rows[i]["prompt"].strip() for i in batch.rows]
-            for row, text in zip(batch.rows, self._generate_batch(batch, prompts, donors, generation), strict=True):
+            brain = {} if donors is None else self.brain_inputs(batch, donors, self.embeds)
+            texts_of_batch = prompts if donors is None else [self.processor.brain_token + text for text in prompts]
+            found = continue_texts(self.model, self.processor, texts_of_batch, brain, generation)
+            for row, text in zip(batch.rows, found, strict=True):
                 texts[row] = text
             advance()
         return texts
 
-    def _generate_batch(
-        self, batch: _Batch, prompts: list[str], donors: np.ndarray | None, generation: Mapping[str, Any]
-    ) -> list[str]:
-        brain = {} if donors is None else self.brain_inputs(batch, donors, self.embeds)
-        texts = prompts if donors is None else [self.processor.brain_token + prompt for prompt in prompts]
-        inputs = self.processor(text=texts, padding_side="left", **brain)
-        inputs = {name: _to(value, self.model.device) for name, value in inputs.items()}
-        options, length = dict(generation), inputs["input_ids"].shape[1]
-        penalty = options.pop("repetition_penalty", 1.0)
-        processors = LogitsProcessorList()
-        if penalty != 1.0:
-            processors.append(RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=length))
-        options |= {"logits_processor": processors, "pad_token_id": self.processor.tokenizer.pad_token_id}
-        ids = self.model.generate(**inputs, **options)  # ty: ignore[invalid-argument-type] - its protocol for `self`
-        return [text.strip() for text in self.processor.batch_decode(ids[:, length:], skip_special_tokens=True)]
+
+def encode_brains(
+    model: BrainLlamaForCausalLM,
+    processor: BrainLlamaProcessor,
+    rows: Sequence[Mapping],
+    *,
+    batch_size: int,
+    control: Callable[..., np.ndarray] | None = None,
+    seed: int = 0,
+) -> torch.Tensor:
+    """
+    Encoder outputs `(brains, encoder tokens, encoder hidden)` of rows of one subject and one number of frames.
+
+    Args:
+        model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]):
+            They must agree.
+        rows (`Sequence[Mapping]`):
+            One row per brain, with `subject` and `brain_values` `[frames, features]`.
+        batch_size (`int`):
+            Brains per pass of the encoder.
+        control (`Callable`, *optional*), seed (`int`, *optional*, defaults to 0):
+            Called with all standardised values and the seed; returns broken ones (see [`~trainers.controls`]).
+    """
+    encoder = model.model.brain_encoder
+    dtype, device = next(encoder.parameters()).dtype, model.device
+    inputs = dict(
+        processor.feature_extractor(
+            [np.asarray(row["brain_values"], np.float32) for row in rows],
+            subject=[row["subject"] for row in rows],
+            return_tensors="pt",
+        )
+    )
+    order, values = inputs.pop("brain_index"), inputs.pop("brain_values")
+    inputs.pop("brain_attention_mask", None)
+    per_subject = isinstance(values, list)
+    values = (values[0] if per_subject else values)[order]
+    if control is not None:
+        values = torch.from_numpy(control(values.numpy(), seed))
+    geometry = {name: [_to(item, device) for item in value] for name, value in inputs.items()}
+    chunks = [chunk.to(device, dtype) for chunk in values.split(batch_size)]
+    return torch.cat([encoder([chunk] if per_subject else chunk, **geometry) for chunk in chunks])
+
+
+def continue_texts(
+    model: BrainLlamaForCausalLM,
+    processor: BrainLlamaProcessor,
+    texts: list[str],
+    brain: Mapping[str, Any],
+    generation: Mapping[str, Any],
+) -> list[str]:
+    """
+    What the model writes after each text, stripped and without special tokens.
+
+    Args:
+        model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]):
+            They must agree.
+        texts (`list[str]`):
+            Prompts, each with the marker where it has a brain.
+        brain (`Mapping`):
+            `brain_embeds` and `brain_index` for the processor; empty for texts without a brain.
+        generation (`Mapping`):
+            Arguments of `generate`; a `repetition_penalty` counts generated tokens only.
+    """
+    inputs = processor(text=texts, padding_side="left", **brain)
+    inputs = {name: _to(value, model.device) for name, value in inputs.items()}
+    options, length = dict(generation), inputs["input_ids"].shape[1]
+    penalty = options.pop("repetition_penalty", 1.0)
+    processors = LogitsProcessorList()
+    if penalty != 1.0:
+        processors.append(RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=length))
+    # Said outright, lest the language model's own settings bring a penalty of theirs, which would count the prompt.
+    options |= {"logits_processor": processors, "repetition_penalty": 1.0}
+    options |= {"pad_token_id": processor.tokenizer.pad_token_id}
+    ids = model.generate(**inputs, **options)  # ty: ignore[invalid-argument-type] - its protocol for `self`
+    return [text.strip() for text in processor.batch_decode(ids[:, length:], skip_special_tokens=True)]
 
 
 def _to(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "continue_texts", "encode_brains"]

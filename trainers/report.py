@@ -17,13 +17,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from .comparisons import Sample, arm_figures, compare, floor_figures, identification_figures, text_metrics
+from .conditions import describe_split
 
 
-SCHEMA_VERSION = 1
-REPORT_FILE, MARKDOWN_FILE, SAMPLES_FILE = "report.json", "report.md", "samples.jsonl"
 SIGNIFICANCE = 0.05
 
 ARM_COLUMNS = {
@@ -48,7 +47,52 @@ TEXT_NOTE = (
 
 
 @dataclass
-class EvaluationReport:
+class SavedReport:
+    """A report in a folder: a JSON file, the table of samples behind it, and Markdown for people."""
+
+    FILES: ClassVar[tuple[str, str, str]]
+    SCHEMA_VERSION: ClassVar[int]
+    SCRIPT: ClassVar[str]
+
+    def to_markdown(self) -> str:
+        """The report for people."""
+        raise NotImplementedError
+
+    def save(self, folder: str | Path) -> None:
+        """Write the three files into `folder`, which is made if need be."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        report_file, markdown_file, samples_file = self.FILES
+        fields = asdict(self)
+        lines = [json.dumps(sample, ensure_ascii=False) for sample in fields.pop("samples")]
+        (folder / samples_file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / report_file).write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / markdown_file).write_text(self.to_markdown(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what [`~SavedReport.save`] wrote.
+
+        Raises:
+            FileNotFoundError: If `folder` holds no report.
+            ValueError: If the report has another schema version.
+        """
+        report_file, _, samples_file = cls.FILES
+        path = Path(folder) / report_file
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: run {cls.SCRIPT} with `--output_dir {folder}` first.")
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields.get("schema_version") != cls.SCHEMA_VERSION:
+            raise ValueError(
+                f"{path} has schema version {fields.get('schema_version')}, expected {cls.SCHEMA_VERSION}. Evaluate "
+                "again."
+            )
+        lines = (Path(folder) / samples_file).read_text(encoding="utf-8").splitlines()
+        return cls(**fields | {"samples": [json.loads(line) for line in lines]})
+
+
+@dataclass
+class EvaluationReport(SavedReport):
     """
     Everything an evaluation found, and under which conditions.
 
@@ -75,6 +119,10 @@ class EvaluationReport:
         schema_version (`int`):
             Version of this layout.
     """
+
+    FILES: ClassVar = ("report.json", "report.md", "samples.jsonl")
+    SCHEMA_VERSION: ClassVar = 1
+    SCRIPT: ClassVar = "examples/evaluate.py"
 
     split: dict[str, Any]
     arms: list[dict[str, Any]]
@@ -105,35 +153,6 @@ class EvaluationReport:
             samples=list(samples),
         )
 
-    def save(self, folder: str | Path) -> None:
-        """Write `report.json`, `report.md` and `samples.jsonl` into `folder`, which is made if need be."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        fields = asdict(self)
-        lines = [json.dumps(sample, ensure_ascii=False) for sample in fields.pop("samples")]
-        (folder / SAMPLES_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (folder / REPORT_FILE).write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (folder / MARKDOWN_FILE).write_text(self.to_markdown(), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "EvaluationReport":
-        """Read what [`~EvaluationReport.save`] wrote.
-
-        Raises:
-            FileNotFoundError: If `folder` holds no report.
-            ValueError: If the report has another schema version.
-        """
-        path = Path(folder) / REPORT_FILE
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: run examples/evaluate.py with `--output_dir {folder}` first.")
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(
-                f"{path} has schema version {fields.get('schema_version')}, expected {SCHEMA_VERSION}. Evaluate again."
-            )
-        lines = (Path(folder) / SAMPLES_FILE).read_text(encoding="utf-8").splitlines()
-        return cls(**fields, samples=[json.loads(line) for line in lines])
-
     def find(self, reading: str, control: str, metric: str) -> dict[str, Any] | None:
         """The comparison of this reading, control and metric; `None` if it was not made."""
         return self._comparisons_by_name().get((reading, control, metric))
@@ -148,17 +167,7 @@ class EvaluationReport:
 
     def describe_split(self) -> str:
         """One sentence: what was held out, and every leak that was allowed."""
-        split = self.split
-        if "policy" not in split:
-            return "Split: unknown, no `corpus.json` came with the data; nothing is known about leaks."
-        folds = split["fold"] if isinstance(split["fold"], list) else [split["fold"]]
-        sizes = ", ".join(f"{size} {name}" for name, size in split["sizes"].items())
-        text = f"Split: {split['corpus']}, policy `{split['policy']}`, fold {', '.join(map(str, folds))} of "
-        text += f"{split['num_folds']} ({sizes} rows); evaluated on `{split['evaluated']}`; "
-        if not split["leaks"]:
-            return text + "no leak was found."
-        leaks = "; ".join(f"{leak['kind']} ({leak['count']} rows)" for leak in split["leaks"])
-        return text + f"**LEAKS that were allowed: {leaks}. No score below shows decoding of unseen stimuli.**"
+        return describe_split(self.split)
 
     def describe_effect(self, reading: str) -> str:
         """What the brain adds in one reading, in words and figures."""
@@ -170,15 +179,15 @@ class EvaluationReport:
             verdict = "information about the text" if pairs["value"] > 0.5 else "less than another group's brain would"
         text = (
             f"**What the brain adds** ({reading}): {verdict}. The own brain beats another group's in "
-            f"{_with_interval(pairs, 3)} of pairs (chance .5, q = {pairs['q']:.3g}, {pairs['num_samples']} samples in "
-            f"{pairs['num_groups']} groups); the loss falls by {_with_interval(loss, 4)} nats per token."
+            f"{with_interval(pairs, 3)} of pairs (chance .5, q = {pairs['q']:.3g}, {pairs['num_samples']} samples in "
+            f"{pairs['num_groups']} groups); the loss falls by {with_interval(loss, 4)} nats per token."
         )
         if any("brainllm_bleu_1" in row for row in _of(self.arms, reading)):
             bleu = made[reading, "permuted", "brainllm_bleu_1_gain"]
-            text += f" Generated text gains {_with_interval(bleu, 4)} BLEU-1 (q = {bleu['q']:.3g})."
+            text += f" Generated text gains {with_interval(bleu, 4)} BLEU-1 (q = {bleu['q']:.3g})."
         alone = made[reading, "no_brain", "loss_gain"]
         return text + (
-            f" Against the language model alone it falls by {_with_interval(alone, 4)}: the difference of the two "
+            f" Against the language model alone it falls by {with_interval(alone, 4)}: the difference of the two "
             "figures is owed to the learnt prompt, which any brain brings along."
         )
 
@@ -186,16 +195,19 @@ class EvaluationReport:
         """The report for people; its first line states the split."""
         parts = [self.describe_split(), *(self.describe_effect(reading) for reading in self.readings)]
         for reading in self.readings:
-            parts += [f"## Reading: {reading}", _table(_of(self.arms, reading), ARM_COLUMNS), TEXT_NOTE]
+            parts += [f"## Reading: {reading}", markdown_table(_of(self.arms, reading), ARM_COLUMNS), TEXT_NOTE]
             parts += ["### The own brain against each control", _comparison_table(_of(self.comparisons, reading))]
             found = _of(self.identification, reading)
             if found:
                 names = [name for name in found[0] if name != "reading"]
-                parts += ["### The right text among all texts", _table(found, dict(zip(names, names, strict=True)))]
+                parts += [
+                    "### The right text among all texts",
+                    markdown_table(found, dict(zip(names, names, strict=True))),
+                ]
             floors = [row for row in _of(self.floors, reading) if row["metric"] in ARM_COLUMNS]
             if floors:
                 columns = {"floor": "floor", "metric": "metric", "value": "value"}
-                parts += ["### Floors: text scores without decoding", _table(floors, columns)]
+                parts += ["### Floors: text scores without decoding", markdown_table(floors, columns)]
         conditions = {"settings": self.settings, "versions": self.versions, "fingerprint": self.fingerprint}
         parts += ["## Conditions", "```json\n" + json.dumps(conditions, indent=2, ensure_ascii=False) + "\n```"]
         return "\n\n".join(parts) + "\n"
@@ -259,18 +271,20 @@ def _of(rows: Sequence[Mapping], reading: str) -> list[Mapping]:
     return [row for row in rows if row["reading"] == reading]
 
 
-def _with_interval(comparison: Mapping, digits: int) -> str:
+def with_interval(comparison: Mapping, digits: int) -> str:
+    """Value and interval of a comparison, `value [low, high]`."""
     value, low, high = (f"{comparison[name]:.{digits}f}" for name in ("value", "ci_low", "ci_high"))
     return f"{value} [{low}, {high}]"
 
 
 def _comparison_table(rows: Sequence[Mapping]) -> str:
-    cells = [{**row, "value": _with_interval(row, 4), "p": f"{row['p']:.3g}", "q": f"{row['q']:.3g}"} for row in rows]
+    cells = [{**row, "value": with_interval(row, 4), "p": f"{row['p']:.3g}", "q": f"{row['q']:.3g}"} for row in rows]
     columns = {"control": "control", "metric": "metric", "value": "value [95 % interval]", "chance": "chance"}
-    return _table(cells, columns | {"p": "p", "q": "q"})
+    return markdown_table(cells, columns | {"p": "p", "q": "q"})
 
 
-def _table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> str:
+def markdown_table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> str:
+    """Rows as a Markdown table: names of the keys and their titles; columns that no row has are left out."""
     columns = {name: title for name, title in columns.items() if any(name in row for row in rows)}
     lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(_cell(row.get(name)) for name in columns) + " |" for row in rows]
@@ -283,4 +297,4 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-__all__ = ["EvaluationReport", "pool_reports"]
+__all__ = ["EvaluationReport", "SavedReport", "markdown_table", "pool_reports", "with_interval"]

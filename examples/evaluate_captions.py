@@ -1,0 +1,108 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["brainllm[train,eval]"]
+# ///
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Captions the images that a brain saw, under the brain and under every control, and scores all of it beside its floors.
+
+    python examples/evaluate_captions.py --checkpoint runs/sft --dataset runs/nsd --output_dir runs/sft/captions
+
+writes `caption_report.json`, `caption_report.md` and `captions.jsonl`. A LoRA adapter of reward tuning, in a folder
+or on the Hub, goes on top of the checkpoint that it was trained on; `--subjects` chooses who is tested, and the others
+of the split lend their brains as controls:
+
+    python examples/evaluate_captions.py --checkpoint runs/sft --adapter runs/grpo --dataset runs/nsd \
+        --subjects subj08 --output_dir runs/grpo/captions
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from trainers.arguments import DataArguments
+from trainers.caption_evaluation import evaluate_captions
+from trainers.caption_report import CaptionReport
+from trainers.loading import load_corpus_splits
+from trainers.metrics.captions import DocumentFrequencies
+from trainers.semantic import MeanPooledEmbedder
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--checkpoint", required=True, help="folder or Hub id of the model")
+    parser.add_argument("--adapter", help="folder or Hub id of a LoRA adapter on top of it")
+    parser.add_argument("--dataset", required=True, help="folder written by prepare_dataset.py, or Hub id of such")
+    parser.add_argument("--dataset_config", help="configuration of a Hub dataset")
+    parser.add_argument("--output_dir", required=True, help="folder to write")
+    parser.add_argument("--split", default="test", help="split that is evaluated")
+    parser.add_argument("--subjects", nargs="+", help="subjects to evaluate; all of the split if absent")
+    parser.add_argument("--max_new_tokens", type=int, help="longest caption, in place of the checkpoint's setting")
+    parser.add_argument("--num_beams", type=int, help="beams, in place of the checkpoint's setting")
+    parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
+    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder; adds the text similarity")
+    parser.add_argument("--max_identification", type=int, default=256, help="most images that captions are to tell")
+    parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
+    parser.add_argument("--seed", type=int, default=0, help="seed of controls, bootstrap and tests")
+    parser.add_argument("--dtype", default="float32", help="type of the weights")
+    parser.add_argument("--device", help="where to run, such as cuda; the CPU if absent")
+    return parser.parse_args()
+
+
+def load_model(args: argparse.Namespace) -> BrainLlamaForCausalLM:
+    model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype)
+    if args.adapter:
+        model.load_adapter(args.adapter)
+    return model
+
+
+def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
+    path = Path(dataset) / "corpus.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def evaluate(args: argparse.Namespace) -> CaptionReport:
+    options = {name: getattr(args, name) for name in ("max_new_tokens", "num_beams")}
+    return evaluate_captions(
+        load_model(args),
+        BrainLlamaProcessor.from_pretrained(args.checkpoint),
+        load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config)),
+        split=args.split,
+        subjects=args.subjects,
+        corpus=read_corpus_facts(args.dataset),
+        generation={name: value for name, value in options.items() if value is not None},
+        frequencies=DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
+        embed=MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None,
+        max_identification=args.max_identification,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        device=args.device,
+        checkpoint=args.checkpoint if args.adapter is None else f"{args.checkpoint} + {args.adapter}",
+    )
+
+
+def main() -> None:
+    args = parse_arguments()
+    report = evaluate(args)
+    report.save(args.output_dir)
+    print(report.describe())
+
+
+if __name__ == "__main__":
+    main()

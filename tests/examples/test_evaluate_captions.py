@@ -1,0 +1,127 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The script that evaluates captions, as users run it: on a prepared corpus, with an adapter on a slim checkpoint."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import load_from_disk
+
+from trainers.caption_report import CaptionReport
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = {"num_subjects": 2, "num_sessions": 2, "trials_per_session": 24, "num_shared": 4, "num_voxels": 40}
+ENCODER = {
+    "region_embedding_size": 4, "num_frequencies": 8, "key_size": 8, "num_queries": 16, "num_residual_layers": 1,
+    "num_tokens": 2, "hidden_size": 8, "token_code_size": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    """Folder of a corpus of images whose second subject is held out."""
+    from dataset_builders import prepare_corpus, save_corpus
+
+    options = {**SMALL, "test_subjects": ["subj02"], "dtype": "float32"}
+    save_corpus(prepare_corpus("synthetic_images", cache_dir=tmp_path / "cache", **options), tmp_path / "images")
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def checkpoint(images, text_model, tmp_path) -> Path:
+    """Folder of an untrained model that reads these brains, slim, and `adapter`, a LoRA adapter on top of it."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoTokenizer
+
+    from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, VoxelEncoderConfig
+    from trainers.conditions import note_training_brains
+    from trainers.instructions import store_caption_settings
+    from trainers.voxels import add_geometries, read_geometries, region_sizes
+
+    geometries = read_geometries(str(images))
+    encoder = VoxelEncoderConfig(region_sizes=region_sizes(geometries, ["streams"]), **ENCODER)
+    model = BrainLlamaForCausalLM.from_text_model(text_model, encoder, dtype=torch.float32)
+    processor = BrainLlamaProcessor.from_config(model.config, AutoTokenizer.from_pretrained(text_model))
+    add_geometries(processor.feature_extractor, geometries, ["streams"])
+    store_caption_settings(model, processor, max_new_tokens=6)
+    note_training_brains(model.config, {"subj01": 18})
+    model.save_pretrained(tmp_path / "checkpoint")
+    processor.save_pretrained(tmp_path / "checkpoint")
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=r".*language_model.*\.q_proj"))
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter)
+    adapted.save_pretrained(tmp_path / "adapter")
+    return tmp_path / "checkpoint"
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """Runs the script without a process of its own, and returns what it printed."""
+
+    def run(*arguments: object) -> str:
+        script = REPOSITORY / "examples" / "evaluate_captions.py"
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+        runpy.run_path(str(script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.slow
+class TestScript:
+    def test_a_checkpoint(self, run_here, images, checkpoint, tmp_path):
+        options = ("--checkpoint", checkpoint, "--dataset", images, "--max_new_tokens", 5)
+        printed = run_here(*options, "--output_dir", tmp_path / "out")
+        assert "Protocol: `held_out_subject`, tested on subj02 (0 of its brains in training)" in printed
+        report = CaptionReport.load(tmp_path / "out")
+        arms = ["real", "zero", "voxel_shuffle", "other_image", "other_subject_other_image", "no_brain"]
+        assert [row["arm"] for row in report.arms] == arms
+        assert [row["arm"] for row in report.floors] == ["constant", "shuffled", "human"]
+        assert report.settings["generation"]["max_new_tokens"] == 5
+        assert report.split["policy"] == "official"
+        assert len(report.samples) == 4
+        with pytest.raises(ValueError, match="no rows of subj09; it has subj02"):
+            run_here(*options, "--output_dir", tmp_path / "out", "--subjects", "subj09")
+
+    def test_an_adapter_on_top_of_it(self, run_example, images, checkpoint, tmp_path):
+        options = ("--checkpoint", checkpoint, "--adapter", tmp_path / "adapter", "--dataset", images)
+        run_example("evaluate_captions.py", *options, "--subjects", "subj02", "--output_dir", tmp_path / "out")
+        report = CaptionReport.load(tmp_path / "out")
+        assert report.fingerprint["checkpoint"] == f"{checkpoint} + {tmp_path / 'adapter'}"
+        assert report.parameters["lora"] > 0
+        found = [sample["texts"]["real"] for sample in report.samples]
+        plain, adapted = caption_directly(images, checkpoint, None), caption_directly(images, checkpoint, "adapter")
+        assert found == adapted
+        assert found != plain
+
+
+def caption_directly(images: Path, checkpoint: Path, adapter: str | None) -> list[str]:
+    """Captions of the test images, one by one, by the model's own `generate` with the settings of its checkpoint."""
+    from peft import PeftModel
+
+    from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+
+    model = BrainLlamaForCausalLM.from_pretrained(checkpoint).eval()
+    model = model if adapter is None else PeftModel.from_pretrained(model, checkpoint.parent / adapter).eval()
+    processor, captions = BrainLlamaProcessor.from_pretrained(checkpoint), []
+    for row in load_from_disk(str(images))["test"]:
+        inputs = processor(text=processor.caption_prompt, brain=[row["brain_values"]], subject=row["subject"])
+        ids = model.generate(**inputs)[0, inputs["input_ids"].shape[1] :]
+        captions.append(processor.decode(ids, skip_special_tokens=True).strip())
+    return captions

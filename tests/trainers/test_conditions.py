@@ -1,0 +1,98 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The protocol of an evaluation is told from checkpoint and data, and cannot be chosen."""
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from modeling_brainllm import BrainLlamaConfig
+from trainers.conditions import count_brains, describe_protocol, find_protocol, note_training_brains
+
+
+def make_rows(counts: dict[str, int], images: str = "image") -> Dataset:
+    """So many brain samples of each subject, with two rows each."""
+    return Dataset.from_list(
+        [
+            {"subject": subject, "brain_id": f"{images}/{subject}/{i}", "group": f"{images}/{i}"}
+            for subject, count in counts.items()
+            for i in range(count)
+            for _ in range(2)
+        ]
+    )
+
+
+def find(train: dict[str, int] | None, test: dict[str, int], noted: dict | None = None, **split) -> dict:
+    config, rows = BrainLlamaConfig(), make_rows(test, "tested")
+    if noted is not None:
+        note_training_brains(config, noted)
+    dataset = DatasetDict(test=rows) if train is None else DatasetDict(test=rows, train=make_rows(train))
+    return find_protocol(config, dataset, rows, {"split": split} if split else None)
+
+
+class TestProtocol:
+    def test_within_subject(self):
+        assert find({"s1": 9}, {"s1": 4})["name"] == "within_subject"
+
+    def test_held_out_subject(self):
+        found = find({"s1": 9, "s2": 9}, {"s8": 4}, policy="official", test_subjects=["s8"], num_adaptation_groups=0)
+        assert found["name"] == "held_out_subject"
+        assert found["training_brains"] == {"s1": 9, "s2": 9}
+        assert (found["num_images"], found["seen_images"]) == (4, 0)
+
+    def test_few_shot(self):
+        adapted = {"policy": "official", "test_subjects": ["s8"], "num_adaptation_groups": 2}
+        assert find({"s1": 9, "s8": 2}, {"s8": 4}, **adapted)["name"] == "few_shot"
+        assert find({"s1": 9, "s8": 2}, {"s1": 4}, **adapted)["name"] == "within_subject"
+
+    def test_a_checkpoint_that_has_seen_more_than_the_corpus_says(self):
+        adapted = {"policy": "official", "test_subjects": ["s8"], "num_adaptation_groups": 2}
+        everyone = {"s1": 9, "s8": 40}
+        assert find({"s1": 9, "s8": 2}, {"s8": 4}, noted=everyone, **adapted)["name"] == "within_subject"
+        assert find({"s1": 9}, {"s8": 4}, noted=everyone)["name"] == "within_subject"
+
+    def test_a_checkpoint_that_has_seen_less_than_the_corpus_holds(self):
+        found = find({"s1": 9, "s8": 9}, {"s8": 4}, noted={"s1": 9})
+        assert (found["name"], found["source"]) == ("held_out_subject", "checkpoint")
+
+    def test_several_subjects(self):
+        assert find({"s1": 9, "s2": 9}, {"s1": 4, "s2": 4})["name"] == "within_subject"
+        assert find({"s1": 9, "s2": 9}, {"s1": 4, "s8": 4})["name"] == "mixed"
+
+    def test_nothing_is_known(self):
+        found = find(None, {"s1": 4})
+        assert found["name"] is None
+        assert describe_protocol(found).startswith("Protocol: unknown")
+
+    def test_images_that_were_trained_on_are_counted(self):
+        rows = make_rows({"s8": 4})
+        dataset = DatasetDict(test=rows, train=make_rows({"s1": 3}))
+        found = find_protocol(BrainLlamaConfig(), dataset, rows)
+        assert (found["num_images"], found["seen_images"]) == (4, 3)
+        assert describe_protocol(found).endswith("4 images, of which 3 are in the train split.")
+
+
+class TestTrainingBrains:
+    def test_are_saved_with_the_configuration(self, tmp_path):
+        config = BrainLlamaConfig()
+        note_training_brains(config, count_brains(make_rows({"s1": 5, "s2": 3})))
+        config.save_pretrained(tmp_path)
+        loaded = BrainLlamaConfig.from_pretrained(tmp_path)
+        assert loaded.training_brains == {"s1": 5, "s2": 3}
+
+    @pytest.mark.parametrize("second", [{"s1": 4, "s8": 2}, {"s8": 2}])
+    def test_of_several_stages_the_largest_counts(self, second):
+        config = BrainLlamaConfig()
+        note_training_brains(config, {"s1": 5, "s2": 3})
+        note_training_brains(config, second)
+        assert config.training_brains == {"s1": 5, "s2": 3, "s8": 2}
