@@ -89,16 +89,6 @@ class Clock:
         """The frame that is measured at this moment; negative before frame 0."""
         return math.floor(round((seconds - self.first_centre) / self.tr + 0.5, _DIGITS))
 
-    def frames_in(self, start: float, end: float) -> tuple[int, ...]:
-        """The frames whose centres lie in [start, end) seconds; they may lie outside of the recording."""
-        first, last = (math.ceil(round((t - self.first_centre) / self.tr, _DIGITS)) for t in (start, end))
-        return tuple(range(first, last))
-
-    def frames_after(self, onset: float, delays: Sequence[int] = BRAINLLM_DELAYS) -> tuple[int, ...]:
-        """The frames that come so many frames after the one measured at `onset` seconds."""
-        first = self.frame_at(onset)
-        return tuple(first + delay for delay in delays)
-
 
 #: ds003020 as preprocessed by its authors: row j covers [2j + 10, 2j + 12) s of TextGrid time.
 LEBEL_CLOCK = Clock(tr=2.0, first_centre=11.0)

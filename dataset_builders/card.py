@@ -83,10 +83,14 @@ def _table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 
 def _division(split: SplitInfo) -> str:
     unit = {"topic": "all passages of a topic", "paper": "single samples, as the published code does"}
+    held_out = f" Tested: {', '.join(split.test_subjects)}" if split.test_subjects else ""
+    if split.num_adaptation_groups:
+        held_out += f", of each of whom {split.num_adaptation_groups} stimuli outside of the test set are trained on"
     return (
         f"Policy `{split.policy}`: test is fold {split.fold} of {split.num_folds}, dividing "
         f"{unit.get(split.policy, 'whole passages or stories')} with seed {split.seed}. Validation is "
         f"{split.validation_fraction:.0%} of the remaining groups and never part of the test split."
+        f"{held_out and held_out + '.'}"
     )
 
 
@@ -112,10 +116,14 @@ def _preprocessing(info: CorpusInfo) -> str:
     widths = ", ".join(f"{subject} {width}" for subject, width in done["features"].items())
     components = f"{done['num_components']} principal components" if done["num_components"] else "no reduction"
     regions = ", ".join(done["rois"]) if done["rois"] else "all"
+    if done["num_reliable_voxels"]:
+        regions += f", of which the {done['num_reliable_voxels']} most reliable voxels"
+    spaces = ", ".join(sorted(set(done["spaces"].values()) - {""})) or "none known"
     return (
         f"Standardised: {done['standardize']}. Useless voxels (NaN, or never varying): {done['bad_voxels']}. Regions: "
-        f"{regions}; {components}. Stored as {done['dtype']}. Features a frame: {widths}.\n\nMeans, deviations and "
-        "components were fitted on training frames; they lie in `subjects/`, with what is known of each feature."
+        f"{regions}; {components}. Stored as {done['dtype']}. Features a frame: {widths}. Space of their coordinates: "
+        f"{spaces}.\n\nMeans, deviations, choice of voxels and components were fitted on training frames; they lie in "
+        "`subjects/`, with what is known of each feature."
     )
 
 

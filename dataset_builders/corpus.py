@@ -44,15 +44,15 @@ from .corpus_facts import check_facts, drop_reason, measure_facts
 from .corpus_info import CorpusInfo, SplitInfo
 from .leaks import LeakageError, find_leaks
 from .likeness import EXACT
-from .preparation import Preparation, training_frames
+from .preparation import Preparation
 from .recordings import RECORDINGS_DIR
-from .schema import IN_ROWS, SPLITS, Geometry, Recording, Sample, row_features, samples_to_table
-from .splits import LEAKY_POLICIES, assign_splits
+from .schema import IN_ROWS, SPLITS, TRAIN, Geometry, Recording, Sample, row_features, samples_to_table
+from .splits import DROPPED, LEAKY_POLICIES, OFFICIAL, assign_splits, unlabelled_rows
 
 
 logger = get_logger(__name__)
 
-_ROWS_PER_TABLE = 256
+_ROWS_PER_TABLE = 1000
 _VALUES_PER_TABLE = 2**25
 #: What survives in the folder of an interrupted preparation.
 _RESUMABLE = (RECORDINGS_DIR, "surveys", "subjects")
@@ -92,6 +92,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
             kwargs["source_fingerprint"] = self._source_fingerprint(Path(data_dir))
         #: What was dropped or noticed on the way, counted; goes into `corpus.json`.
         self.notes: Counter[str] = Counter()
+        #: How it differs from what is published, where that is allowed; goes there too.
+        self.differences: list[str] = []
         super().__init__(cache_dir=cache_dir, data_dir=data_dir, **kwargs)
 
     @property
@@ -131,6 +133,33 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         """Folder of the prepared corpus in the cache."""
         return Path(self._output_dir)
 
+    def compare(self, what: str, expected: Any, found: Any) -> None:
+        """
+        Lists a difference from what is published in `corpus.json`, or refuses it.
+
+        Args:
+            what (`str`):
+                What was counted or measured, and where.
+            expected, found (`Any`):
+                Are compared by `==`.
+
+        Raises:
+            ValueError: they differ, and `verify_facts` is set.
+        """
+        if expected != found:
+            self._differ([f"{what}: expected {expected}, found {found}"])
+
+    def _differ(self, differences: list[str]) -> None:
+        if differences and self.config.verify_facts:
+            raise ValueError(
+                f"{self.config.data_dir} differs from {self.corpus_name} as published:\n- "
+                + "\n- ".join(differences)
+                + "\nDownload the files again, or pass verify_facts=False if the difference is meant"
+            )
+        for difference in differences:
+            logger.warning("%s: %s", self.corpus_name, difference)
+        self.differences += differences
+
     def as_dataset_dict(self) -> DatasetDict:
         """All rows in their splits. Call `download_and_prepare()` before."""
         return cast("DatasetDict", self.as_dataset())
@@ -151,13 +180,14 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
         self._check_consent()
         self.notes.clear()
+        self.differences.clear()
         recordings = self._chosen_recordings()
         samples = self.list_samples(recordings)
         facts = self._checked_facts(recordings, samples)
-        samples, splits = self._divide(samples)
+        samples, splits, fitting = self._divide(samples)
         used = {sample.recording for sample in samples}
         recordings = [recording for recording in recordings if recording.recording_id in used]
-        preparation = self._prepare_values(recordings, training_frames(samples, splits), dl_manager.is_streaming)
+        preparation = self._prepare_values(recordings, fitting, dl_manager.is_streaming)
         self._corpus_info = self._describe(samples, splits, preparation, facts)
         values = preparation.stream() if dl_manager.is_streaming else preparation.write()
         store = IN_ROWS if dl_manager.is_streaming else self.config.store
@@ -191,21 +221,13 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
 
     def _checked_facts(self, recordings: Sequence[Recording], samples: Sequence[Sample]) -> dict[str, Any]:
         facts = measure_facts(recordings, samples)
-        differences = check_facts(facts, self.expected_facts)
-        if differences and self.config.verify_facts:
-            raise ValueError(
-                f"{self.config.data_dir} differs from {self.corpus_name} as published:\n- "
-                + "\n- ".join(differences)
-                + "\nDownload the files again, or pass verify_facts=False if the difference is meant"
-            )
+        self._differ(check_facts(facts, self.expected_facts))
         if not any(found["samples"] for found in facts.values()):
             raise ValueError(f"{self.config.data_dir} holds no sample with both a prompt and a completion")
-        for difference in differences:
-            logger.warning("%s: %s", self.corpus_name, difference)
-        return {"subjects": facts, "differences": differences}
+        return {"subjects": facts, "differences": list(self.differences)}
 
-    def _divide(self, samples: Sequence[Sample]) -> tuple[list[Sample], np.ndarray]:
-        """The samples that are used, and the split of each."""
+    def _divide(self, samples: Sequence[Sample]) -> tuple[list[Sample], np.ndarray, list[Sample]]:
+        """The samples that are used, the split of each, and those that statistics are fitted on."""
         config = self.config
         splits = assign_splits(
             samples,
@@ -216,17 +238,22 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
             validation_fraction=config.validation_fraction,
             draw_unit=self.draw_unit,
             test_subjects=config.test_subjects,
+            num_adaptation_groups=config.num_adaptation_groups,
             gap_frames=config.gap_frames,
         )
-        dropped = int((splits == "").sum())
+        dropped = int((splits == DROPPED).sum())
         if dropped:
             self.notes["rows that belong to no split"] += dropped
         # Only now: under the paper policy an empty sample may still take part in the draw.
-        keep = np.array([drop_reason(sample) is None for sample in samples]) & (splits != "")
-        return [sample for sample, kept in zip(samples, keep, strict=True) if kept], splits[keep]
+        keep = np.array([drop_reason(sample) is None for sample in samples]) & (splits != DROPPED)
+        fitted = (splits == TRAIN) & keep
+        if config.split == OFFICIAL and config.test_subjects is not None:
+            fitted |= unlabelled_rows(samples, splits, config.test_subjects)
+        kept, fitting = ([samples[row] for row in np.flatnonzero(rows)] for rows in (keep, fitted))
+        return kept, splits[keep], fitting
 
     def _prepare_values(
-        self, recordings: Sequence[Recording], training: dict[str, np.ndarray], streaming: bool
+        self, recordings: Sequence[Recording], fitting: Sequence[Sample], streaming: bool
     ) -> Preparation:
         if streaming:
             # Held by the builder, so that it lives as long as the stream.
@@ -234,7 +261,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         subjects = sorted({recording.subject for recording in recordings})
         return Preparation(
             recordings,
-            training,
+            fitting,
             {subject: self.geometry(subject) for subject in subjects},
             self.config,
             folder=Path(self._stream_dir.name if streaming else self._output_dir),
@@ -246,7 +273,9 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     ) -> CorpusInfo:
         """What goes into `corpus.json`. Raises [`LeakageError`] unless the policy is known to leak."""
         config, digests = self.config, preparation.digests
-        leaks = find_leaks(samples, splits, digests, policy=config.split, fitted_on=preparation.fitted_on)
+        leaks = find_leaks(
+            samples, splits, digests, policy=config.split, fitted_on=preparation.fitted_on, notes=self.notes
+        )
         leak_allowed = config.split in LEAKY_POLICIES
         if leaks and not leak_allowed:
             raise LeakageError(leaks)
@@ -266,6 +295,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
                 num_folds=config.num_folds,
                 seed=config.seed,
                 validation_fraction=config.validation_fraction,
+                test_subjects=config.test_subjects,
+                num_adaptation_groups=config.num_adaptation_groups,
                 sizes=sizes,
                 leaks=leaks,
                 leak_allowed=leak_allowed,
@@ -279,12 +310,12 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     def _generate_tables(  # ty: ignore[incompatible-method-override]
         self, samples: Sequence[Sample], features: Features, values: Any
     ) -> Iterator[tuple[int, pa.Table]]:
-        refers = isinstance(features["brain_values"], dict)
+        refers, schema = isinstance(features["brain_values"], dict), features.arrow_schema
         widest = 1 if refers else max(np.size(values(samples[0])), 1)
         step = max(1, min(_ROWS_PER_TABLE, _VALUES_PER_TABLE // widest))
         for start in range(0, len(samples), step):
             part = samples[start : start + step]
-            yield start, samples_to_table(part, features, None if refers else [values(sample) for sample in part])
+            yield start, samples_to_table(part, schema, None if refers else [values(sample) for sample in part])
 
     def _download_and_prepare(self, dl_manager: Any, verification_mode: Any, **kwargs: Any) -> None:
         self._num_proc = kwargs.pop("num_proc", None)

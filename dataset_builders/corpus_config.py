@@ -54,6 +54,12 @@ class BrainCorpusConfig(BuilderConfig):
             0 for none. Under `split="paper"` too: it is never taken from the test split.
         test_subjects (`list[str]`, *optional*):
             Subjects of the test split under `split="subject"`; by default `fold` counts the subject that is left out.
+            Under `split="official"` the test split is their part of the corpus's own test set, and training is on the
+            other subjects.
+        num_adaptation_groups (`int`, *optional*, defaults to 0):
+            Groups (images, stories) of each of these test subjects that are trained on all the same, under
+            `split="official"`: how many examples of a new brain it takes. They are none of the test set, and those of
+            a smaller number are among those of a larger one.
         gap_frames (`int`, *optional*, defaults to 0):
             Frames of a recording that must lie between two splits; rows within the gap are left out. `split="time"`
             needs 8 seconds of them at least.
@@ -67,6 +73,9 @@ class BrainCorpusConfig(BuilderConfig):
             What becomes of voxels with NaN, or that never vary: `"drop"`, `"zero"` or `"error"`.
         rois (`list[str]`, *optional*):
             Regions to keep, as `set:name` (`"nsdgeneral:nsdgeneral"`); `set` alone keeps all that it labels.
+        num_reliable_voxels (`int`, *optional*):
+            Voxels of each subject to keep: those that answer most reliably to repeated training stimuli, by their
+            ratio of signal to noise. Needs stimuli that are repeated in the training split, as the images of NSD are.
         num_components (`int`, *optional*):
             Principal components, fitted on training frames, in place of voxels.
         dtype (`str`, *optional*, defaults to `"float16"`):
@@ -88,10 +97,12 @@ class BrainCorpusConfig(BuilderConfig):
     seed: int = DEFAULT_SEED
     validation_fraction: float = 0.1
     test_subjects: list[str] | None = None
+    num_adaptation_groups: int = 0
     gap_frames: int = 0
     standardize: str = "none"
     bad_voxels: str = "drop"
     rois: list[str] | None = None
+    num_reliable_voxels: int | None = None
     num_components: int | None = None
     dtype: str = "float16"
     store: str = IN_ROWS
@@ -110,17 +121,21 @@ class BrainCorpusConfig(BuilderConfig):
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(known)}")
         if self.split == PAPER and self.num_folds != PAPER_NUM_FOLDS:
             raise ValueError(f"num_folds={self.num_folds} with split='paper': the published split has 5 folds")
-        if self.num_folds < 2:
-            raise ValueError(f"num_folds={self.num_folds}: at least 2 folds are needed to hold one out")
+        self.require_at_least(num_folds=2, num_components=1, num_reliable_voxels=1, num_adaptation_groups=0)
         leaves_one_out = self.split == SUBJECT and self.test_subjects is None  # then folds are subjects
         if not leaves_one_out and not 0 <= self.test_fold < self.num_folds:
             raise ValueError(f"fold={self.fold}: choose from 0 to {self.num_folds - 1}")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction={self.validation_fraction}: choose from 0 up to, not including, 1")
-        if self.num_components is not None and self.num_components < 1:
-            raise ValueError(f"num_components={self.num_components}: at least 1 is needed")
         # A YAML file may give numbers where files name subjects in digits.
         self.subjects = None if self.subjects is None else [str(subject) for subject in self.subjects]
+
+    def require_at_least(self, **least: float) -> None:
+        """Raises `ValueError` if a field is given and less than this."""
+        for name, number in least.items():
+            value = getattr(self, name)
+            if value is not None and value < number:
+                raise ValueError(f"{name}={value}: at least {number} is needed")
 
     @property
     def test_fold(self) -> int:

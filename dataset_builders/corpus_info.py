@@ -40,6 +40,8 @@ class SplitInfo:
             Findings of [`~dataset_builders.leaks.find_leaks`]; empty for a clean split.
         leak_allowed (`bool`):
             Whether the policy is one that is known to leak and was asked for by name.
+        test_subjects (`list[str]`, *optional*), num_adaptation_groups (`int`, *optional*, defaults to 0):
+            Subjects who are held out, and how many groups of each are trained on all the same.
     """
 
     policy: str
@@ -50,6 +52,8 @@ class SplitInfo:
     sizes: dict[str, int]
     leaks: list[dict[str, Any]]
     leak_allowed: bool
+    test_subjects: list[str] | None = None
+    num_adaptation_groups: int = 0
 
 
 @dataclass

@@ -212,14 +212,18 @@ def _target(sample: Sample, policy: str) -> str:
     return _normalised(" ".join((*before, sample.completion)))
 
 
-def rows_in_own_prompts(samples: Sequence[Sample], sides: np.ndarray, split: str) -> np.ndarray:
-    """Rows that are told what they are to say: an image one of its captions, or too many texts their completion."""
+def rows_in_own_prompts(samples: Sequence[Sample], sides: np.ndarray, split: str) -> tuple[np.ndarray, int]:
+    """
+    Rows that are told what they are to say: an image one of its captions, or too many texts their completion; and the
+    number of texts that are so by chance.
+    """
     rows = np.flatnonzero((sides == split) & [bool(sample.prompt) for sample in samples])
     captions = [row for row in rows if samples[row].references and _in_prompt(samples[row], _captions_to_say)]
     texts = [row for row in rows if not samples[row].references and _in_prompt(samples[row], _text_to_say)]
     # People repeat themselves, in one row of many; a prompt that runs on into the completion does so in most.
-    by_chance = len(texts) <= _CHANCE_SHARE * np.count_nonzero(sides == split)
-    return np.array(sorted(captions + ([] if by_chance else texts)), dtype=np.int64)
+    if len(texts) <= _CHANCE_SHARE * np.count_nonzero(sides == split):
+        return np.array(captions, dtype=np.int64), len(texts)
+    return np.array(sorted(captions + texts), dtype=np.int64), 0
 
 
 def _in_prompt(sample: Sample, to_say: Callable[[Sample], list[list[str]]]) -> bool:

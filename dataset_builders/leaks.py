@@ -50,20 +50,18 @@ What cannot be seen here: pictures under two names with different captions, copi
 happened to the data before they came.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from datasets.utils.logging import get_logger
 
 from .leak_clues import brain_clues, rows_in_own_prompts, rows_in_prompts, stimulus_clues, text_clues
 from .likeness import FrameTable, codes, digest_frames, distances
 from .schema import SPLITS, TEST, TRAIN, Sample
 from .splits import DROPPED, PASSAGE
 
-
-logger = get_logger(__name__)
 
 #: The kinds of leak: what is said about the rows that are touched.
 LEAK_KINDS = {
@@ -134,6 +132,7 @@ def find_leaks(
     policy: str = PASSAGE,
     fitted_on: Mapping[str, Mapping[str, Sequence[int] | np.ndarray]] | None = None,
     tuned_on: Mapping[str, Collection[str]] | None = None,
+    notes: Counter[str] | None = None,
 ) -> list[dict[str, Any]]:
     """
     Looks for every kind of leak. Takes time and memory in proportion to rows, frames and words.
@@ -154,6 +153,8 @@ def find_leaks(
             the frames of each `recording_id` that it was fitted on.
         tuned_on (`Mapping[str, Collection[str]]`, *optional*):
             For whatever was chosen by looking at rows ("checkpoint", "document frequencies"): their `sample_id`.
+        notes (`Counter[str]`, *optional*):
+            Rows that are alike, but so few that chance explains them, are counted here.
 
     Returns:
         `list[dict]`: for each kind and pair of splits with a leak `{"kind", "splits": [earlier, later], "count",
@@ -163,9 +164,10 @@ def find_leaks(
     kept = np.flatnonzero(splits != DROPPED)
     samples, sides = [samples[row] for row in kept], splits[kept]
     table = FrameTable.of(samples)
+    by_chance: Counter[str] = Counter() if notes is None else notes
     findings = [
-        *_between_splits(samples, sides, table, digests or {}, policy),
-        *_within_rows(samples, sides),
+        *_between_splits(samples, sides, table, digests or {}, policy, by_chance),
+        *_within_rows(samples, sides, by_chance),
         *_looked_at(samples, sides, table, fitted_on or {}, tuned_on or {}),
     ]
     findings.sort(key=lambda finding: list(LEAK_KINDS).index(finding[0]))
@@ -187,6 +189,7 @@ def _between_splits(
     table: FrameTable,
     digests: Mapping[str, np.ndarray],
     policy: str,
+    by_chance: Counter[str],
 ) -> Iterator[_Finding]:
     """Every kind that compares two splits."""
     clues = stimulus_clues(samples, policy) | brain_clues(samples, table, digests) | text_clues(samples)
@@ -198,7 +201,7 @@ def _between_splits(
             if len(rows) > _CHANCE_SHARES.get(kind, 0) * np.count_nonzero(sides == later):
                 yield kind, earlier, later, rows, ""
             elif len(rows):
-                logger.info("%s: %d rows of %s and %s, so few occur by chance", kind, len(rows), earlier, later)
+                by_chance[f"{kind}, {earlier} and {later}: rows put down to chance"] += len(rows)
         yield "adjacent_frames", earlier, later, _adjacent_rows(table, sides, earlier, later), ""
         yield "target_in_prompt", earlier, later, rows_in_prompts(samples, sides, earlier, later, policy), ""
 
@@ -212,13 +215,16 @@ def _adjacent_rows(table: FrameTable, sides: np.ndarray, earlier: str, later: st
     return np.unique(table.rows[entries[close]])
 
 
-def _within_rows(samples: Sequence[Sample], sides: np.ndarray) -> Iterator[_Finding]:
+def _within_rows(samples: Sequence[Sample], sides: np.ndarray, by_chance: Counter[str]) -> Iterator[_Finding]:
     """Kinds for which it does not matter on which side a row stands."""
     names = codes(sample.sample_id for sample in samples)
     first = np.unique(names, return_index=True)[1][names]  # codes are counted in order of appearance
     repeated = first < np.arange(len(samples))
     for index, later in enumerate(SPLITS):
-        yield "target_in_own_prompt", later, later, rows_in_own_prompts(samples, sides, later), ""
+        told, repeated_words = rows_in_own_prompts(samples, sides, later)
+        yield "target_in_own_prompt", later, later, told, ""
+        if repeated_words:
+            by_chance[f"target_in_own_prompt, {later}: rows put down to chance"] += repeated_words
         for earlier in SPLITS[: index + 1]:
             one_way = repeated & (sides[first] == earlier) & (sides == later)
             other_way = repeated & (sides[first] == later) & (sides == earlier) & (earlier != later)

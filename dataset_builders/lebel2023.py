@@ -30,7 +30,7 @@ from .lebel2023_files import (
     list_runs,
     voxel_places,
 )
-from .readers.sources import check_source
+from .readers.sources import check_source, md5_of
 from .schema import Geometry, Recording, Sample
 from .splits import OFFICIAL
 
@@ -134,9 +134,7 @@ class Lebel2023(BrainCorpusBuilder):
         for subject, paths in find_responses(folder, config.subjects, config.stories).items():
             sessions = find_sessions(folder.parent, subject, self.FACTS)
             for story, path in paths.items():
-                if config.verify_facts:
-                    known = self.FACTS.response_file(subject, story)
-                    check_source(path, size=known.size, md5=known.md5)
+                self._compare_file(path, self.FACTS.response_file(subject, story))
                 runs += list_runs(folder, subject, path, sessions, config.test_repeats)
         self._check_lengths(folder, runs)
         check_widths(run.recording for run in runs)
@@ -145,9 +143,8 @@ class Lebel2023(BrainCorpusBuilder):
 
     def list_samples(self, recordings: list[Recording]) -> list[Sample]:
         runs = [self._runs[recording.recording_id] for recording in recordings]
-        for path in {run.transcript for run in runs} if self.config.verify_facts else ():
-            known = self.FACTS.files.get(f"TextGrids/{path.name}", SourceFile())
-            check_source(path, size=known.size, md5=known.md5)
+        for path in dict.fromkeys(run.transcript for run in runs):
+            self._compare_file(path, self.FACTS.files.get(f"TextGrids/{path.name}", SourceFile()))
         return story_samples(runs, self.corpus_name, self.config, self.notes)
 
     def geometry(self, subject: str) -> Geometry | None:
@@ -162,6 +159,17 @@ class Lebel2023(BrainCorpusBuilder):
         geometry = geometry or Geometry()
         geometry.noise_ceiling, geometry.noise_ceiling_unit = ceiling_of_repeats(repeated[0], self.config.test_repeats)
         return geometry
+
+    def _compare_file(self, path: Path, known: SourceFile) -> None:
+        """Refuses a file that is not the published one, or lists how it differs, if that is meant."""
+        if self.config.verify_facts:
+            check_source(path, size=known.size, md5=known.md5)
+            return
+        size, name = check_source(path).stat().st_size, path.relative_to(str(self.config.data_dir))
+        if known.size not in (None, size):
+            self.compare(f"{name}, bytes", known.size, size)
+        elif known.md5 is not None:  # another size is another file: no need to read it
+            self.compare(f"{name}, MD5", known.md5, md5_of(path))
 
     def _check_lengths(self, folder: Path, runs: list[Run]) -> None:
         path = folder / "respdict.json"

@@ -19,9 +19,10 @@ that are not quite equal are given several numbers, of which near copies share a
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 
 import numpy as np
 import xxhash
@@ -56,6 +57,7 @@ def digest_frames(values: np.ndarray) -> np.ndarray:
         same for `a * frame + b` with `a > 0`; `[:, STANDARDIZED]` for a recording each of whose features was shifted
         and scaled, as z-scores are. These two are 0 where there are too few features or frames to tell.
     """
+    values = np.asarray(values)  # a mapped file is slower to index
     digests = np.zeros((len(values), _DIGEST_BYTES), np.uint8)
     digests[:, EXACT] = _hashes((np.ascontiguousarray(frame, np.float32) for frame in values), 16)
     digests[:, VARIES] = (np.fmin.reduce(values, axis=1) < np.fmax.reduce(values, axis=1))[:, None]
@@ -69,9 +71,9 @@ def digest_frames(values: np.ndarray) -> np.ndarray:
 
 
 def _hashes(rows: Iterable[np.ndarray], size: int) -> np.ndarray:
-    """uint8 `[rows, size]`; `size` is 8 or 16. Nobody plants a collision in a brain, so a fast hash will do."""
+    """uint8 `[rows, size]` of contiguous rows; `size` is 8 or 16. Nobody plants collisions, so a fast hash will do."""
     digest = xxhash.xxh3_128_digest if size == 16 else xxhash.xxh3_64_digest
-    return np.frombuffer(b"".join(digest(row.tobytes()) for row in rows), np.uint8).reshape(-1, size)
+    return np.frombuffer(b"".join(digest(row.data) for row in rows), np.uint8).reshape(-1, size)
 
 
 def _standardized_hashes(values: np.ndarray, axis: int) -> np.ndarray:
@@ -81,14 +83,14 @@ def _standardized_hashes(values: np.ndarray, axis: int) -> np.ndarray:
     centred = np.where(finite, values - mean, 0)
     deviation = centred.std(axis, keepdims=True)
     steps = np.divide(centred, deviation * _ROUNDED_TO, out=np.zeros_like(centred), where=deviation > 0)
-    rounded = np.rint(steps).astype(np.int16)
+    rounded = np.rint(steps).astype(np.int16, order="C")
     return np.where(rounded.any(1)[:, None], _hashes(rounded, 8), 0)
 
 
 def codes(values: Iterable[Hashable]) -> np.ndarray:
     """Numbers from 0, equal for equal values, int64 `[values]`."""
-    known: dict[Hashable, int] = {}
-    return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
+    known: defaultdict[Hashable, int] = defaultdict(count().__next__)
+    return np.fromiter(map(known.__getitem__, values), np.int64)
 
 
 def words_of(text: str) -> list[str]:

@@ -62,7 +62,52 @@ def signal_to_noise(repeats: Iterable[np.ndarray]) -> np.ndarray:
     explained = np.square(total).sum(axis=0) / num_repeats  # squares of the mean over repeats, once for each repeat
     between = explained / (num_frames - 1)
     within = np.maximum(squares - explained, 0) / ((num_repeats - 1) * (num_frames - 1))
-    signal = np.maximum((between - within) / num_repeats, 0)
+    return _ratio(np.maximum((between - within) / num_repeats, 0), within)
+
+
+def signal_to_noise_of_trials(trials: Iterable[tuple[np.ndarray, np.ndarray]], num_stimuli: int) -> np.ndarray:
+    """
+    The same ratio from single trials, where stimuli are repeated in any order and not equally often.
+
+    `sqrt(max(0, (B - W) / n) / W)`, where `B` and `W` are the mean squares between stimuli and within them, of a
+    one-way analysis of variance, and `n = (N - sum(n_i**2) / N) / (S - 1)` for `N` trials of `S` stimuli, the `i`-th
+    of which has `n_i`: the mean number of repeats, less what their inequality costs (Sokal and Rohlf 1995, Biometry,
+    box 9.2).
+
+    Args:
+        trials (`Iterable`):
+            Pairs of responses `[trials, features]`, standardised so that sessions agree in level and scale, and int64
+            `[trials]`, the number of each one's stimulus.
+        num_stimuli (`int`):
+            Stimuli, each with a trial at least.
+
+    Returns:
+        `np.ndarray`: float32 `[features]`. 0 where repeats have nothing in common.
+
+    Raises:
+        ValueError: there are fewer than two stimuli, or none of them is repeated.
+    """
+    counts = np.zeros(num_stimuli, np.int64)
+    sums = squares = np.zeros((num_stimuli, 0), np.float32)
+    for values, stimuli in trials:
+        if not counts.any():
+            sums, squares = np.zeros((num_stimuli, values.shape[1]), np.float32), np.zeros(values.shape[1])
+        np.add.at(sums, stimuli, values)
+        np.add.at(counts, stimuli, 1)
+        squares += np.einsum("ij,ij->j", values, values, dtype=np.float64)
+    num_trials = int(counts.sum())
+    if num_stimuli < 2 or num_trials <= num_stimuli:
+        raise ValueError(
+            f"{num_trials} trials of {num_stimuli} stimuli: a noise ceiling needs repeats of two at least"
+        )
+    explained = sum(np.square(own, dtype=np.float64) / count for own, count in zip(sums, counts, strict=True))
+    between = (explained - np.square(sums.sum(axis=0, dtype=np.float64)) / num_trials) / (num_stimuli - 1)
+    within = np.maximum(squares - explained, 0) / (num_trials - num_stimuli)
+    repeats = (num_trials - np.square(counts).sum() / num_trials) / (num_stimuli - 1)
+    return _ratio(np.maximum((between - within) / repeats, 0), within)
+
+
+def _ratio(signal: np.ndarray, within: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):  # no noise: infinity; neither noise nor signal: next line
         ratio = np.sqrt(signal / within)
     ratio[signal == 0] = 0
@@ -98,4 +143,4 @@ def noise_ceiling(ratio: np.ndarray, num_repeats: int | Sequence[int] = 1) -> np
         return (100 / (1 + noise / np.square(ratio, dtype=np.float64))).astype(np.float32)
 
 
-__all__ = ["noise_ceiling", "signal_to_noise"]
+__all__ = ["noise_ceiling", "signal_to_noise", "signal_to_noise_of_trials"]

@@ -14,86 +14,21 @@
 """The Natural Scenes Dataset (Allen et al. 2022): eight people looked at photographs that have captions."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from .corpus import BrainCorpusBuilder, BrainCorpusConfig
+import numpy as np
+
+from .corpus import BrainCorpusBuilder
+from .nsd2022_config import AVERAGE, FIRST_RELEASE, NATIVE, NSDGENERAL, SHARED982, NSD2022Config
 from .nsd2022_facts import NSD_FACTS, NSDFacts
-from .nsd_betas import BETAS, average_repeats
+from .nsd_betas import BETAS, average_repeats, take_repeats
 from .nsd_design import read_design, read_stimuli
-from .nsd_subjects import FILE_FORMATS, FSAVERAGE, FUNC1PT8MM, SPACES, NSDSubject, SurfaceSubject, VolumeSubject
+from .nsd_places import mni_file
+from .nsd_subjects import FILE_FORMATS, FSAVERAGE, FUNC1PT8MM, NSDSubject, SurfaceSubject, VolumeSubject
 from .nsd_trials import Trials
-from .schema import TEST, TRAIN, Geometry, Recording, Sample
-from .splits import OFFICIAL
-
-
-ALL, FIRST_RELEASE = "all", "first_release"
-SHARED1000, SHARED982 = "shared1000", "shared982"
-AVERAGE, SINGLE = "average", "single"
-NSDGENERAL = "nsdgeneral"
-
-
-@dataclass
-class NSD2022Config(BrainCorpusConfig):
-    """
-    Choices for NSD; see [`BrainCorpusConfig`] for those that all corpora share.
-
-    The defaults are those of most decoders of images: version b3, `nsdgeneral`, every voxel standardised within its
-    session by the mean and deviation of training trials, the shared images as test set.
-
-    Args:
-        betas (`str`, *optional*, defaults to `"b3"`):
-            `"b1"` (`betas_assumehrf`: one response function for all), `"b2"` (`betas_fithrf`: one for each voxel) or
-            `"b3"` (`betas_fithrf_GLMdenoise_RR`: with denoising and ridge regression).
-        space (`str`, *optional*, defaults to `"func1pt8mm"`):
-            `"func1pt8mm"`, voxels of 1.8 mm, or `"fsaverage"`, vertices of a surface.
-        file_format (`str`, *optional*):
-            `"nii.gz"` or `"hdf5"`, for voxels. Defaults to either, and to NIfTI, which is read faster, where a session
-            has both.
-        mask (`str`, *optional*, defaults to `"nsdgeneral"`):
-            The region to read, by the name of its file; `"brain"` for everything.
-        sessions (`str`, *optional*, defaults to `"all"`):
-            `"all"`, or `"first_release"`: without the last three of each subject, which were withheld until 2023.
-        test_images (`str`, *optional*, defaults to `"shared1000"`):
-            `"shared1000"`, or `"shared982"`: those that were shown before the withheld sessions, as in studies of the
-            first release. The other 18 are then left out altogether.
-        test_repeats (`str`, *optional*, defaults to `"average"`):
-            `"average"`: a test image is one row, the mean of its repeats (up to three). With `standardize="session"`
-            repeats are standardised first, by the training trials of their session. `"single"`: each repeat is a
-            row, as in training. The test images are those of the official division; they have one row each under any
-            `split`.
-    """
-
-    split: str = OFFICIAL
-    standardize: str = "session"
-    betas: str = "b3"
-    space: str = FUNC1PT8MM
-    file_format: str | None = None
-    mask: str = NSDGENERAL
-    sessions: str = ALL
-    test_images: str = SHARED1000
-    test_repeats: str = AVERAGE
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, known in {
-            "betas": tuple(BETAS),
-            "space": SPACES,
-            "file_format": (None, *FILE_FORMATS),
-            "sessions": (ALL, FIRST_RELEASE),
-            "test_images": (SHARED1000, SHARED982),
-            "test_repeats": (AVERAGE, SINGLE),
-        }.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(map(str, known))}"
-                )
-        if self.space == FSAVERAGE and self.file_format is not None:
-            raise ValueError(
-                f"file_format={self.file_format!r} with space='fsaverage': betas on surfaces are .mgh files"
-            )
+from .schema import TEST, TRAIN, Composite, Geometry, Recording, Sample
 
 
 class NSD2022(BrainCorpusBuilder):
@@ -114,6 +49,7 @@ class NSD2022(BrainCorpusBuilder):
         nsddata_betas/ppdata/subjAA/func1pt8mm/<betas>/{betas_sessionBB.nii.gz (or .hdf5),ncsnr.nii.gz}
         nsddata_betas/ppdata/subjAA/fsaverage/<betas>/{lh,rh}.{betas_sessionBB.mgh,ncsnr.mgh}
         nsddata/ppdata/subjAA/func1pt8mm/roi/{nsdgeneral.nii.gz,...}
+        nsddata/ppdata/subjAA/transforms/MNI-to-func1pt8.nii.gz (places in a common brain)
         nsddata/ppdata/subjAA/behav/responses.tsv
         nsddata/freesurfer/subjAA/label/*.mgz.ctab (names of regions)
         nsddata/freesurfer/fsaverage/label/{*.mgz,*.mgz.ctab} (regions on the surface)
@@ -128,6 +64,7 @@ class NSD2022(BrainCorpusBuilder):
         "nsddata_betas/ppdata/subj*/*/betas_*/*ncsnr*",
         "nsddata/ppdata/subj*/func1pt8mm/brainmask.nii.gz",
         "nsddata/ppdata/subj*/func1pt8mm/roi/*.nii.gz",
+        "nsddata/ppdata/subj*/transforms/MNI-to-func1pt8.nii.gz",
         "nsddata/ppdata/subj*/behav/responses.tsv",
         "nsddata/freesurfer/*/label/*.mgz*",
         "nsddata/templates/*.ctab",
@@ -190,8 +127,9 @@ class NSD2022(BrainCorpusBuilder):
     def list_recordings(self) -> list[Recording]:
         self._trials = self._read_tables()
         self._subjects: dict[str, NSDSubject] = {}
-        recordings = []
-        for name in self._find_subjects():
+        recordings, names = [], self._find_subjects()
+        self._in_mni = self._choose_coordinates(names)
+        for name in names:
             self._subjects[name] = subject = self._subject(name)
             sessions = self._wanted_sessions(subject)
             responses: Path | None = self._root / "nsddata/ppdata" / name / "behav/responses.tsv"
@@ -215,7 +153,11 @@ class NSD2022(BrainCorpusBuilder):
 
     def geometry(self, subject: str) -> Geometry:
         averaged = self.config.test_repeats == AVERAGE
-        return self._subjects[subject].geometry(self._trials.repeats(subject) if averaged else 1)
+        geometry = self._subjects[subject].geometry(self._trials.repeats(subject) if averaged else 1)
+        lost = 0 if geometry.coordinates is None else int(np.isnan(geometry.coordinates).any(axis=1).sum())
+        if lost:
+            self.notes[f"voxels of {subject} outside of the map to {geometry.space}, left out"] = lost
+        return geometry
 
     def _read_tables(self) -> Trials:
         """The design, the images, and which of them are for testing."""
@@ -223,14 +165,14 @@ class NSD2022(BrainCorpusBuilder):
         design = read_design(folder / "nsd_expdesign.mat")
         stimuli = read_stimuli(folder / "nsd_stim_info_merged.csv", len(design.images))
         lists = (facts.num_subjects, facts.images_per_subject)
-        self._compare("images of the experiment", facts.num_images, len(stimuli.coco_ids))
-        self._compare("subjects of the design and images of each", lists, design.images.shape)
-        self._compare("shared images", facts.num_shared, design.num_shared)
+        self.compare("images of the experiment", facts.num_images, len(stimuli.coco_ids))
+        self.compare("subjects of the design and images of each", lists, design.images.shape)
+        self.compare("shared images", facts.num_shared, design.num_shared)
         tested = design.shared()
         if self.config.test_images == SHARED982:
             tested = design.shared(facts.trials_before_withheld)
             known = facts.num_shared_before_withheld or len(tested)
-            self._compare("shared images shown before the withheld sessions", known, len(tested))
+            self.compare("shared images shown before the withheld sessions", known, len(tested))
         return Trials(design, stimuli, facts.trials_per_session, tested)
 
     @property
@@ -241,17 +183,6 @@ class NSD2022(BrainCorpusBuilder):
                 "annotations"
             )
         return Path(self.config.data_dir)
-
-    def _compare(self, what: str, expected: Any, found: Any) -> None:
-        """Refuses a difference from what is published, or notes it where differences are meant."""
-        if expected == found:
-            return
-        if self.config.verify_facts:
-            raise ValueError(
-                f"{self.config.data_dir}: {what}: expected {expected}, found {found}. Download the files again, or "
-                "pass verify_facts=False if the difference is meant"
-            )
-        self.notes[f"{what}: expected {expected}, found {found}"] += 1
 
     def _find_subjects(self) -> list[str]:
         pattern = f"nsddata_betas/ppdata/subj??/{self.config.space}/{BETAS[self.config.betas]}"
@@ -268,7 +199,20 @@ class NSD2022(BrainCorpusBuilder):
         if config.space == FSAVERAGE:
             return SurfaceSubject(self._root, name, folder, config.mask)
         formats = FILE_FORMATS if config.file_format is None else (config.file_format,)
-        return VolumeSubject(self._root, name, folder, config.mask, formats)
+        return VolumeSubject(self._root, name, folder, config.mask, formats, self._in_mni)
+
+    def _choose_coordinates(self, subjects: Sequence[str]) -> bool:
+        """Whether coordinates are those of MNI152: the same for all subjects, or they could not be compared."""
+        wanted, maps = self.config.coordinates, [mni_file(self._root, name) for name in subjects]
+        absent = [path for path in maps if not path.exists()]
+        if wanted == NATIVE or self.config.space == FSAVERAGE or (wanted is None and len(absent) == len(maps)):
+            return False
+        if absent:
+            raise FileNotFoundError(
+                f"{absent[0]} is missing, so {len(absent)} of {len(maps)} subjects have no places in MNI152: download "
+                "it, or set coordinates='native'"
+            )
+        return True
 
     def _wanted_sessions(self, subject: NSDSubject) -> list[int]:
         """The sessions to be read, each with its file checked."""
@@ -278,11 +222,11 @@ class NSD2022(BrainCorpusBuilder):
         sessions = [number for number in subject.sessions if number <= last or not first_release]
         if not sessions:
             raise FileNotFoundError(f"{subject.betas_dir} has none of the sessions 1 to {last}: download them")
-        self._compare(f"sessions of {name}", list(range(1, last + 1)), sessions)
+        self.compare(f"sessions of {name}", list(range(1, last + 1)), sessions)
         if name in facts.shapes and self.config.space == FUNC1PT8MM:
-            self._compare(f"volume of {name}", facts.shapes[name], subject.shape)
+            self.compare(f"volume of {name}", facts.shapes[name], subject.shape)
         if self.config.space == FSAVERAGE:
-            self._compare("vertices of the hemispheres", (facts.num_vertices,) * 2, subject.shape)
+            self.compare("vertices of the hemispheres", (facts.num_vertices,) * 2, subject.shape)
         for number in sessions:
             subject.check(number, facts.trials_per_session)
         return sessions
@@ -308,16 +252,22 @@ class NSD2022(BrainCorpusBuilder):
         """The test images of a subject as a recording: one frame each, the mean of its repeats."""
         name, trials = sessions[0].subject, self._trials
         # Sessions differ in level and scale: repeats are standardised before they are averaged, as single trials are.
-        training = trials.for_training(name) if self.config.standardize == "session" else None
+        standardized = self.config.standardize == "session"
+        training = trials.for_training(name) if standardized else [None] * len(sessions)
+        places = trials.places(name)
+        pairs = zip(places, training, strict=True)
+        take = tuple(partial(take_repeats, places=place, training=trained) for place, trained in pairs)
+        made_of = Composite(tuple(sessions), take, partial(average_repeats, places=places))
         return Recording(
             recording_id=f"{name}/{AVERAGE}",
             subject=name,
             num_frames=len(trials.test_images(name)),
             num_features=sessions[0].num_features,
-            read=partial(average_repeats, [session.read for session in sessions], trials.places(name), training),
+            read=made_of.read,
             session=AVERAGE,
             sources=tuple(path for session in sessions for path in session.sources),
-            standardized=training is not None,
+            standardized=standardized,
+            made_of=made_of,
         )
 
     def _rows(self, recording: Recording) -> Iterator[tuple[int, int]]:

@@ -24,7 +24,7 @@ Everything is returned in percent signal change, float32 `[trials, voxels]`, wit
 `[x, y, z]` (surface: left hemisphere, then right).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -135,38 +135,50 @@ def read_surface_betas(paths: Sequence[Path], masks: Sequence[np.ndarray]) -> np
     return np.concatenate([read_mgh(path)[:, mask] for path, mask in zip(paths, masks, strict=True)], axis=1)
 
 
-def average_repeats(
-    sessions: Sequence[Callable[[], np.ndarray]],
-    places: Sequence[np.ndarray],
-    training: Sequence[np.ndarray] | None,
-) -> np.ndarray:
+def take_repeats(betas: np.ndarray, places: np.ndarray, training: np.ndarray | None) -> np.ndarray:
+    """
+    The trials of a session that go into averages.
+
+    Args:
+        betas (`np.ndarray`):
+            `[trials, voxels]`.
+        places (`np.ndarray`):
+            int64 `[trials]`: the row of the image among the averages, or -1 for images left out.
+        training (`np.ndarray`, *optional*):
+            bool `[trials]`, the trials of training images: betas are standardised by their mean and deviation, as
+            single trials are. Otherwise they are taken as they are.
+
+    Returns:
+        `np.ndarray`: `[trials taken, voxels]`.
+    """
+    taken = betas[places >= 0]
+    if training is not None:
+        base = betas[training] if training.any() else betas
+        deviation = base.std(axis=0)
+        taken = (taken - base.mean(axis=0)) / np.where(deviation == 0, 1, deviation)
+    return taken
+
+
+def average_repeats(taken: Iterable[np.ndarray], places: Sequence[np.ndarray]) -> np.ndarray:
     """
     The mean response to each of some images over all its repeats.
 
     Args:
-        sessions (`Sequence[Callable]`):
-            For each session, what reads its betas `[trials, voxels]`. One session is in memory at a time.
+        taken (`Iterable[np.ndarray]`):
+            For each session, what [`take_repeats`] made of it.
         places (`Sequence[np.ndarray]`):
-            For each session int64 `[trials]`: the row of the image in the result, or -1 for images left out.
-        training (`Sequence[np.ndarray]`, *optional*):
-            For each session bool `[trials]`, the trials of training images: each session is standardised by their mean
-            and deviation before it is averaged, as single trials are. Otherwise betas are averaged as they are.
+            For each session, as there.
 
     Returns:
         `np.ndarray`: float32 `[images, voxels]`.
     """
     num_images = 1 + max(int(place.max(initial=-1)) for place in places)
     total, counts = None, np.zeros(num_images, np.int64)
-    for number, (read, place) in enumerate(zip(sessions, places, strict=True)):
-        betas = read()
-        if training is not None:
-            base = betas[training[number]] if training[number].any() else betas
-            deviation = base.std(axis=0)
-            betas = (betas - base.mean(axis=0)) / np.where(deviation == 0, 1, deviation)
-        shown = place >= 0
-        total = np.zeros((num_images, betas.shape[1]), np.float32) if total is None else total
-        np.add.at(total, place[shown], betas[shown])
-        np.add.at(counts, place[shown], 1)
+    for trials, place in zip(taken, places, strict=True):
+        rows = place[place >= 0]
+        total = np.zeros((num_images, trials.shape[1]), np.float32) if total is None else total
+        np.add.at(total, rows, trials)
+        np.add.at(counts, rows, 1)
     return total / counts[:, None].astype(np.float32)
 
 
@@ -178,4 +190,5 @@ __all__ = [
     "check_volume_betas",
     "read_surface_betas",
     "read_volume_betas",
+    "take_repeats",
 ]

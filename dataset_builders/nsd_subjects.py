@@ -22,6 +22,7 @@ import numpy as np
 
 from .noise_ceiling import noise_ceiling
 from .nsd_betas import check_surface_betas, check_volume_betas, read_surface_betas, read_volume_betas
+from .nsd_places import MNI152, mni_file, read_mni_places
 from .readers.sources import check_source
 from .readers.volumes import nifti_header, read_mgh, read_nifti
 from .schema import Geometry
@@ -52,6 +53,8 @@ class VolumeSubject:
             A file of the folder `roi`, without ending, or [`WHOLE_BRAIN`].
         file_formats (`tuple[str, ...]`):
             Some of [`FILE_FORMATS`]; where a session has several, the first is read.
+        in_mni (`bool`):
+            Whether coordinates are those of MNI152, by [`read_mni_places`], or those of the subject's own volume.
     """
 
     root: Path
@@ -59,6 +62,7 @@ class VolumeSubject:
     betas: str
     mask_name: str
     file_formats: tuple[str, ...] = FILE_FORMATS
+    in_mni: bool = False
 
     @property
     def betas_dir(self) -> Path:
@@ -124,16 +128,20 @@ class VolumeSubject:
         Where the voxels lie, their regions, and their noise ceiling for averages of so many repeats.
 
         Raises:
+            FileNotFoundError: the map to MNI152 is asked for and is not there.
             ValueError: a file has another shape than the mask, or a region is no whole number.
         """
         affine = np.asarray(nifti_header(self._mask_path).affine, dtype=np.float64)
-        places = np.argwhere(self.mask)
+        if self.in_mni:
+            places = read_mni_places(mni_file(self.root, self.subject), self.mask)
+        else:
+            places = (np.argwhere(self.mask) @ affine[:3, :3].T + affine[:3, 3]).astype(np.float32)
         labels = {name: _labels(self._in_mask(path), path) for name, path in self._regions.items()}
         tables = (self.root / "nsddata/freesurfer" / self.subject / "label", self.root / "nsddata/templates")
         ncsnr = self.betas_dir / "ncsnr.nii.gz"
         return Geometry(
-            coordinates=(places @ affine[:3, :3].T + affine[:3, 3]).astype(np.float32),
-            space=FUNC1PT8MM,
+            coordinates=places,
+            space=MNI152 if self.in_mni else FUNC1PT8MM,
             roi_labels=labels,
             roi_names={name: _names(name, tables, int(values.max())) for name, values in labels.items()},
             grid_shape=self.shape,

@@ -74,8 +74,7 @@ class Pereira2018Config(BrainCorpusConfig):
             raise ValueError(f"experiments={self.experiments}: choose some of {', '.join(EXPERIMENTS)}, each once")
         if self.images not in (EXAMPLES, DATA):
             raise ValueError(f"images={self.images!r} is unknown: choose {EXAMPLES} or {DATA}")
-        if self.num_parts < 2:
-            raise ValueError(f"num_parts={self.num_parts}: at least 2 parts are needed, a prompt and a completion")
+        self.require_at_least(num_parts=2)  # a prompt and a completion
 
 
 class Pereira2018(BrainCorpusBuilder):
@@ -215,7 +214,7 @@ class Pereira2018(BrainCorpusBuilder):
             raise ValueError(f"{', '.join(map(str, files.values()))}: {error}") from None
         for (experiment, path), voxels, columns in zip(files.items(), voxel_sets, kept, strict=True):
             num_images = image_shape(path, self._variable(experiment))[0]
-            self._check_count(path, "images", EXPERIMENTS[experiment].images, num_images)
+            self.compare(f"{path.parent.name}/{path.name}, images", EXPERIMENTS[experiment].images, num_images)
             lost = len(voxels.coordinates) - len(columns)
             if lost:
                 self.notes[f"voxels of {subject}/{experiment} that another experiment lacks"] += lost
@@ -236,19 +235,8 @@ class Pereira2018(BrainCorpusBuilder):
                 f"{path} has {recording.num_frames} images and {len(stimuli.texts)} labels of sentences or words; "
                 "each image needs one. Compare the file with the publisher's"
             )
-        self._check_count(path, "passages", experiment.passages, len(set(stimuli.passages)))
-        self._check_count(path, "topics", experiment.topics, len(set(stimuli.topics)))
-
-    def _check_count(self, path: Path, what: str, expected: int, found: int) -> None:
-        """Refuses a count that differs from what is published, or notes it where differences are meant."""
-        if expected == found:
-            return
-        if self.config.verify_facts:
-            raise ValueError(
-                f"{path}: expected {expected} {what}, found {found}: download the file again, or pass "
-                "verify_facts=False if the difference is meant"
-            )
-        self.notes[f"{path.parent.name}/{path.name}: expected {expected} {what}, found {found}"] += 1
+        self.compare(f"{path.parent.name}/{path.name}, passages", experiment.passages, len(set(stimuli.passages)))
+        self.compare(f"{path.parent.name}/{path.name}, topics", experiment.topics, len(set(stimuli.topics)))
 
 
 def cut_sentence(sentence: str, num_parts: int) -> list[str]:

@@ -14,15 +14,17 @@
 """From recordings to prepared values: survey, fit, write, each in parallel and each taken up after an interruption."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .composites import joined_from_parts, keep_parts, parts_by_source, sources_beside
 from .corpus_config import BrainCorpusConfig
-from .preprocessing import Preprocessing, fit_preprocessing, unit_of
+from .fitting import fit_preprocessing
+from .preprocessing import Preprocessing, unit_of
 from .recordings import (
     RECORDINGS_DIR,
     RecordingFolder,
@@ -33,8 +35,9 @@ from .recordings import (
     write_dataset_files,
     write_recording,
 )
-from .schema import TRAIN, Geometry, Recording, Sample
+from .schema import Geometry, Recording, Sample
 from .survey import Survey, survey_recording
+from .voxel_selection import repeated_frames
 
 
 #: Recordings that a stream holds at a time.
@@ -43,12 +46,11 @@ _STREAM_HOLDS = 2
 Values = Callable[[Sample], np.ndarray]
 
 
-def training_frames(samples: Sequence[Sample], splits: np.ndarray) -> dict[str, np.ndarray]:
-    """For each `recording_id`, the sorted numbers of its frames that belong to training samples."""
+def frames_of(samples: Iterable[Sample]) -> dict[str, np.ndarray]:
+    """For each `recording_id`, the sorted numbers of its frames that belong to some samples."""
     frames: dict[str, set[int]] = {}
-    for sample, split in zip(samples, splits, strict=True):
-        if split == TRAIN:
-            frames.setdefault(sample.recording, set()).update(sample.frames)
+    for sample in samples:
+        frames.setdefault(sample.recording, set()).update(sample.frames)
     return {recording_id: np.array(sorted(found)) for recording_id, found in frames.items()}
 
 
@@ -59,8 +61,8 @@ class Preparation:
     Args:
         recordings (`Sequence[Recording]`):
             All recordings that samples refer to.
-        training (`Mapping[str, np.ndarray]`):
-            By [`training_frames`].
+        fitting (`Sequence[Sample]`):
+            Those that statistics are fitted on.
         geometries (`Mapping[str, Geometry | None]`):
             Of each subject.
         config ([`BrainCorpusConfig`]):
@@ -74,14 +76,20 @@ class Preparation:
     def __init__(
         self,
         recordings: Sequence[Recording],
-        training: Mapping[str, np.ndarray],
+        fitting: Sequence[Sample],
         geometries: Mapping[str, Geometry | None],
         config: BrainCorpusConfig,
         folder: Path,
         num_proc: int | None = None,
     ):
-        self.recordings, self.training, self.geometries = recordings, training, geometries
-        self.config, self.folder, self.num_proc = config, folder, num_proc
+        self.geometries, self.config, self.folder, self.num_proc = geometries, config, folder, num_proc
+        self.training = frames_of(fitting)
+        self.repeats = {} if config.num_reliable_voxels is None else repeated_frames(fitting)
+        self._surveys_dir, composites = folder / "surveys", [r for r in recordings if r.made_of is not None]
+        self._parts, self._beside = parts_by_source(composites, self._surveys_dir), sources_beside(recordings)
+        self._composites = {composite.recording_id for composite in composites}
+        #: Composites are read from parts, which the survey of their sources leaves behind.
+        self.recordings = [joined_from_parts(r, self._surveys_dir) if r.made_of else r for r in recordings]
         for subject in geometries:
             widths = {recording.num_features for recording in recordings if recording.subject == subject}
             if len(widths) > 1:
@@ -91,8 +99,22 @@ class Preparation:
     @cached_property
     def surveys(self) -> list[Survey]:
         """What one pass over each recording has found."""
-        survey = partial(survey_recording, folder=self.folder / "surveys", training=self.training)
-        return run_over(survey, self.recordings, self.num_proc, "Surveying recordings")
+        needed = [self._parts[source.recording_id] for source in self._beside]
+        run_over(keep_parts, self.num_proc, "Reading parts of recordings", self._beside, needed)
+        composite = [recording.recording_id in self._composites for recording in self.recordings]
+        found: dict[str, Survey] = {}
+        for last in (False, True):  # composites are read from what the survey of the others has kept
+            chosen = [r for r, is_composite in zip(self.recordings, composite, strict=True) if is_composite == last]
+            found |= self._survey(chosen)
+        return [found[recording.recording_id] for recording in self.recordings]
+
+    def _survey(self, recordings: Sequence[Recording]) -> dict[str, Survey]:
+        names = [recording.recording_id for recording in recordings]
+        frames = [self.training.get(name, np.empty(0, np.int64)) for name in names]
+        parts = [self._parts.get(name, []) for name in names]
+        survey = partial(survey_recording, folder=self._surveys_dir)
+        surveys = run_over(survey, self.num_proc, "Surveying recordings", recordings, frames, parts)
+        return dict(zip(names, surveys, strict=True))
 
     @property
     def digests(self) -> dict[str, np.ndarray]:
@@ -105,21 +127,29 @@ class Preparation:
         """What is done to the values of each subject, fitted, or found from an earlier, interrupted run."""
         return {subject: self._preprocessing(subject) for subject in self.geometries}
 
+    def _file(self, subject: str) -> Path:
+        return self.folder / "subjects" / f"{subject}.safetensors"
+
     def _preprocessing(self, subject: str) -> Preprocessing:
-        path = self.folder / "subjects" / f"{subject}.safetensors"
+        path, surveys = (
+            self._file(subject),
+            self.surveys,
+        )  # the survey also leaves behind what composites are read from
         if path.is_file():
             return Preprocessing.load(path)
         own = [i for i, recording in enumerate(self.recordings) if recording.subject == subject]
         recordings = [self.recordings[i] for i in own]
         fitted = fit_preprocessing(
             recordings,
-            [self.surveys[i] for i in own],
+            [surveys[i] for i in own],
             self.training,
             standardize=self.config.standardize,
             bad_voxels=self.config.bad_voxels,
             dtype=self.config.dtype,
             wanted=wanted_features(self.geometries[subject], self.config.rois, subject, recordings[0].num_features),
             num_components=self.config.num_components,
+            num_reliable_voxels=self.config.num_reliable_voxels,
+            repeats=self.repeats,
         )
         fitted.save(path, self.geometries[subject])
         return fitted
@@ -128,10 +158,11 @@ class Preparation:
     def fitted_on(self) -> dict[str, dict[str, np.ndarray]]:
         """For each statistic that is applied to other recordings, the frames it comes from."""
         used = {
-            "mean and deviation": self.config.standardize != "none",
-            "components": bool(self.config.num_components),
+            "mean and deviation": self.training if self.config.standardize != "none" else {},
+            "choice of voxels": {name: table[:, 0] for name, table in self.repeats.items()},
+            "components": self.training if self.config.num_components else {},
         }
-        return {name: dict(self.training) for name, wanted in used.items() if wanted}
+        return {name: dict(frames) for name, frames in used.items() if frames}
 
     @property
     def common_width(self) -> int | None:
@@ -143,13 +174,15 @@ class Preparation:
     def description(self) -> dict[str, Any]:
         """What is done, for `corpus.json`."""
         config = self.config
-        names = ("standardize", "bad_voxels", "rois", "num_components", "dtype")
+        names = ("standardize", "bad_voxels", "rois", "num_reliable_voxels", "num_components", "dtype")
         unusable = {
             subject: int(np.any([s.not_finite for s in self._surveys_of(subject)], axis=0).sum())
             for subject in self.geometries
         }
         widths = {subject: found.width for subject, found in self.preprocessings.items()}
-        return {name: getattr(config, name) for name in names} | {"features": widths, "voxels_with_nan": unusable}
+        spaces = {subject: found.space for subject, found in self.geometries.items() if found is not None}
+        found = {"features": widths, "spaces": spaces, "voxels_with_nan": unusable}
+        return {name: getattr(config, name) for name in names} | found
 
     def _surveys_of(self, subject: str) -> list[Survey]:
         pairs = zip(self.recordings, self.surveys, strict=True)
@@ -158,8 +191,10 @@ class Preparation:
     def write(self) -> Values:
         """Writes every recording and returns the values of a sample."""
         folder = self.folder / RECORDINGS_DIR
-        write = partial(_write, folder=folder, preprocessings=self.preprocessings, standardize=self.config.standardize)
-        run_over(write, self.recordings, self.num_proc, "Writing recordings")
+        # The files' names and not what they hold, which may be large, go to every process with every recording.
+        files = {subject: self._file(subject) for subject in self.preprocessings}
+        write = partial(_write, folder=folder, files=files, standardize=self.config.standardize)
+        run_over(write, self.num_proc, "Writing recordings", self.recordings)
         write_dataset_files(folder, self.recordings, self.config.dtype)
         return RecordingFolder(folder).values
 
@@ -170,9 +205,9 @@ class Preparation:
 
         def values(sample: Sample) -> np.ndarray:
             if sample.recording not in held:
-                held[sample.recording] = _prepared(
-                    by_id[sample.recording], self.preprocessings, self.config.standardize
-                )
+                recording = by_id[sample.recording]
+                fitted = self.preprocessings[recording.subject]
+                held[sample.recording] = _prepared(recording, fitted, self.config.standardize)
                 if len(held) > _STREAM_HOLDS:
                     held.popitem(last=False)
             return take_frames(held[sample.recording], sample.frames)
@@ -182,42 +217,50 @@ class Preparation:
 
 def wanted_features(
     geometry: Geometry | None, rois: Sequence[str] | None, subject: str, num_features: int
-) -> np.ndarray | None:
+) -> np.ndarray:
     """
-    Features `[features]` of the wanted regions as a mask, or `None` for all.
+    Features of the wanted regions, or all, as a mask `[features]`; without those that have no place where others do.
 
     Raises:
         ValueError: the subject has no such region, or no regions at all.
     """
-    if rois is None:
-        return None
-    labels = {} if geometry is None else geometry.roi_labels
-    wanted = np.zeros(num_features, bool)
-    for roi in rois:
+    geometry = geometry or Geometry()
+    wanted = np.full(num_features, rois is None)
+    for roi in rois or ():
         name, _, region = roi.partition(":")
-        names = geometry.roi_names.get(name, []) if geometry is not None else []
-        if name not in labels or (region and region not in names):
+        names = geometry.roi_names.get(name, [])
+        if name not in geometry.roi_labels or (region and region not in names):
             known = [name if not regions else f"{name}:{{{','.join(regions)}}}" for name, regions in _sets(geometry)]
             raise ValueError(f"rois={roi!r} is no region of {subject}; its regions are {', '.join(known) or 'none'}")
-        wanted |= labels[name] > 0 if not region else labels[name] == names.index(region) + 1
+        labels = geometry.roi_labels[name]
+        wanted |= labels > 0 if not region else labels == names.index(region) + 1
+    if geometry.coordinates is not None:
+        wanted &= np.isfinite(geometry.coordinates).all(axis=1)
     return wanted
 
 
-def _sets(geometry: Geometry | None) -> list[tuple[str, list[str]]]:
-    return [] if geometry is None else [(name, geometry.roi_names.get(name, [])) for name in geometry.roi_labels]
+def _sets(geometry: Geometry) -> list[tuple[str, list[str]]]:
+    return [(name, geometry.roi_names.get(name, [])) for name in geometry.roi_labels]
 
 
-def _prepared(recording: Recording, preprocessings: Mapping[str, Preprocessing], standardize: str) -> np.ndarray:
+def _prepared(recording: Recording, fitted: Preprocessing, standardize: str) -> np.ndarray:
     try:
-        return preprocessings[recording.subject](checked_values(recording), unit_of(recording, standardize))
+        return fitted(checked_values(recording), unit_of(recording, standardize))
     except OverflowError as error:
         raise ValueError(f"{recording.recording_id}: {error}") from error
 
 
-def _write(recording: Recording, folder: Path, preprocessings: Mapping[str, Preprocessing], standardize: str) -> None:
-    path = recording_file(folder, recording.recording_id)
+@lru_cache(maxsize=1)
+def _saved(path: Path, changed: int) -> Preprocessing:
+    """Of the subject at hand: recordings come subject by subject. A file at the same place is known by its time."""
+    return Preprocessing.load(path)
+
+
+def _write(recording: Recording, folder: Path, files: Mapping[str, Path], standardize: str) -> None:
+    path, saved = recording_file(folder, recording.recording_id), files[recording.subject]
     if not path.is_file():
-        write_recording(path, recording.recording_id, _prepared(recording, preprocessings, standardize))
+        fitted = _saved(saved, saved.stat().st_mtime_ns)
+        write_recording(path, recording.recording_id, _prepared(recording, fitted, standardize))
 
 
-__all__ = ["Preparation", "training_frames", "wanted_features"]
+__all__ = ["Preparation", "wanted_features"]

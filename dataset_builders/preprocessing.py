@@ -12,16 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-What is done to brain values before they are written, fitted on training frames alone and saved beside them.
+What is done to brain values before they are written, and saved beside them.
 
-In this order: voxels of the wanted regions are kept, useless ones are dropped, values are standardised, principal
-components are taken, numbers become float16 or float32. Means, deviations and components come from frames that belong
-to training samples. A run that has none (a held-out story) is standardised within itself, as is usual for runs of
-fMRI; nothing else ever looks at a frame that is not for training.
+In this order: voxels of the wanted regions are kept, useless ones and, if asked, the less reliable ones are dropped,
+values are standardised, principal components are taken, numbers become float16 or float32. How it is found out is told
+in [`~dataset_builders.fitting`].
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +28,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from .recordings import checked_values, replacing
+from .recordings import replacing
 from .schema import Geometry, Recording
-from .survey import Moments, Survey
 
 
 #: Frames over which mean and deviation are taken: none (values stay as they are), each recording, all recordings of a
@@ -41,6 +38,7 @@ STANDARDIZE = ("none", "recording", "session", "train")
 #: What becomes of voxels with NaN, or that never vary: left out, set to zero, or an error.
 BAD_VOXELS = ("drop", "zero", "error")
 DTYPES = ("float16", "float32")
+_BLOCK = 32
 #: Entry of a subject's file that holds, as JSON, what is not an array.
 METADATA = "brainllm"
 
@@ -76,10 +74,24 @@ class Preprocessing:
         """Features of a frame after preprocessing."""
         return len(self.kept) if self.components is None else len(self.components)
 
+    def select(self, chosen: np.ndarray) -> "Preprocessing":
+        """The same for some of the kept features, given their places among them; components are fitted afterwards."""
+        return Preprocessing(
+            kept=self.kept[chosen],
+            unusable=self.unusable[chosen],
+            means={unit: mean[chosen] for unit, mean in self.means.items()},
+            deviations={unit: deviation[chosen] for unit, deviation in self.deviations.items()},
+            dtype=self.dtype,
+        )
+
     def standardized(self, values: np.ndarray, unit: str) -> np.ndarray:
-        """float32 `[frames, kept features]` of recorded `[frames, features]`, before components are taken."""
-        everything = len(self.kept) == values.shape[1]
-        values = np.array(values if everything else values[:, self.kept], np.float32)
+        """
+        float32 `[frames, kept features]` of recorded `[frames, features]`, before components are taken; a view of them
+        where nothing is done.
+        """
+        changed = unit in self.means or self.unusable.any()
+        values = values if len(self.kept) == values.shape[1] else values[:, self.kept]
+        values = np.array(values, np.float32, copy=True if changed else None)
         if unit in self.means:
             values -= self.means[unit].astype(np.float32)
             values /= np.where(self.unusable, 1, self.deviations[unit]).astype(np.float32)
@@ -100,11 +112,18 @@ class Preprocessing:
         Raises:
             OverflowError: a value does not fit into float16.
         """
-        values = self.standardized(values, unit)
         if self.components is not None:
-            values = (values - self.center) @ self.components.T
-        largest = float(np.abs(values).max(initial=0))
-        if largest > float(np.finfo(self.dtype).max):
+            return self._stored((self.standardized(values, unit) - self.center) @ self.components.T)
+        # In small blocks, which stay in the processor's cache on their way.
+        stored = np.empty((len(values), self.width), self.dtype)
+        for start in range(0, len(values), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            stored[rows] = self._stored(self.standardized(values[rows], unit))
+        return stored
+
+    def _stored(self, values: np.ndarray) -> np.ndarray:
+        largest = max(values.max(initial=0), -values.min(initial=0))
+        if largest > np.finfo(self.dtype).max:
             raise OverflowError(f"a value of {largest:g} does not fit into {self.dtype}: choose dtype='float32'")
         return np.ascontiguousarray(values, dtype=self.dtype)
 
@@ -173,126 +192,4 @@ def unit_of(recording: Recording, standardize: str) -> str:
     }[standardize]
 
 
-def fit_preprocessing(
-    recordings: Sequence[Recording],
-    surveys: Sequence[Survey],
-    training: Mapping[str, np.ndarray],
-    *,
-    standardize: str,
-    bad_voxels: str,
-    dtype: str,
-    wanted: np.ndarray | None = None,
-    num_components: int | None = None,
-) -> Preprocessing:
-    """
-    Fits what is done to one subject's values.
-
-    Args:
-        recordings (`Sequence[Recording]`), surveys (`Sequence[Survey]`):
-            All recordings of the subject, and what was found in them.
-        training (`Mapping[str, np.ndarray]`):
-            For each `recording_id`, the numbers of its frames that belong to training samples.
-        standardize, bad_voxels, dtype (`str`):
-            One of [`STANDARDIZE`], [`BAD_VOXELS`] and [`DTYPES`].
-        wanted (`np.ndarray`, *optional*):
-            bool `[features]`: features of the wanted regions.
-        num_components (`int`, *optional*):
-            Principal components to take.
-
-    Raises:
-        ValueError: voxels cannot be used and `bad_voxels="error"`, nothing is left of them, or there are fewer
-            training frames than components.
-    """
-    subject = recordings[0].subject
-    pooled = _moments_by_unit(["all"] * len(surveys), surveys)["all"]
-    units = {}
-    if standardize != "none":
-        units = _moments_by_unit([unit_of(recording, standardize) for recording in recordings], surveys)
-    unusable = np.any([survey.not_finite for survey in surveys], axis=0) | (pooled.squares == 0)
-    for moments in units.values():
-        unusable |= moments.squares == 0
-    wanted = np.ones(len(unusable), bool) if wanted is None else wanted
-    if bad_voxels == "error" and (unusable & wanted).any():
-        raise ValueError(
-            f"{subject}: {int((unusable & wanted).sum())} of {int(wanted.sum())} voxels hold NaN or never vary: "
-            "choose bad_voxels='drop' to leave them out, or 'zero'"
-        )
-    kept = np.flatnonzero(wanted & ~unusable if bad_voxels == "drop" else wanted)
-    if not len(kept):
-        raise ValueError(f"{subject}: no voxel is left of {len(unusable)}; check the files and the regions asked for")
-    plain = Preprocessing(
-        kept=kept,
-        unusable=unusable[kept],
-        means={unit: moments.mean[kept] for unit, moments in units.items()},
-        deviations={unit: moments.deviation[kept] for unit, moments in units.items()},
-        dtype=dtype,
-    )
-    if num_components is None:
-        return plain
-    return _with_components(plain, recordings, training, standardize, num_components)
-
-
-def _moments_by_unit(units: Sequence[str], surveys: Sequence[Survey]) -> dict[str, Moments]:
-    """Moments of each unit: of its training frames if it has any, else of all its frames."""
-    moments: dict[str, Moments] = {}
-    pairs = [pair for pair in zip(units, surveys, strict=True) if pair[0]]
-    trained = {unit for unit, survey in pairs if survey.for_training}
-    for unit, survey in pairs:
-        if survey.for_training or unit not in trained:
-            moments[unit] = moments[unit] + survey.moments if unit in moments else survey.moments
-    return moments
-
-
-def _with_components(
-    plain: Preprocessing,
-    recordings: Sequence[Recording],
-    training: Mapping[str, np.ndarray],
-    standardize: str,
-    num_components: int,
-) -> Preprocessing:
-    """Adds principal components of the training frames, fitted a batch at a time."""
-    from sklearn.decomposition import IncrementalPCA
-
-    num_frames = sum(len(frames) for frames in training.values())
-    most = min(num_frames - 1, len(plain.kept))
-    if num_components > most:
-        raise ValueError(
-            f"num_components={num_components} for {recordings[0].subject}: {num_frames} training frames of "
-            f"{len(plain.kept)} features give at most {most}; lower it"
-        )
-    pca = IncrementalPCA(num_components)
-    for batch in _batches(_training_values(plain, recordings, training, standardize), num_components):
-        pca.partial_fit(batch)
-    center, components = np.asarray(pca.mean_, np.float32), np.asarray(pca.components_, np.float32)
-    return Preprocessing(plain.kept, plain.unusable, plain.means, plain.deviations, plain.dtype, center, components)
-
-
-def _training_values(
-    plain: Preprocessing, recordings: Sequence[Recording], training: Mapping[str, np.ndarray], standardize: str
-) -> Iterator[np.ndarray]:
-    for recording in recordings:
-        frames = training.get(recording.recording_id, np.empty(0, int))
-        if len(frames):
-            yield plain.standardized(checked_values(recording)[frames], unit_of(recording, standardize))
-
-
-def _batches(blocks: Iterator[np.ndarray], least: int) -> Iterator[np.ndarray]:
-    """Blocks joined so that each, the last included, has at least `least` frames; all of them if there are fewer."""
-    held: list[np.ndarray] = []
-    for block in blocks:
-        if sum(map(len, held)) >= 2 * least:
-            joined = np.concatenate(held)
-            yield joined[:-least]
-            held = [joined[-least:]]
-        held.append(block)
-    yield np.concatenate(held)
-
-
-__all__ = [
-    "BAD_VOXELS",
-    "DTYPES",
-    "STANDARDIZE",
-    "Preprocessing",
-    "fit_preprocessing",
-    "unit_of",
-]
+__all__ = ["BAD_VOXELS", "DTYPES", "METADATA", "STANDARDIZE", "Preprocessing", "geometry_state", "unit_of"]

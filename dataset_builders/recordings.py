@@ -153,16 +153,15 @@ def _leave_with_parent(parent: int) -> None:
 
 
 def run_over(
-    function: Callable[[Recording], Any], recordings: Sequence[Recording], num_proc: int | None, description: str
+    function: Callable[..., Any], num_proc: int | None, description: str, *arguments: Sequence[Any]
 ) -> list[Any]:
-    """Results of a picklable function for each recording, in order, with a progress bar; in processes if asked."""
-    bar = {"desc": description, "total": len(recordings), "disable": len(recordings) < 2}
-    if num_proc is None or num_proc < 2 or len(recordings) < 2:
-        return list(tqdm(map(function, recordings), **bar))
-    with ProcessPoolExecutor(
-        min(num_proc, len(recordings)), initializer=_leave_with_parent, initargs=(os.getpid(),)
-    ) as pool:
-        return list(tqdm(pool.map(function, recordings), **bar))
+    """Results of a picklable function for the first arguments, the second, ..., as [`map`]; in processes if asked."""
+    count = len(arguments[0])
+    bar = {"desc": description, "total": count, "disable": count < 2}
+    if num_proc is None or num_proc < 2 or count < 2:
+        return list(tqdm(map(function, *arguments), **bar))
+    with ProcessPoolExecutor(min(num_proc, count), initializer=_leave_with_parent, initargs=(os.getpid(),)) as pool:
+        return list(tqdm(pool.map(function, *arguments), **bar))
 
 
 def checked_values(recording: Recording) -> np.ndarray:

@@ -13,8 +13,9 @@
 # limitations under the License.
 """The row: what every corpus builder writes and every trainer reads; and what a builder says before it is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,8 @@ class Recording:
         standardized (`bool`, *optional*, defaults to `False`):
             Whether `read` has standardised the values already (an average of standardised trials): then they are left
             as they are.
+        made_of ([`Composite`], *optional*):
+            The recordings that `read` computes it from, where it does.
     """
 
     recording_id: str
@@ -111,6 +114,30 @@ class Recording:
     session: str = ""
     sources: tuple[Path, ...] = ()
     standardized: bool = False
+    made_of: "Composite | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composite:
+    """
+    Frames that are computed from several recordings, such as averages of repeats.
+
+    Args:
+        sources (`tuple[Recording, ...]`):
+            What they are computed from.
+        take (`tuple[Callable, ...]`):
+            For each source, what makes of its values `[frames, features]` what is needed of it.
+        join (`Callable`):
+            Makes the frames of what was taken, one source after another. Like `take` it can be pickled.
+    """
+
+    sources: tuple[Recording, ...]
+    take: tuple[Callable[[np.ndarray], np.ndarray], ...]
+    join: Callable[[Iterable[np.ndarray]], np.ndarray]
+
+    def read(self) -> np.ndarray:
+        """The frames `[frames, features]`; one source is in memory at a time."""
+        return self.join(take(source.read()) for source, take in zip(self.sources, self.take, strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +188,7 @@ class Geometry:
 
     Args:
         coordinates (`np.ndarray`, *optional*):
-            float32 `[features, 3]`, millimetres in `space`.
+            float32 `[features, 3]`, millimetres in `space`. NaN for features that have none; they are left out.
         space (`str`, *optional*):
             Name of the space, e.g. `"MNI152NLin2009cAsym"`.
         roi_labels (`dict[str, np.ndarray]`, *optional*):
@@ -171,7 +198,8 @@ class Geometry:
         noise_ceiling (`np.ndarray`, *optional*):
             float32 `[features]`, in `noise_ceiling_unit`.
         grid_shape (`tuple[int, ...]`), grid_index (`np.ndarray`), affine (`np.ndarray`), *optional*:
-            Shape of the volume, int64 `[features]` places in it (C order) and float64 `[4, 4]`, to write maps back.
+            Shape of the subject's own volume, int64 `[features]` places in it (C order) and float64 `[4, 4]`, to write
+            maps back.
     """
 
     coordinates: np.ndarray | None = None
@@ -227,7 +255,7 @@ def row_features(width: int | None, dtype: str = "float32", store: str = IN_ROWS
 
 
 def samples_to_table(
-    samples: Sequence[Sample], features: Features, brain_values: Sequence[np.ndarray] | None = None
+    samples: Sequence[Sample], schema: pa.Schema, brain_values: Sequence[np.ndarray] | None = None
 ) -> pa.Table:
     """
     Lays samples out as an Arrow table, without a Python list of numbers on the way.
@@ -235,15 +263,14 @@ def samples_to_table(
     Args:
         samples (`Sequence[Sample]`):
             The rows.
-        features ([`~datasets.Features`]):
-            Their type, by [`row_features`].
+        schema (`pa.Schema`):
+            Their type, that of [`row_features`].
         brain_values (`Sequence[np.ndarray]`, *optional*):
             `[frames, features]` of each row; if absent, rows refer to their recording.
     """
-    schema = features.arrow_schema
     columns = {
-        name: pa.array([getattr(sample, name) for sample in samples], schema.field(name).type)
-        for name in features
+        name: pa.array(list(map(attrgetter(name), samples)), schema.field(name).type)
+        for name in schema.names
         if name != BRAIN_VALUES
     }
     if brain_values is None:
@@ -295,6 +322,7 @@ __all__ = [
     "WORDS",
     "WORD_OFFSETS",
     "WORD_ONSETS",
+    "Composite",
     "Geometry",
     "Recording",
     "Sample",

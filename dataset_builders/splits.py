@@ -17,7 +17,9 @@ Who is tested on what: the one place where rows are divided into train, validati
 - `passage` (default): whole passages, stories or images are held out. The folds are those of scikit-learn's
   `GroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)` on the sorted group keys.
 - `topic`: the same with all passages of one topic kept together.
-- `official`: the corpus's own test set, such as LeBel's repeated story or NSD's 1,000 shared images.
+- `official`: the corpus's own test set, such as LeBel's repeated story or NSD's 1,000 shared images. With
+  `test_subjects`, their part of it; training is on the other subjects, on stimuli outside of the test set, and on
+  `num_adaptation_groups` such stimuli of the test subjects, if a decoder is to be adapted to them by few examples.
 - `subject`: whole subjects are held out, and tested on stimuli that no training subject has perceived. The subjects
   are `test_subjects`, or one at a time: number `fold` of the sorted subjects. A stimulus that only one side perceived
   stays there. Of those that both sides perceived one fold goes to the test split and the rest to training; rows of
@@ -135,6 +137,31 @@ def _official_test_rows(samples: Sequence[Sample]) -> np.ndarray:
     return rows
 
 
+def _adaptation_rows(
+    samples: Sequence[Sample], keys: np.ndarray, splits: np.ndarray, subject: str, count: int, seed: int
+) -> np.ndarray:
+    """Rows of `count` groups of a held-out subject that belong to no split; fewer groups are among more."""
+    dropped = np.flatnonzero((splits == DROPPED) & [sample.subject == subject for sample in samples])
+    free = np.setdiff1d(keys[dropped], keys[(splits == TEST) | (splits == VALIDATION)])
+    if len(free) < count:
+        raise ValueError(f"num_adaptation_groups={count}: {subject} has {len(free)} groups outside of the test set")
+    chosen = np.random.default_rng(seed).permutation(free)[:count]
+    return dropped[np.isin(keys[dropped], chosen)]
+
+
+def unlabelled_rows(samples: Sequence[Sample], splits: np.ndarray, test_subjects: Sequence[str]) -> np.ndarray:
+    """
+    Rows in no split whose brain values, but not their text, may be looked at: those of test subjects outside of the
+    test set. Few examples would not tell means and deviations of a new brain; its other recordings do.
+
+    Returns:
+        `np.ndarray`: bool `[samples]`.
+    """
+    groups = np.array([sample.group for sample in samples])
+    held_out = (splits == DROPPED) & np.isin([sample.subject for sample in samples], test_subjects)
+    return held_out & ~np.isin(groups, groups[(splits == TEST) | (splits == VALIDATION)])
+
+
 def _held_out_subjects(subjects: np.ndarray, fold: int, test_subjects: Sequence[str] | None) -> list[str]:
     found = sorted(set(subjects.tolist()))
     if test_subjects is None:
@@ -147,6 +174,13 @@ def _held_out_subjects(subjects: np.ndarray, fold: int, test_subjects: Sequence[
     if set(test_subjects) == set(found):
         raise ValueError(f"test_subjects={list(test_subjects)} leaves no subject to train on; the corpus has {found}")
     return list(test_subjects)
+
+
+def _hold_out(samples: Sequence[Sample], splits: np.ndarray, test_subjects: Sequence[str]) -> None:
+    """Drops, in place, test rows of other subjects than these, and the other rows of these."""
+    subjects = np.array([sample.subject for sample in samples])
+    held_out = np.isin(subjects, _held_out_subjects(subjects, 0, test_subjects))
+    splits[held_out != (splits == TEST)] = DROPPED
 
 
 def _subject_splits(
@@ -223,13 +257,22 @@ def _drop_close_rows(samples: Sequence[Sample], splits: np.ndarray, gap_frames: 
         splits[table.rows[entries[close]]] = DROPPED
 
 
-def _check_options(policy: str, fold: int, gap_frames: int, test_subjects: Sequence[str] | None) -> None:
+def _check_options(
+    policy: str, fold: int, gap_frames: int, test_subjects: Sequence[str] | None, num_adaptation_groups: int
+) -> None:
     if policy not in SPLIT_POLICIES:
         raise ValueError(f"split={policy!r} is unknown: choose one of {', '.join(SPLIT_POLICIES)}")
     if policy in SINGLE_FOLD_POLICIES and fold:
         raise ValueError(f"fold={fold} with split={policy!r}, which divides the corpus in one way only: set fold=0")
-    if test_subjects is not None and policy != SUBJECT:
-        raise ValueError(f"test_subjects={list(test_subjects)} with split={policy!r}: they need split={SUBJECT!r}")
+    if test_subjects is not None and policy not in (SUBJECT, OFFICIAL):
+        raise ValueError(
+            f"test_subjects={list(test_subjects)} with split={policy!r}: they need split={SUBJECT!r} or {OFFICIAL!r}"
+        )
+    if num_adaptation_groups and (policy != OFFICIAL or test_subjects is None):
+        raise ValueError(
+            f"num_adaptation_groups={num_adaptation_groups} with split={policy!r} and test_subjects={test_subjects}: "
+            f"adaptation needs split={OFFICIAL!r} and the test subjects to adapt to"
+        )
     if gap_frames < 0:
         raise ValueError(f"gap_frames={gap_frames}: a gap has 0 frames or more")
 
@@ -244,6 +287,7 @@ def assign_splits(
     validation_fraction: float = 0.1,
     draw_unit: str = "sample",
     test_subjects: Sequence[str] | None = None,
+    num_adaptation_groups: int = 0,
     gap_frames: int = 0,
 ) -> np.ndarray:
     """
@@ -266,7 +310,10 @@ def assign_splits(
         draw_unit (`str`, *optional*, defaults to `"sample"`):
             One of [`DRAW_UNITS`], for the `paper` policy.
         test_subjects (`Sequence[str]`, *optional*):
-            Subjects to hold out under `subject`; then `fold` chooses among the stimuli that both sides perceived.
+            Subjects to hold out under `official`, or under `subject`, where `fold` then chooses among the stimuli that
+            both sides perceived.
+        num_adaptation_groups (`int`, *optional*, defaults to 0):
+            Groups of each held-out subject, outside of the test set, to train on under `official`.
         gap_frames (`int`, *optional*, defaults to 0):
             Frames that must lie between the splits where they share a recording; 0 for no rule.
 
@@ -277,7 +324,7 @@ def assign_splits(
         ValueError: there are fewer groups than the folds and the validation split need, the corpus lacks what the
             policy asks for, an option does not go with the policy, or nothing is left to train or test on.
     """
-    _check_options(policy, fold, gap_frames, test_subjects)
+    _check_options(policy, fold, gap_frames, test_subjects, num_adaptation_groups)
     keys = np.array([sample.topic if policy == TOPIC else sample.group for sample in samples])
     if policy == TIME:
         splits = _time_splits(samples, num_folds, validation_fraction)
@@ -292,9 +339,13 @@ def assign_splits(
         else:
             test = _folds(keys, num_folds, seed)[fold]
         splits[test] = TEST
+        if test_subjects is not None:
+            _hold_out(samples, splits, test_subjects)
     if validation_fraction and policy != TIME:
         rest = np.flatnonzero(splits == TRAIN)
         splits[rest[_validation_rows(keys[rest], validation_fraction, seed)]] = VALIDATION
+    for subject in (test_subjects or ()) if num_adaptation_groups else ():
+        splits[_adaptation_rows(samples, keys, splits, subject, num_adaptation_groups, seed)] = TRAIN
     if gap_frames:
         _drop_close_rows(samples, splits, gap_frames)
     if not (splits == TRAIN).any() or not (splits == TEST).any():
@@ -321,4 +372,5 @@ __all__ = [
     "TOPIC",
     "assign_splits",
     "paper_draws",
+    "unlabelled_rows",
 ]

@@ -48,9 +48,7 @@ class StoryConfig(BrainCorpusConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("num_frames", "window_frames", "prompt_words"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: at least 1 is needed")
+        self.require_at_least(num_frames=1, window_frames=1, prompt_words=1)
 
 
 def window_samples(

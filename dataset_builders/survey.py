@@ -13,13 +13,14 @@
 # limitations under the License.
 """One pass over every recording before anything is written: hashes of its frames, bad voxels, means and deviations."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from .composites import Part
 from .likeness import digest_frames
 from .recordings import checked_values, replacing
 from .schema import Recording
@@ -72,7 +73,7 @@ class Survey:
         not_finite (`np.ndarray`):
             bool `[features]`: voxels with NaN or infinity in any frame.
         moments ([`Moments`]):
-            Of the training frames; of all frames if there are none.
+            Of the frames that statistics are fitted on; of all frames if there are none.
         for_training (`bool`):
             Which of the two.
     """
@@ -99,23 +100,26 @@ class Survey:
         return cls(state["digests"], state["not_finite"], moments, bool(for_training))
 
 
-def survey_recording(recording: Recording, folder: Path, training: Mapping[str, np.ndarray]) -> Survey:
+def survey_recording(recording: Recording, frames: np.ndarray, parts: Sequence[Part] = (), *, folder: Path) -> Survey:
     """
     Reads a recording once, or finds the survey of an earlier, interrupted run.
 
     Args:
         recording ([`~dataset_builders.schema.Recording`]):
             The recording.
+        frames (`np.ndarray`):
+            int64: the numbers of its frames that statistics are fitted on; there may be none.
+        parts (`Sequence[Part]`, *optional*):
+            What is to be kept of it for recordings that are computed from it.
         folder (`Path`):
             Where surveys are kept.
-        training (`Mapping[str, np.ndarray]`):
-            For each `recording_id`, the numbers of its frames that belong to training samples.
     """
     path = folder / f"{recording.recording_id}.safetensors"
-    if path.is_file():
+    if path.is_file() and all(part.path.is_file() for part in parts):
         return Survey.load(path)
     values = checked_values(recording)
-    frames = training.get(recording.recording_id, np.empty(0, int))
+    for part in parts:
+        part.keep(values)
     not_finite = np.logical_not(np.isfinite(values).all(axis=0))
     finite = values[frames] if 0 < len(frames) < len(values) else values
     if not_finite.any():

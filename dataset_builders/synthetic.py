@@ -109,11 +109,7 @@ class SyntheticSentencesConfig(BrainCorpusConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signal_to_noise < 0:
-            raise ValueError(f"signal_to_noise={self.signal_to_noise}: a ratio of variances is 0 or more")
-        for name in ("num_passages", "num_features", "num_frames", "num_subjects"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: at least 1 is needed")
+        self.require_at_least(signal_to_noise=0, num_passages=1, num_features=1, num_frames=1, num_subjects=1)
 
 
 def _write_passage(concept: str, generator: np.random.Generator, written: set[str]) -> _Passage:

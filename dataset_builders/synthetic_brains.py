@@ -24,8 +24,12 @@ from functools import cached_property
 
 import numpy as np
 
+from .synthetic_regions import label_regions
+
 
 VOXEL_SIZE = 1.8
+#: Radius of the common brain in millimetres of MNI152, whose origin is its centre.
+RADIUS = 70.0
 #: In radii of the brain: how far back cortex and the mask `nsdgeneral` begin, and over which distance tuning changes.
 _CORTEX_BEGINS, _MASK_BEGINS, _SMOOTHNESS = 0.0, -0.2, 0.35
 #: Share of the mask in the volume of a brain, as a ball of radius 1 has it: the cap of height 0.8.
@@ -33,7 +37,6 @@ _MASK_VOLUME = np.pi * 0.8**2 * (3 - 0.8) / 3
 _NUM_WAVES = 256
 #: In percent signal change: deviation of a voxel over trials, and of its level over sessions; and the spread of gains.
 _DEVIATION, _LEVEL, _GAIN = 1.5, 0.5, 0.2
-_REGION_NAMES = ("early", "ventral", "lateral", "parietal")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +76,9 @@ class Anatomy:
     @property
     def regions(self) -> dict[str, np.ndarray]:
         """Labels int32 `[x, y, z]`; -1 outside of cortex."""
-        side, depth, height = np.abs(self.common[..., 0]), self.common[..., 1], self.common[..., 2]
-        streams = np.select([depth < -0.7, height < -0.2, side > height + 0.2], [1, 2, 3], 4)
-        labels = {"nsdgeneral": self.mask, "streams": np.where(self.mask, streams, 0)}
+        labels = label_regions(self.common)
+        labels |= {"nsdgeneral": self.mask, "streams": np.where(self.mask, labels["streams"], 0)}
         return {name: np.where(self.cortex, found, -1).astype(np.int32) for name, found in labels.items()}
-
-    @property
-    def region_names(self) -> dict[str, tuple[str, ...]]:
-        """Names of the labels 1, 2, ... of sets that have several."""
-        return {"streams": _REGION_NAMES}
 
 
 def make_anatomy(num_voxels: int, generator: np.random.Generator) -> Anatomy:
@@ -186,4 +183,4 @@ def measure_session(
     return (values * gain + generator.normal(_LEVEL, _LEVEL, len(inside))).astype(np.float32)
 
 
-__all__ = ["VOXEL_SIZE", "Anatomy", "SmoothField", "make_anatomy", "make_tuning", "measure_session"]
+__all__ = ["RADIUS", "VOXEL_SIZE", "Anatomy", "SmoothField", "make_anatomy", "make_tuning", "measure_session"]

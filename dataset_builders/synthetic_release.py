@@ -28,8 +28,10 @@ from scipy.io import savemat
 
 from .nsd_betas import BETAS, STEPS_PER_PERCENT
 from .nsd_design import COCO_SPLITS, MAX_REPEATS
+from .nsd_places import NOWHERE, mni_file, to_template
 from .nsd_subjects import HDF5
-from .synthetic_brains import Anatomy, SmoothField, make_anatomy, make_tuning, measure_session
+from .synthetic_brains import RADIUS, Anatomy, SmoothField, make_anatomy, make_tuning, measure_session
+from .synthetic_regions import REGION_NAMES
 from .synthetic_scenes import describe_scenes, hash_embedding
 
 
@@ -123,7 +125,8 @@ def write_synthetic_nsd(
     The response of a voxel is a linear map of what the captions of an image mean, plus noise (see
     [`synthetic_brains`]). The folder is read by the corpus `synthetic_images`, with `data_dir`. What was planted lies
     in `planted_truth.safetensors`: `embeddings` `[images, width]` (image `i` has the 73KID `i + 1`), and for each
-    subject `<subject>/tuning` `[voxels, width]` and `<subject>/places` `[voxels, 3]` in the common brain.
+    subject `<subject>/tuning` `[voxels, width]` and `<subject>/places` `[voxels, 3]` in the common brain, a ball whose
+    radius of 1 is 70 mm in the coordinates of the corpus.
 
     Args:
         folder (`str` or `Path`):
@@ -235,16 +238,24 @@ def _write_subject(
         place.mkdir(parents=True)
     for name, labels in anatomy.regions.items():
         nib.save(nib.Nifti1Image(labels, anatomy.affine), roi / f"{name}.nii.gz")
-    for name, regions in anatomy.region_names.items():
+    for name, regions in REGION_NAMES.items():
         lines = (f"{label} {region}\n" for label, region in enumerate(("Unknown", *regions)))
         (tables / f"{name}.mgz.ctab").write_text("".join(lines), encoding="utf-8")
     nib.save(nib.Nifti1Image(anatomy.cortex.astype(np.int16), anatomy.affine), roi.parent / "brainmask.nii.gz")
+    _write_places(mni_file(folder, subject), anatomy)
     nib.save(nib.Nifti1Image(ratio.astype(np.float32), anatomy.affine), betas / "ncsnr.nii.gz")
     for session, images in enumerate(shown, start=1):
         generator = np.random.default_rng([*seed, 1 + session])
         values = measure_session(anatomy, embeddings[images - 1] @ tuning.T, dials.signal_to_noise, generator)
         _write_betas(betas / f"betas_session{session:02d}", anatomy, values, dials.file_format)
     return anatomy, tuning
+
+
+def _write_places(path: Path, anatomy: Anatomy) -> None:
+    """The map into the brain that all have in common, here a ball in the middle of the template."""
+    indices = np.where(anatomy.cortex[..., None], to_template(RADIUS * anatomy.common), NOWHERE)
+    path.parent.mkdir()
+    nib.save(nib.Nifti1Image(indices.astype(np.float32), anatomy.affine), path)
 
 
 def _write_betas(path: Path, anatomy: Anatomy, values: np.ndarray, file_format: str | None) -> None:

@@ -57,12 +57,9 @@ class SyntheticStoriesConfig(Lebel2023Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signal_to_noise < 0:
-            raise ValueError(f"signal_to_noise={self.signal_to_noise}: a ratio of variances is 0 or more")
-        least = {"num_stories": 2, "story_frames": 20, "num_voxels": 2, "num_repeats": 2, "num_subjects": 1}
-        for name, number in least.items():
-            if getattr(self, name) < number:
-                raise ValueError(f"{name}={getattr(self, name)}: at least {number} is needed")
+        self.require_at_least(
+            signal_to_noise=0, num_stories=2, story_frames=20, num_voxels=2, num_repeats=2, num_subjects=1
+        )
 
 
 class SyntheticStories(Lebel2023):

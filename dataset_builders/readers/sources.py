@@ -101,7 +101,7 @@ def check_source(path: str | Path, *, size: int | None = None, md5: str | None =
             )
     if found_size == 0:
         raise ValueError(f"{path} is empty: download it again")
-    if md5 is not None and (found := _md5(path)) != md5.lower():
+    if md5 is not None and (found := md5_of(path)) != md5.lower():
         raise ValueError(f"{path} has the MD5 {found} and the publisher says {md5.lower()}: download it again")
     return path
 
@@ -117,7 +117,8 @@ def _check_exists(path: Path) -> None:
     raise FileNotFoundError(f"{path} does not exist or is not a file: check the folder and the name")
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
+    """MD5 of a whole file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -159,5 +160,6 @@ __all__ = [
     "check_source",
     "is_compressed",
     "max_content_size",
+    "md5_of",
     "open_source",
 ]

@@ -17,8 +17,10 @@ import gzip
 import math
 import random
 import struct
+from collections.abc import Callable, Sequence
 
 
+Mutation = Callable[[bytearray, random.Random], None]
 #: What a size, an offset or a code may be made.
 NUMBERS = [0, 1, 2, 3, 7, 16, 127, 128, 255, 256, 2**15 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]
 
@@ -62,13 +64,18 @@ def _splice(raw: bytearray, generator: random.Random) -> None:
 MUTATIONS = [_flip, _flip, _truncate, _delete, _duplicate, _number, _number, _splice]
 
 
-def mutate_bytes(raw: bytes, generator: random.Random) -> bytes:
-    """A broken copy of a binary file: one mutation, sometimes several on top of one another."""
+def mutate(raw: bytes, generator: random.Random, mutations: Sequence[Mutation]) -> bytes:
+    """A broken copy of a file: one mutation, sometimes several on top of one another."""
     mutant = bytearray(raw)
     for _ in range(generator.choice([1, 1, 1, 2, 4])):
         if mutant:
-            generator.choice(MUTATIONS)(mutant, generator)
+            generator.choice(mutations)(mutant, generator)
     return bytes(mutant)
+
+
+def mutate_bytes(raw: bytes, generator: random.Random) -> bytes:
+    """A broken copy of a binary file."""
+    return mutate(raw, generator, MUTATIONS)
 
 
 def mutate_within(raw: bytes, generator: random.Random) -> bytes:
@@ -76,4 +83,4 @@ def mutate_within(raw: bytes, generator: random.Random) -> bytes:
     return gzip.compress(mutate_bytes(gzip.decompress(raw), generator), mtime=0)
 
 
-__all__ = ["mutate_bytes", "mutate_within"]
+__all__ = ["Mutation", "mutate", "mutate_bytes", "mutate_within"]

@@ -57,7 +57,11 @@ class NoiseCorpus(BrainCorpusBuilder):
 
     def list_recordings(self) -> list[Recording]:
         files = sorted(Path(str(self.config.data_dir)).glob("*.npy"))
-        return [Recording(f"s/{f.stem}", "s", *open_memmap(f, "r").shape, partial(open_memmap, f, "r")) for f in files]
+        return [self._recording(file) for file in files]
+
+    def _recording(self, file: Path) -> Recording:
+        num_frames, num_voxels = open_memmap(file, "r").shape
+        return Recording(f"s/{file.stem}", "s", num_frames, num_voxels, partial(open_memmap, file, "r"))
 
     def list_samples(self, recordings: list[Recording]) -> list[Sample]:
         return [self._sample(r.recording_id, frame) for r in recordings for frame in range(r.num_frames)]
@@ -190,7 +194,7 @@ def main() -> None:
     ratios |= {
         f"building, to {name}": building["our builder"] / rate
         for name, rate in building.items()
-        if rate != building["our builder"]
+        if name != "our builder"
     }
     print(json.dumps({"reading": reading, "building": building, "peak_mb": memory, "ratios": ratios}, indent=2))
 

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from byte_mutations import mutate
+
 from dataset_builders.readers.gentle import read_gentle
 from dataset_builders.readers.text_files import read_tsv
 from dataset_builders.readers.textgrid import read_textgrid
@@ -195,9 +197,8 @@ MUTATIONS = [_flip, _insert, _overwrite, _truncate, _cut, _lines, _number, _reco
 
 
 def mutate_text(raw: bytes, generator: random.Random) -> bytes:
-    """A broken copy of a text file: one mutation, sometimes several on top of one another."""
-    mutant = bytearray(raw)
-    for _ in range(generator.choice([1, 1, 1, 2, 4])):
-        if mutant:
-            generator.choice(MUTATIONS)(mutant, generator)
-    return bytes(mutant)
+    """A broken copy of a text file."""
+    return mutate(raw, generator, MUTATIONS)
+
+
+__all__ = ["TEXT_CASES", "TextCase", "mutate_text"]

@@ -81,24 +81,21 @@ class TestClocks:
         np.testing.assert_allclose(bids_clock(0.72, 0.355).centres([0, 100]), [0.355, 72.355], rtol=1e-15)
 
     @pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
-    def test_lookups_agree_with_a_search_through_all_frames(self, clock):
+    def test_a_lookup_agrees_with_a_search_through_all_frames(self, clock):
         generator = random.Random(0)
         frames = range(-60, 60)
         for _ in range(300):
-            time, length = generator.uniform(-20, 20), generator.uniform(0, 12)
+            time = generator.uniform(-20, 20)
             holding = [f for f in frames if seconds_of(clock, f)[0] <= time < seconds_of(clock, f)[1]]
             assert [clock.frame_at(time)] == holding
-            centred = [f for f in frames if time <= sum(seconds_of(clock, f)) / 2 < time + length]
-            assert list(clock.frames_in(time, time + length)) == centred
-            assert clock.frames_after(time, (0, 3)) == (holding[0], holding[0] + 3)
 
     @pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
-    def test_a_border_belongs_to_the_later_frame_and_a_centre_begins_a_range(self, clock):
+    def test_a_border_belongs_to_the_later_frame(self, clock):
         for frame in range(-50, 3000, 7):
             start, centre = clock.start(frame), float(clock.centres(frame))
             assert clock.frame_at(start) == frame
             assert clock.frame_at(start - 1e-3) == frame - 1
-            assert clock.frames_in(centre, centre + 2 * clock.tr) == (frame, frame + 1)
+            assert centre == pytest.approx(start + clock.tr / 2)
             assert clock.end(frame) == pytest.approx(clock.start(frame - 1) + clock.tr)
 
     @pytest.mark.parametrize(("tr", "first"), [(0, 1), (-2, 1), (math.nan, 1), (math.inf, 1), (2, math.nan)])

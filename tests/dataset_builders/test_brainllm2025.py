@@ -176,7 +176,7 @@ class TestErrors:
         [
             ({"split": "random"}, "split='random' is unknown"),
             ({"fold": 5}, "fold=5: choose from 0 to 4"),
-            ({"num_folds": 1}, "at least 2 folds"),
+            ({"num_folds": 1}, "num_folds=1: at least 2 is needed"),
             ({"num_folds": 4, "split": "paper"}, "published split has 5 folds"),
             ({"validation_fraction": 1.0}, "validation_fraction=1.0"),
             ({"num_folds": 13}, "num_folds=13 needs as many groups and the corpus has 12"),

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -203,7 +204,9 @@ class TestNoFalseAlarm:
             rows = np.flatnonzero(sides == "test")[:count]
             for row in rows:
                 samples[row] = replace(samples[row], completion=said, prompt=f"we sang {said}, and then", text=said)
-            assert [leak["kind"] for leak in find_leaks(samples, sides)] == kinds
+            notes: Counter[str] = Counter()
+            assert [leak["kind"] for leak in find_leaks(samples, sides, notes=notes)] == kinds
+            assert bool(notes) == (not kinds)
 
     def test_few_sentences_of_many_are_near_by_chance(self):
         generator, rows = np.random.default_rng(4), []
@@ -215,7 +218,10 @@ class TestNoFalseAlarm:
         for count, kinds in ((5, []), (6, ["near_text"])):
             for n in range(count):
                 rows[1000 + n] = replace(rows[1000 + n], text=f"{rows[n].text} more")
-            assert [leak["kind"] for leak in find_leaks(rows, sides)] == kinds
+            notes: Counter[str] = Counter()
+            assert [leak["kind"] for leak in find_leaks(rows, sides, notes=notes)] == kinds
+            # What is let pass is said.
+            assert notes == ({} if kinds else {"near_text, train and test: rows put down to chance": count})
 
     def test_topics_may_be_shared_unless_whole_topics_are_held_out(self):
         assert find_leaks(_rows(), SIDES) == []

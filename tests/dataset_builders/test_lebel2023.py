@@ -18,7 +18,7 @@ import shutil
 
 import numpy as np
 import pytest
-from layouts.huth_builders import FRAMES, NAN, REPEATS, VOXELS, SmallLebel
+from layouts.huth_builders import FRAMES, NAN, REPEATS, VOXELS, SmallLebel, response, samples_of
 from layouts.huth_builders import listed as list_recordings
 from layouts.lebel import TEST_STORY, lebel, write_mask, write_raw_names
 
@@ -43,14 +43,6 @@ def copy(written, tmp_path):
 @pytest.fixture
 def listed(written, tmp_path):
     return lambda root=written[0], **options: list_recordings(root, tmp_path / "cache", **options)
-
-
-def samples_of(builder, recordings):
-    return builder.list_samples(list(recordings.values()))
-
-
-def response(root, story="souls", subject="UTS01"):
-    return root / "derivative" / "preprocessed_data" / subject / f"{story}.hf5"
 
 
 class TestFacts:
@@ -298,7 +290,13 @@ class TestPrepared:
     def test_by_its_name(self, written, tmp_path):
         """The published facts are not those of the fixture, and every difference is listed."""
         builder = prepare_corpus("lebel2023", written[0], tmp_path, verify_facts=False, subjects=["UTS03"])
-        assert builder.corpus_info.facts["differences"] == [
+        *files, features, stories, recordings, frames = builder.corpus_info.facts["differences"]
+        assert [line.partition(", bytes: expected")[0].rpartition("/")[2] for line in files] == [
+            *(f"{story}.hf5" for story in sorted(FRAMES)),
+            "legacy.TextGrid",
+            f"{TEST_STORY}.TextGrid",
+        ]
+        assert [features, stories, recordings, frames] == [
             "UTS03: features expected 95556, found 50",
             "UTS03: stories expected 84, found 5",
             "UTS03: recordings expected 84, found 5",

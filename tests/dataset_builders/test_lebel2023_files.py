@@ -24,7 +24,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from layouts.huth_builders import FRAMES, NAN, REPEATS, VOXELS, SmallLebel
+from layouts.huth_builders import FRAMES, NAN, REPEATS, VOXELS, SmallLebel, response, samples_of
 from layouts.huth_builders import listed as list_recordings
 from layouts.lebel import TEST_STORY, lebel, write_hf5
 
@@ -47,14 +47,6 @@ def copy(written, tmp_path):
 @pytest.fixture
 def listed(tmp_path):
     return lambda root, **options: list_recordings(root, tmp_path / "cache", **options)
-
-
-def samples_of(builder, recordings):
-    return builder.list_samples(list(recordings.values()))
-
-
-def response(root, story="souls", subject="UTS01"):
-    return root / "derivative" / "preprocessed_data" / subject / f"{story}.hf5"
 
 
 def damage(root, story="souls", **arrays):
@@ -82,6 +74,33 @@ class TestBadFiles:
         builder.FACTS = replace(SmallLebel.FACTS, files=files)
         with pytest.raises(ValueError, match=rf"{TEST_STORY}\.TextGrid has the MD5"):
             samples_of(builder, recordings)
+
+    def test_every_difference_is_listed_where_it_is_meant(self, copy, listed):
+        class OtherRelease(SmallLebel):
+            FACTS = replace(
+                SmallLebel.FACTS,
+                files={
+                    "TextGrids/souls.TextGrid": SourceFile(size=7),
+                    f"TextGrids/{TEST_STORY}.TextGrid": SourceFile(md5="0" * 32),
+                },
+            )
+
+        with response(copy).open("ab") as file:
+            file.write(b"\0" * 8)
+        with response(copy, "legacy", "UTS03").open("ab") as file:
+            file.write(b"\0")
+        builder, recordings = listed(copy, cls=OtherRelease, verify_facts=False)
+        samples_of(builder, recordings)
+        sizes, others = builder.differences[:2], sorted(builder.differences[2:])
+        folder = "derivative/preprocessed_data"
+        assert sizes == [
+            f"{folder}/UTS01/souls.hf5, bytes: expected 16448, found 16456",
+            f"{folder}/UTS03/legacy.hf5, bytes: expected 15248, found 15249",
+        ]
+        assert [line.partition(":")[0] for line in others] == [
+            "derivative/TextGrids/souls.TextGrid, bytes",
+            f"derivative/TextGrids/{TEST_STORY}.TextGrid, MD5",
+        ]
 
     def test_cut_short(self, copy, listed):
         path = response(copy)

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from layouts.nsd import AFFINES, BETAS, NUM_VERTICES, NUM_VOXELS, SHAPES, TRIALS, coco_split, write_nsd
 from layouts.nsd_builders import ANY, SmallNSD, listed
+from safetensors.numpy import load_file
 
 from dataset_builders import prepare_corpus
 from dataset_builders.nsd2022 import NSD2022
@@ -184,6 +185,7 @@ class TestOptions:
             {"betas": "b4"},
             {"space": "func1mm"},
             {"file_format": "mgh"},
+            {"coordinates": "scanner"},
             {"sessions": "some"},
             {"test_images": "shared515"},
             {"test_repeats": "first"},
@@ -199,7 +201,7 @@ class TestOptions:
             listed(truth.root, space="fsaverage", file_format="hdf5")
 
     def test_a_mask_that_is_not_there(self, truth):
-        with pytest.raises(FileNotFoundError, match="choose a mask of floc-faces, nsdgeneral, prf-visualrois, brain"):
+        with pytest.raises(FileNotFoundError, match="choose a mask of HCP_MMP1, .*floc-faces, .*brain"):
             listed(truth.root, mask="V1")
         with pytest.raises(FileNotFoundError, match="choose a mask of nsdgeneral, prf-visualrois, brain"):
             listed(truth.root, mask="V1", space="fsaverage")
@@ -208,7 +210,7 @@ class TestOptions:
 class TestGeometry:
     @pytest.mark.parametrize("subject", SUBJECTS)
     def test_places_and_regions(self, truth, subject):
-        builder, _, _ = listed(truth.root)
+        builder, _, _ = listed(truth.root, coordinates="native")
         geometry, mask = builder.geometry(subject), truth.regions[subject, "nsdgeneral"] > 0
         places = [place for place in np.ndindex(*mask.shape) if mask[place]]
         expected = [AFFINES[subject] @ [*place, 1] for place in places]
@@ -219,7 +221,8 @@ class TestGeometry:
         volume = np.zeros(SHAPES[subject])
         volume.flat[geometry.grid_index] = 1
         np.testing.assert_array_equal(volume > 0, mask)
-        assert set(geometry.roi_labels) == {"nsdgeneral", "prf-visualrois", "floc-faces"}
+        atlases = {"HCP_MMP1", "Kastner2015", "floc-places"}
+        assert set(geometry.roi_labels) == {"nsdgeneral", "prf-visualrois", "floc-faces"} | atlases
         for name, labels in geometry.roi_labels.items():
             found = [max(truth.regions[subject, name][place], 0) for place in places]
             assert labels.dtype == np.int16
@@ -231,6 +234,16 @@ class TestGeometry:
         assert geometry.roi_names["prf-visualrois"] == ["V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"][:largest]
         assert geometry.roi_names["nsdgeneral"] == ["nsdgeneral"]
         assert geometry.roi_names["floc-faces"] == ["1", "2"], "numbers, where no table names them"
+        assert geometry.roi_names["HCP_MMP1"][:3] == ["area1", "area2", "area3"]
+
+    def test_labels_of_the_whole_brain(self, truth):
+        """Cortex without a label is 0, and -1, which lies outside of cortex, never reaches the corpus."""
+        geometry = listed(truth.root, mask="brain", coordinates="native")[0].geometry("subj01")
+        cortex = truth.regions["subj01", "nsdgeneral"] >= 0
+        for name in ("HCP_MMP1", "Kastner2015", "floc-places", "nsdgeneral"):
+            np.testing.assert_array_equal(geometry.roi_labels[name], truth.regions["subj01", name][cortex])
+            assert truth.regions["subj01", name].min() == -1
+            assert geometry.roi_labels[name].min() >= 0
 
     def test_noise_ceiling_of_averages_and_of_single_trials(self, truth):
         mask = truth.regions["subj02", "nsdgeneral"] > 0
@@ -268,6 +281,69 @@ class TestGeometry:
         nib.save(nib.Nifti1Image(np.full(SHAPES["subj01"], 0.5, np.float32), np.eye(4)), path)
         with pytest.raises(ValueError, match="floc-faces.nii.gz: labels of regions must be whole numbers"):
             listed(copy)[0].geometry("subj01")
+
+
+class TestCommonBrain:
+    """Places in MNI152, by which what is learnt from some brains can be carried to another."""
+
+    @pytest.mark.parametrize("subject", SUBJECTS)
+    def test_places(self, truth, subject):
+        geometry = listed(truth.root)[0].geometry(subject)
+        mask = truth.regions[subject, "nsdgeneral"] > 0
+        np.testing.assert_allclose(geometry.coordinates, truth.places[subject][mask], atol=1e-4)
+        assert geometry.coordinates.dtype == np.float32
+        assert geometry.space == "MNI152"
+        # Maps are written back into the subject's own volume all the same.
+        assert geometry.grid_shape == SHAPES[subject]
+        np.testing.assert_allclose(geometry.affine, AFFINES[subject], rtol=1e-5)
+
+    def test_voxels_outside_of_the_map_are_left_out(self, truth, tmp_path):
+        options = {**ANY, "mask": "brain", "bad_voxels": "zero", "subjects": ["subj02"]}
+        builder = prepare_corpus("nsd2022", truth.root, tmp_path / "a", **options)
+        cortex = truth.regions["subj02", "nsdgeneral"] >= 0
+        places = truth.places["subj02"][cortex]
+        assert np.isnan(places).any(axis=1).sum() == 1
+        state = load_file(builder.prepared_dir / "subjects/subj02.safetensors")
+        np.testing.assert_array_equal(state["kept"], np.flatnonzero(np.isfinite(places).all(axis=1)))
+        np.testing.assert_allclose(state["geometry/coordinates"], places[state["kept"]], atol=1e-4)
+        info = builder.corpus_info
+        assert info.facts["notes"]["voxels of subj02 outside of the map to MNI152, left out"] == 1
+        assert info.preprocessing["spaces"] == {"subj02": "MNI152"}
+        assert info.preprocessing["features"] == {"subj02": cortex.sum() - 1}
+        native = prepare_corpus("nsd2022", truth.root, tmp_path / "b", coordinates="native", **options).corpus_info
+        assert native.preprocessing["spaces"] == {"subj02": "func1pt8mm"}
+        assert native.preprocessing["features"] == {"subj02": cortex.sum()}
+
+    def test_without_maps_places_are_native(self, copy):
+        for subject in SUBJECTS:
+            shutil.rmtree(copy / "nsddata/ppdata" / subject / "transforms")
+        assert listed(copy)[0].geometry("subj01").space == "func1pt8mm"
+        with pytest.raises(FileNotFoundError, match="MNI-to-func1pt8.nii.gz is missing, so 2 of 2 subjects"):
+            listed(copy, coordinates="mni")
+
+    def test_places_of_two_kinds_are_refused(self, copy):
+        shutil.rmtree(copy / "nsddata/ppdata/subj02/transforms")
+        with pytest.raises(FileNotFoundError, match="subj02/transforms.*1 of 2 subjects.*coordinates='native'"):
+            listed(copy)
+        assert listed(copy, subjects=["subj01"])[0].geometry("subj01").space == "MNI152"
+        assert listed(copy, coordinates="native")[0].geometry("subj01").space == "func1pt8mm"
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            (np.zeros((182, 218, 182, 3), np.uint8), r"has the shape \(182, 218, 182, 3\) and not \(4, 3, 2, 3\)"),
+            (np.full((4, 3, 2, 3), 9999, np.float32), "sends none of 9 voxels into the template"),
+        ],
+    )
+    def test_maps_that_do_not_fit(self, copy, values, message):
+        path = copy / "nsddata/ppdata/subj01/transforms/MNI-to-func1pt8.nii.gz"
+        nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+        with pytest.raises(ValueError, match=f"MNI-to-func1pt8.nii.gz {message}"):
+            listed(copy)[0].geometry("subj01")
+
+    def test_vertices_have_no_coordinates(self, truth):
+        with pytest.raises(ValueError, match="coordinates='mni' with space='fsaverage'"):
+            listed(truth.root, space="fsaverage", coordinates="mni")
 
 
 class TestFacts:
@@ -351,7 +427,7 @@ class TestPrepared:
             values = truth.percent(row["subject"], session)[trial]
             np.testing.assert_allclose(np.asarray(row["brain_values"])[0], values, rtol=1e-5)
         assert builder.corpus_info.facts["subjects"]["subj01"]["features"] == NUM_VOXELS["subj01"]
-        assert any("sessions of subj01" in note for note in builder.corpus_info.facts["notes"])
+        assert any("sessions of subj01" in line for line in builder.corpus_info.facts["differences"])
 
     def test_sessions_are_standardised_by_training_trials(self, truth, tmp_path):
         options = {**ANY, "dtype": "float32", "validation_fraction": 0}

@@ -215,13 +215,13 @@ class TestCorpus:
             np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
     def test_smaller_copy_is_refused_or_described(self, tmp_path, small):
-        with pytest.raises(ValueError, match=r"384sentences\.mat: expected 384 images, found 40"):
+        with pytest.raises(ValueError, match=r"M08/examples_384sentences\.mat, images: expected 384, found 40"):
             load_corpus("pereira2018", tmp_path / "data", tmp_path / "cache")
         facts = prepare_corpus(
             "pereira2018", tmp_path / "data", tmp_path / "cache", verify_facts=False
         ).corpus_info.facts
-        assert facts["notes"]["P01/examples_243sentences.mat: expected 72 passages, found 10"] == 1
-        assert facts["notes"]["P01/examples_243sentences.mat: expected 24 topics, found 5"] == 1
+        assert "P01/examples_243sentences.mat, passages: expected 72, found 10" in facts["differences"]
+        assert "P01/examples_243sentences.mat, topics: expected 24, found 5" in facts["differences"]
         assert "P01: samples expected 1254, found 146" in facts["differences"]
 
     def test_missing_experiment_of_a_participant(self, tmp_path):
@@ -247,7 +247,7 @@ class TestOptions:
             ({"experiments": []}, "choose some of"),
             ({"experiments": [SENTENCES, SENTENCES]}, "each once"),
             ({"images": "betas"}, "images='betas' is unknown: choose examples or data"),
-            ({"num_parts": 1}, "at least 2 parts"),
+            ({"num_parts": 1}, "num_parts=1: at least 2 is needed"),
         ],
     )
     def test_unknown_choices(self, tmp_path, options, message):
@@ -325,7 +325,7 @@ class TestDefects:
     def test_published_counts(self, tmp_path, what):
         sizes = SMALL | {SENTENCES: (384, 95, 24) if what == "passages" else (384, 96, 12)}
         write_pereira(tmp_path / "data", {"M08": (SENTENCES,)}, sizes=sizes)
-        with pytest.raises(ValueError, match=f"expected {96 if what == 'passages' else 24} {what}, found"):
+        with pytest.raises(ValueError, match=f"{what}: expected {96 if what == 'passages' else 24}, found"):
             listed(make(tmp_path, verify_facts=True))
 
     def test_concept_twice(self, tmp_path):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from dataset_builders.schema import Sample
-from dataset_builders.splits import SPLIT_POLICIES, assign_splits, paper_draws
+from dataset_builders.splits import SPLIT_POLICIES, assign_splits, paper_draws, unlabelled_rows
 
 
 def _samples(num_passages=20, sentences=3, subjects=("a",)):
@@ -45,6 +45,20 @@ def _samples(num_passages=20, sentences=3, subjects=("a",)):
                     )
                     for k in (1, 2)
                 ]
+    return rows
+
+
+def _images():
+    """Eight subjects see five shared images and twenty of their own, each three times."""
+    kinds = [f"shared{n}" for n in range(5)] + [f"own{n}" for n in range(20)]
+    rows = []
+    for subject in "12345678":
+        for kind in kinds:
+            group = kind if kind.startswith("shared") else f"{subject}-{kind.removeprefix('own')}"
+            official = "test" if kind.startswith("shared") else "train"
+            for repeat in range(3):
+                sample = replace(_samples(1, 1)[0], sample_id=f"{subject}/{kind}/{repeat}", subject=subject)
+                rows.append(replace(sample, story=group, group=group, topic=group, official_split=official))
     return rows
 
 
@@ -121,6 +135,60 @@ class TestOfficial:
         assert len(groups["validation"]) == 2  # a tenth of 18, rounded up
         assert not groups["validation"] & groups["train"]
 
+    def test_a_subject_is_held_out(self):
+        """Seven subjects to the eighth, on the shared images: those are absent from training."""
+        samples = _images()
+        splits = assign_splits(samples, "official", test_subjects=["8"])
+        rows = {name: [s for s, x in zip(samples, splits, strict=True) if x == name] for name in set(splits)}
+        assert {s.subject for s in rows["test"]} == {"8"}
+        assert {s.group for s in rows["test"]} == {f"shared{n}" for n in range(5)}
+        learnt = rows["train"] + rows["validation"]
+        assert {s.subject for s in learnt} == set("1234567")
+        assert not any(s.group.startswith("shared") for s in learnt)
+        assert not {s.group for s in rows["train"]} & {s.group for s in rows["validation"]}
+        assert len({s.group for s in learnt}) == 7 * 20
+
+    def test_adaptation_by_few_images(self):
+        samples = _images()
+        without = assign_splits(samples, "official", test_subjects=["8"])
+        before: set[str] = set()
+        for count in (1, 5, 12, 20):
+            splits = assign_splits(samples, "official", test_subjects=["8"], num_adaptation_groups=count)
+            assert set(without[without != splits]) == {""}
+            added = {s.group for s, x, y in zip(samples, splits, without, strict=True) if x != y}
+            assert len(added) == count
+            assert all(group.startswith("8-") for group in added)
+            assert before < added, "a smaller number is part of a larger one"
+            before = added
+            # All repeats of an image are trained on.
+            assert all(x == "train" for s, x in zip(samples, splits, strict=True) if s.group in added)
+
+    def test_stimuli_that_all_perceived_adapt_unless_they_are_validated_on(self):
+        stories = [replace(s, official_split="test" * (s.story == "003")) for s in _samples(subjects=("a", "b"))]
+        splits = assign_splits(stories, "official", test_subjects=["b"], num_adaptation_groups=17)
+        groups = {name: {s.group for s, x in zip(stories, splits, strict=True) if x == name} for name in set(splits)}
+        assert groups["test"] == {"003"}
+        assert not groups["validation"] & (groups["train"] | groups["test"])
+        with pytest.raises(ValueError, match="num_adaptation_groups=18: b has 17 groups outside of the test set"):
+            assign_splits(stories, "official", test_subjects=["b"], num_adaptation_groups=18)
+
+    @pytest.mark.parametrize("options", [{"policy": "official"}, {"policy": "subject", "test_subjects": ["8"]}])
+    def test_adaptation_needs_someone_to_adapt_to(self, options):
+        with pytest.raises(
+            ValueError, match="num_adaptation_groups=3 with split=.* adaptation needs split='official'"
+        ):
+            assign_splits(_images(), **options, num_adaptation_groups=3)
+
+    def test_what_may_be_looked_at_without_text(self):
+        """Of the test subject all that is neither tested nor validated on; of others nothing more."""
+        samples = _images()
+        for count in (0, 3):
+            splits = assign_splits(samples, "official", test_subjects=["8"], num_adaptation_groups=count)
+            rows = unlabelled_rows(samples, splits, ["8"])
+            found, learnt = ({samples[row].group for row in np.flatnonzero(x)} for x in (rows, splits == "train"))
+            assert found == {f"8-{n}" for n in range(20)} - learnt
+            assert not (rows & (splits != "")).any()
+
     def test_corpus_without_a_test_set(self):
         with pytest.raises(ValueError, match="split='official': no row belongs to a test set of the corpus's own"):
             assign_splits(_samples(), "official")
@@ -188,9 +256,9 @@ class TestSubject:
         with pytest.raises(ValueError, match=message):
             assign_splits(_samples(subjects=("a", "b")), "subject", **options)
 
-    @pytest.mark.parametrize("policy", [policy for policy in SPLIT_POLICIES if policy != "subject"])
+    @pytest.mark.parametrize("policy", [policy for policy in SPLIT_POLICIES if policy not in ("subject", "official")])
     def test_test_subjects_need_the_policy(self, policy):
-        with pytest.raises(ValueError, match=f"with split='{policy}': they need split='subject'"):
+        with pytest.raises(ValueError, match=f"with split='{policy}': they need split='subject' or 'official'"):
             assign_splits(_samples(), policy, test_subjects=["a"])
 
 

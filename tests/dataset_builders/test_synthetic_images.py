@@ -22,23 +22,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 from layouts.nsd import write_nsd
+from layouts.synthetic_builders import SMALL, listed
 from safetensors.numpy import load_file
 from scipy.io import loadmat
 
 from dataset_builders import prepare_corpus
+from dataset_builders.card import dataset_card
 from dataset_builders.noise_ceiling import signal_to_noise
 from dataset_builders.synthetic_images import Dials, SyntheticImages, write_synthetic_nsd
-from dataset_builders.synthetic_scenes import describe_scenes, hash_embedding
-
-
-SMALL = {"num_subjects": 2, "num_sessions": 2, "trials_per_session": 60, "num_shared": 10, "num_voxels": 60}
-
-
-def listed(folder, **options):
-    """A builder of a written release, its recordings by id and its samples."""
-    builder = SyntheticImages(data_dir=folder, cache_dir=str(folder.parent / "cache"), **options)
-    recordings = builder.list_recordings()
-    return builder, {recording.recording_id: recording for recording in recordings}, builder.list_samples(recordings)
 
 
 def standardized_trials(folder, subject):
@@ -112,75 +103,6 @@ class TestPlantedSignal:
         assert spreads[0] == pytest.approx(spreads[1], rel=0.05)
 
 
-def encoding_weights(folder, subject):
-    """Ridge weights [voxels, width] from what captions mean to betas, from training images; and places [voxels, 3]."""
-    builder, recordings, samples = listed(folder, subjects=[subject])
-    rows = [sample for sample in samples if sample.official_split == "train"]
-    meanings = np.stack([hash_embedding(sample.references).mean(0) for sample in rows])
-    betas = {}
-    for name, recording in recordings.items():
-        values = recording.read()
-        betas[name] = (values - values.mean(0)) / values.std(0)
-    values = np.stack([betas[sample.recording][sample.frames[0]] for sample in rows])
-    meanings = meanings - meanings.mean(0)
-    gram = meanings.T @ meanings + 5 * np.eye(meanings.shape[1])
-    places = builder.geometry(subject).coordinates
-    return np.linalg.solve(gram, meanings.T @ values).T, (places - places.mean(0)) / places.std(0)
-
-
-def identification_of_a_new_subject(folder, subjects, new):
-    """Share of pairs of test images that are told apart in a subject whose brain was never trained on."""
-    known = [encoding_weights(folder, subject) for subject in subjects]
-    builder, recordings, samples = listed(folder, subjects=[new])
-    places = builder.geometry(new).coordinates
-    places = (places - places.mean(0)) / places.std(0)
-    nearest = [
-        weights[((places[:, None] - there[None]) ** 2).sum(-1).argsort(axis=1)[:, :4]].mean(1)
-        for weights, there in known
-    ]
-    tested = [sample for sample in samples if sample.official_split == "test"]
-    meanings = np.stack([hash_embedding(sample.references).mean(0) for sample in tested])
-    measured = recordings[f"{new}/average"].read()
-    predicted = (meanings - meanings.mean(0)) @ np.mean(nearest, axis=0).T
-    similarity = np.corrcoef(predicted, measured - measured.mean(0))[: len(tested), len(tested) :]
-    other = ~np.eye(len(tested), dtype=bool)
-    return (np.diag(similarity)[:, None] > similarity)[other].mean()
-
-
-class TestAlignment:
-    def test_a_new_subject_is_read_by_coordinates_alone(self, release):
-        assert identification_of_a_new_subject(release, ["subj01", "subj02", "subj03"], "subj04") > 0.85
-
-    def test_brains_that_share_nothing_teach_nothing(self, tmp_path):
-        scores = []
-        for seed in range(3):
-            dials = Dials(**SMALL | {"num_shared": 30, "num_sessions": 4}, alignment=0, corpus_seed=seed)
-            folder = write_synthetic_nsd(tmp_path / str(seed), dials)
-            scores.append(identification_of_a_new_subject(folder, ["subj01"], "subj02"))
-        assert abs(np.mean(scores) - 0.5) < 0.15
-
-    @pytest.mark.parametrize("alignment", [0, 0.5, 1])
-    def test_tunings_at_one_place_correlate_as_the_dial_says(self, tmp_path, alignment):
-        """Each voxel against the one at nearly the same place of another brain, of the truth that is written."""
-        dials = Dials(**SMALL | {"num_voxels": 1500, "num_sessions": 1, "num_subjects": 4}, alignment=alignment)
-        truth = load_file(write_synthetic_nsd(tmp_path / "release", dials) / "planted_truth.safetensors")
-        found = []
-        for other in ("subj02", "subj03", "subj04"):
-            gaps = ((truth["subj01/places"][:, None] - truth[f"{other}/places"][None]) ** 2).sum(-1)
-            close = gaps.min(1) < 0.05**2
-            pairs = zip(truth["subj01/tuning"][close], truth[f"{other}/tuning"][gaps.argmin(1)[close]], strict=True)
-            found += [np.corrcoef(a, b)[0, 1] for a, b in pairs]
-        assert np.mean(found) == pytest.approx(alignment, abs=0.06)
-
-    def test_neighbours_are_tuned_alike(self, release):
-        truth = load_file(release / "planted_truth.safetensors")
-        gaps = np.linalg.norm(truth["subj01/places"][:, None] - truth["subj01/places"][None], axis=-1)
-        alike = np.corrcoef(truth["subj01/tuning"])
-        near, far = (gaps > 0) & (gaps < 0.3), gaps > 1.2
-        assert alike[near].mean() > 0.6
-        assert abs(alike[far].mean()) < 0.15
-
-
 class TestLayout:
     def test_the_same_tables_as_the_fixtures_of_nsd(self, tmp_path):
         """Two writers that share no code: names and kinds agree."""
@@ -204,7 +126,7 @@ class TestLayout:
         }
 
     def test_subjects_differ(self, release):
-        builder, recordings, _ = listed(release)
+        builder, recordings, _ = listed(release, coordinates="native")
         geometries = [builder.geometry(f"subj0{n}") for n in (1, 2, 3, 4)]
         assert len({geometry.grid_shape for geometry in geometries}) > 1
         assert len({len(geometry.coordinates) for geometry in geometries}) == 4
@@ -243,6 +165,42 @@ class TestPrepared:
         dataset = prepare_corpus("synthetic_images", release, tmp_path).as_dataset_dict()
         assert len(dataset["test"]) == 4 * 50
         assert (release / "synthetic_nsd.json").is_file()
+
+    def test_new_subject_on_new_images(self, release, tmp_path):
+        """Others to subj04: tested on the averages of the shared images, which nobody was trained on."""
+        options = {"test_subjects": ["subj04"]}
+        dataset = prepare_corpus("synthetic_images", release, tmp_path, **options).as_dataset_dict()
+        shared = set(prepare_corpus("synthetic_images", release, tmp_path).as_dataset_dict()["test"]["group"])
+        assert set(dataset["test"]["subject"]) == {"subj04"}
+        assert set(dataset["test"]["session"]) == {"average"}
+        assert set(dataset["test"]["group"]) == shared
+        for name in ("train", "validation"):
+            assert set(dataset[name]["subject"]) == {"subj01", "subj02", "subj03"}
+            assert not set(dataset[name]["group"]) & shared
+        assert not set(dataset["train"]["group"]) & set(dataset["validation"]["group"])
+        assert (tmp_path / "synthetic_images_sources").exists() is False
+
+    def test_adaptation_to_a_new_subject(self, release, tmp_path):
+        """Few images of it in training; trials lie on the scale of the averages all the same."""
+        options = {"test_subjects": ["subj04"], "dtype": "float32"}
+        plain = prepare_corpus("synthetic_images", release, tmp_path, **options).as_dataset_dict()
+        builder = prepare_corpus("synthetic_images", release, tmp_path, num_adaptation_groups=4, **options)
+        dataset = builder.as_dataset_dict()
+        own = [row for row in dataset["train"] if row["subject"] == "subj04"]
+        assert len({row["group"] for row in own}) == 4
+        assert len(own) == 12
+        assert len(dataset["train"]) == len(plain["train"]) + 12
+        for name in ("validation", "test"):
+            assert dataset[name]["sample_id"] == plain[name]["sample_id"]
+            np.testing.assert_array_equal(dataset[name][5]["brain_values"], plain[name][5]["brain_values"])
+        # They are standardised by all trials of a session that are not tested, as if all had been trained on.
+        options = {"subjects": ["subj04"], "validation_fraction": 0, "dtype": "float32"}
+        within = prepare_corpus("synthetic_images", release, tmp_path, **options).as_dataset_dict()["train"]
+        values = {row["sample_id"]: row["brain_values"] for row in within}
+        for row in own:
+            np.testing.assert_array_equal(row["brain_values"], values[row["sample_id"]])
+        assert builder.corpus_info.split.num_adaptation_groups == 4
+        assert "Tested: subj04, of each of whom 4 stimuli" in dataset_card(dataset, builder.corpus_info)
 
     def test_the_same_dials_give_the_same_corpus(self, tmp_path):
         prints = [
@@ -330,33 +288,6 @@ class TestEmbeddings:
         captions = {n: [f"image {n}"] for n in range(90)}
         with pytest.raises(ValueError, match=message):
             write_synthetic_nsd(tmp_path / "release", Dials(**SMALL), captions, embed)
-
-
-class TestScenes:
-    def test_test_scenes_combine_what_training_never_combines(self):
-        generator = np.random.default_rng(0)
-        train, test = (describe_scenes(600, generator, testing=testing) for testing in (False, True))
-        words = {word for captions in train for text in captions for word in text.lower().strip(".").split()}
-        assert {word for captions in test for text in captions for word in text.lower().strip(".").split()} <= words
-        # The second caption is "there are two red dogs beside a blue bicycle."
-        pairs = [{tuple(captions[1].split()[3:5]) for captions in scenes} for scenes in (train, test)]
-        pairs = [{(colour, thing.removesuffix("s")) for colour, thing in found} for found in pairs]
-        assert not pairs[0] & pairs[1]
-        assert not {text for captions in train for text in captions} & {t for captions in test for t in captions}
-
-    def test_five_captions_a_scene_and_no_scene_twice(self):
-        scenes = describe_scenes(500, np.random.default_rng(1), testing=False)
-        assert {len(captions) for captions in scenes} == {5}
-        assert len({captions[0] for captions in scenes}) == 500
-        assert all(len(set(captions)) == 5 for captions in scenes)
-
-    def test_what_words_mean(self):
-        vectors = hash_embedding(["Two red dogs.", "red dog, two", "a blue car", ""])
-        np.testing.assert_allclose(vectors[0], vectors[1], rtol=1e-6)
-        assert abs(vectors[0] @ vectors[2]) < 0.4
-        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 1, 1, 0], rtol=1e-6)
-        # The same on every machine: directions are drawn by a hash of the word.
-        assert np.sign(hash_embedding(["red"], width=8)).tolist() == [[-1, -1, 1, 1, 1, 1, -1, -1]]
 
 
 class TestBadInput:

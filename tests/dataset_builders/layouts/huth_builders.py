@@ -51,6 +51,16 @@ def listed(root, cache, cls=SmallLebel, **options):
     return builder, {recording.recording_id: recording for recording in builder.list_recordings()}
 
 
+def samples_of(builder, recordings):
+    """The samples of recordings by id."""
+    return builder.list_samples(list(recordings.values()))
+
+
+def response(root, story="souls", subject="UTS01"):
+    """The file of a subject's responses to a story."""
+    return root / "derivative" / "preprocessed_data" / subject / f"{story}.hf5"
+
+
 TANG_FRAMES, TANG_VOXELS = 14, {"UTS01": 12, "UTS02": 10}
 
 

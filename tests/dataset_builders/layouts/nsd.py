@@ -65,6 +65,8 @@ class Truth:
     #: Labels [x, y, z], or [vertices] under (region, side).
     regions: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     ncsnr: dict[str, np.ndarray] = field(default_factory=dict)
+    #: Millimetres of MNI152 [x, y, z, 3]; NaN where the map leads nowhere, which is one voxel of cortex.
+    places: dict[str, np.ndarray] = field(default_factory=dict)
     captions: dict[int, list[str]] = field(default_factory=dict)
 
     def shown(self, subject: str, session: int) -> np.ndarray:
@@ -83,6 +85,7 @@ def write_nsd(root: Path, num_sessions=(4, 3), num_shared=600, seed=0) -> Truth:
     _write_design(truth, max(num_sessions) * TRIALS, num_shared, generator)
     for subject in SHAPES:
         _write_volumes(truth, subject, generator)
+        _write_atlases(truth, subject, np.random.default_rng([seed, int(subject[-2:])]))
         _write_responses(truth, subject)
     _write_surface(truth, "subj01", generator)
     _write_captions(truth, generator)
@@ -168,6 +171,31 @@ def _write_volumes(truth: Truth, subject: str, generator) -> None:
                 file.create_dataset("betas", data=steps.transpose(0, 3, 2, 1), chunks=(TRIALS, 1, 1, 1))
     truth.ncsnr[subject] = generator.uniform(0, 1, shape).astype(np.float32)
     nib.save(nib.Nifti1Image(truth.ncsnr[subject], affine), folder / "ncsnr.nii.gz")
+
+
+def _write_atlases(truth: Truth, subject: str, generator) -> None:
+    """Atlases that NSD brought from elsewhere, and where each voxel lies in the brain that subjects have in common."""
+    shape, affine = SHAPES[subject], AFFINES[subject]
+    general = truth.regions[subject, "nsdgeneral"]
+    ppdata = truth.root / "nsddata/ppdata" / subject
+    for name, count in (("HCP_MMP1", 180), ("Kastner2015", 25), ("floc-places", 3)):
+        labels = np.where(general >= 0, generator.integers(0, count + 1, shape), -1)
+        truth.regions[subject, name] = labels
+        nib.save(nib.Nifti1Image(labels.astype(np.int32), affine), ppdata / f"func1pt8mm/roi/{name}.nii.gz")
+    table = truth.root / "nsddata/freesurfer" / subject / "label/HCP_MMP1.mgz.ctab"
+    table.write_text("".join(f"{label} area{label}\n" for label in range(181)))
+    places = generator.uniform(-65, 65, (*shape, 3)).round(3)
+    nowhere = general < 0
+    nowhere[tuple(np.argwhere(general == 0)[0])] = True
+    places[nowhere] = np.nan
+    truth.places[subject] = places
+    # Indices from 1 into a template of 182 x 218 x 182 voxels of 1 mm, whose first voxel is the rightmost.
+    indices = np.stack([91 - places[..., 0], 127 + places[..., 1], 73 + places[..., 2]], axis=-1)
+    (ppdata / "transforms").mkdir()
+    nib.save(
+        nib.Nifti1Image(np.nan_to_num(indices, nan=9999).astype(np.float32), affine),
+        ppdata / "transforms/MNI-to-func1pt8.nii.gz",
+    )
 
 
 def _write_colour_table(path: Path) -> None:
