@@ -48,7 +48,12 @@ def describe_split(split: Mapping[str, Any]) -> str:
     folds = split["fold"] if isinstance(split["fold"], list) else [split["fold"]]
     sizes = ", ".join(f"{size} {name}" for name, size in split["sizes"].items())
     text = f"Split: {split['corpus']}, policy `{split['policy']}`, fold {', '.join(map(str, folds))} of "
-    text += f"{split['num_folds']} ({sizes} rows); evaluated on `{split['evaluated']}`; "
+    text += f"{split['num_folds']} ({sizes} rows); "
+    if split.get("test_subjects"):
+        text += f"held-out subjects {', '.join(split['test_subjects'])}"
+        adapted = split.get("num_adaptation_groups", 0)
+        text += f", of whom {adapted} stimuli each were trained on; " if adapted else "; "
+    text += f"evaluated on `{split['evaluated']}`; "
     if not split["leaks"]:
         return text + "no leak was found."
     leaks = "; ".join(f"{leak['kind']} ({leak['count']} rows)" for leak in split["leaks"])

@@ -78,8 +78,8 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
 
 
 def keep_subjects(splits: DatasetDict, subjects: Sequence[str]) -> DatasetDict:
-    """Rows of some subjects; a `ValueError` names those that the training rows do not have."""
-    known = sorted(set(splits["train"]["subject"]))
+    """Rows of some subjects; a `ValueError` names those that no split has (a held-out one has no training rows)."""
+    known = sorted({subject for rows in splits.values() for subject in rows["subject"]})
     unknown = sorted(set(subjects) - set(known))
     if unknown:
         raise ValueError(f"The corpus has no subject {', '.join(unknown)}; it has {', '.join(known)}.")

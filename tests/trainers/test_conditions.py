@@ -17,7 +17,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from modeling_brainllm import BrainLlamaConfig
-from trainers.conditions import count_brains, describe_protocol, find_protocol, note_training_brains
+from trainers.conditions import count_brains, describe_protocol, describe_split, find_protocol, note_training_brains
 
 
 def make_rows(counts: dict[str, int], images: str = "image") -> Dataset:
@@ -38,6 +38,20 @@ def find(train: dict[str, int] | None, test: dict[str, int], noted: dict | None 
         note_training_brains(config, noted)
     dataset = DatasetDict(test=rows) if train is None else DatasetDict(test=rows, train=make_rows(train))
     return find_protocol(config, dataset, rows, {"split": split} if split else None)
+
+
+class TestSplit:
+    SPLIT = {"corpus": "nsd2022", "policy": "official", "fold": 0, "num_folds": 1, "evaluated": "test", "leaks": []}
+
+    def test_held_out_subjects_are_named(self):
+        split = {**self.SPLIT, "sizes": {"train": 9, "test": 4}, "test_subjects": ["subj08"]}
+        assert "(9 train, 4 test rows); held-out subjects subj08; evaluated on" in describe_split(split)
+        adapted = describe_split({**split, "num_adaptation_groups": 50})
+        assert "held-out subjects subj08, of whom 50 stimuli each were trained on; evaluated on" in adapted
+
+    def test_no_subject_held_out(self):
+        split = {**self.SPLIT, "sizes": {"train": 9, "test": 4}, "test_subjects": None, "num_adaptation_groups": 0}
+        assert "(9 train, 4 test rows); evaluated on `test`; no leak was found." in describe_split(split)
 
 
 class TestProtocol:

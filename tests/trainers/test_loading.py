@@ -1,0 +1,40 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Rows of a corpus, cut to the subjects that are wanted."""
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from trainers.loading import keep_subjects
+
+
+SPLITS = DatasetDict(
+    train=Dataset.from_dict({"subject": ["s1", "s2", "s1"], "place": [0, 1, 2]}),
+    test=Dataset.from_dict({"subject": ["s8", "s1"], "place": [3, 4]}),
+)
+
+
+def test_rows_of_the_subject_alone_are_kept():
+    kept = keep_subjects(SPLITS, ["s1"])
+    assert {name: rows["place"][:] for name, rows in kept.items()} == {"train": [0, 2], "test": [4]}
+
+
+def test_a_held_out_subject_has_no_training_rows():
+    kept = keep_subjects(SPLITS, ["s8"])
+    assert {name: rows["place"][:] for name, rows in kept.items()} == {"train": [], "test": [3]}
+
+
+def test_an_unknown_subject_is_named_beside_the_known_ones():
+    with pytest.raises(ValueError, match=r"no subject s3, s4; it has s1, s2, s8"):
+        keep_subjects(SPLITS, ["s1", "s4", "s3"])

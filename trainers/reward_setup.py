@@ -1,0 +1,166 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What rewards need before reward tuning: a prompt in each row, and embeddings that captions are held against."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from accelerate.utils import send_to_device
+from datasets import Dataset
+
+from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
+
+from .grpo_config import BrainGRPOConfig
+from .metrics.cider import DocumentFrequencies
+from .rewards import CachedEncoder, CiderReward, Encoder, IdentificationReward, TextSimilarityReward
+
+
+EMBEDDING_COLUMNS = {"image": "image_embedding", "brain": "brain_embedding"}
+
+
+def with_prompt(rows: Dataset, prompt: str) -> Dataset:
+    """Rows that all ask the same; no brain is copied, unless rows were selected before."""
+    return _with_column(rows, "prompt", pa.array([prompt] * len(rows)))
+
+
+@torch.no_grad()
+def with_brain_embeddings(
+    rows: Dataset,
+    model: BrainContrastiveModel,
+    extractor: BrainLlamaFeatureExtractor,
+    space: str = "text",
+    batch_size: int = 64,
+) -> Dataset:
+    """
+    Adds the column `brain_embedding`: where the alignment of stage 1 puts each brain, among texts (or images).
+
+    It makes a verifier that needs no image: a caption is rewarded when its own embedding finds the brain that it came
+    from. The encoder knows the brains that it was aligned with better than others; rewards compare captions of one
+    brain, for which this is the same.
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Rows of a corpus.
+        model ([`BrainContrastiveModel`]), extractor ([`BrainLlamaFeatureExtractor`]):
+            Checkpoint of stage 1.
+        space (`str`, *optional*, defaults to `"text"`):
+            Target space of the embedding.
+        batch_size (`int`, *optional*, defaults to 64):
+            Rows at a time.
+
+    Raises:
+        ValueError: the model was not aligned with that space.
+    """
+    if space not in model.heads:
+        raise ValueError(
+            f"The alignment model knows the spaces {sorted(model.heads)}, not '{space}'. Align it with "
+            "the embeddings of the text encoder that embeds captions here."
+        )
+    model.eval()
+    parts = []
+    for start in range(0, len(rows), batch_size):
+        some = [rows[place] for place in range(start, min(start + batch_size, len(rows)))]
+        brains = [np.asarray(row["brain_values"], np.float32) for row in some]
+        inputs = dict(extractor(brains, [row["subject"] for row in some]))
+        parts.append(model.embed(**send_to_device(inputs, model.device))[space].float().cpu().numpy())
+    flat = np.concatenate(parts)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel(), pa.float32()), flat.shape[1])
+    return _with_column(rows, EMBEDDING_COLUMNS["brain"], column)
+
+
+def _with_column(rows: Dataset, name: str, values: Any) -> Dataset:
+    form = {"type": rows.format["type"], **rows.format["format_kwargs"]}
+    plain = rows.with_format(None)
+    plain = plain.remove_columns(name) if name in plain.column_names else plain
+    return plain.add_column(name, values).with_format(**form)
+
+
+def fit_document_frequencies(rows: Dataset) -> DocumentFrequencies:
+    """
+    Document frequencies of the references of training rows, each image counted once.
+
+    Raises:
+        ValueError: rows have no column `references`.
+    """
+    if "references" not in rows.column_names:
+        raise ValueError(
+            f"Rewards need the column `references`, all captions of each row's image; found {rows.column_names}. Use "
+            "a corpus of images."
+        )
+    pairs = rows.select_columns(["group", "references"]).with_format(None)
+    return DocumentFrequencies.fit(dict(zip(pairs["group"], pairs["references"], strict=True)).values())
+
+
+def make_rewards(
+    args: BrainGRPOConfig, frequencies: DocumentFrequencies, encoder: Encoder | None, rows: Dataset
+) -> tuple[list[Any], list[float]]:
+    """
+    The terms of the reward whose weight is not 0.
+
+    Args:
+        args ([`BrainGRPOConfig`]):
+            Weights.
+        frequencies ([`~trainers.metrics.cider.DocumentFrequencies`]):
+            Of the training split.
+        encoder (`Callable[[Sequence[str]], np.ndarray]`, *optional*):
+            Text encoder of text similarity and identification.
+        rows ([`~datasets.Dataset`]):
+            Training rows, from which the gallery of identification is drawn.
+
+    Returns:
+        `tuple[list, list[float]]`: rewards and their weights, for `reward_funcs` and `reward_weights`.
+
+    Raises:
+        ValueError: all weights are 0, or a term lacks its encoder or column.
+    """
+    rewards: list[tuple[Any, float]] = []
+    if args.cider_weight:
+        rewards.append((CiderReward(frequencies), args.cider_weight))
+    if args.similarity_weight or args.identification_weight:
+        if encoder is None:
+            raise ValueError(
+                "Text similarity and identification embed captions: give a `sentence_encoder`, or set "
+                "`similarity_weight` and `identification_weight` to 0."
+            )
+        cached, target = CachedEncoder(encoder), args.identification_target
+        if args.similarity_weight:
+            rewards.append((TextSimilarityReward(cached), args.similarity_weight))
+        if args.identification_weight:
+            identification = IdentificationReward(cached, target, gallery=_gallery(rows, args))
+            rewards.append((identification, args.identification_weight))
+    if not rewards:
+        raise ValueError("All weights of the reward are 0, so there is nothing to learn. Raise `cider_weight`.")
+    return [reward for reward, _ in rewards], [weight for _, weight in rewards]
+
+
+def _gallery(rows: Dataset, args: BrainGRPOConfig) -> tuple[Sequence[str], np.ndarray] | None:
+    """Images and embeddings of a fixed draw from the rows; there is none among references, which the batch has."""
+    column = EMBEDDING_COLUMNS.get(args.identification_target)
+    if column is None:
+        return None
+    if column not in rows.column_names:
+        raise ValueError(
+            f"`identification_target='{args.identification_target}'` needs the column `{column}`, rows have "
+            f"{rows.column_names}. Give an `aligned_model` (brain), a corpus with image embeddings (image), or set "
+            "`identification_weight` to 0."
+        )
+    draw = np.random.default_rng(args.seed).permutation(len(rows))[: args.identification_gallery]
+    some = rows.select_columns(["group", column]).with_format(None).select(np.sort(draw).tolist())
+    return list(some["group"]), np.asarray(list(some[column]), np.float32)
+
+
+__all__ = ["fit_document_frequencies", "make_rewards", "with_brain_embeddings", "with_prompt"]
