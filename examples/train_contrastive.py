@@ -116,6 +116,9 @@ def main(
     if training_args.push_to_hub:
         trainer.push_to_hub()
 
+    # 9. End: processes that leave without a word may be taken for crashed, and the others stopped
+    trainer.accelerator.end_training()
+
 
 if __name__ == "__main__":
     parser = TrlParser(

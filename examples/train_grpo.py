@@ -125,6 +125,9 @@ def main(
         adapter = trainer.accelerator.unwrap_model(trainer.model)
         push_adapter(adapter, trainer.hub_model_id, license=model_args.license, private=training_args.hub_private_repo)
 
+    # 9. End: processes that leave without a word may be taken for crashed, and the others stopped
+    trainer.accelerator.end_training()
+
 
 if __name__ == "__main__":
     parser = TrlParser((ModelArguments, DataArguments, RewardArguments, BrainGRPOConfig))

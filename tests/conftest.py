@@ -37,6 +37,7 @@ os.environ |= {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "MPLBACKEND": "Agg",
+    "DS_ACCELERATOR": "cpu",  # DeepSpeed would look for another, and say that it found none
 }
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

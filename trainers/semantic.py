@@ -29,6 +29,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from modeling_brainllm import BrainLlamaForCausalLM
 
+from .processes import loaded_whole
+
 
 SEMANTIC_SPACE = "semantic_space.safetensors"
 ALPHAS = tuple(10.0**exponent for exponent in np.arange(0.0, 6.25, 0.5))
@@ -58,7 +60,9 @@ class MeanPooledEmbedder:
     @classmethod
     def from_pretrained(cls, model_id: str, layer: int = -1, **kwargs) -> "MeanPooledEmbedder":
         """Loads any encoder by folder or Hub id, e.g. `sentence-transformers/all-MiniLM-L6-v2`."""
-        return cls(AutoModel.from_pretrained(model_id, **kwargs), AutoTokenizer.from_pretrained(model_id), layer)
+        with loaded_whole():
+            model = AutoModel.from_pretrained(model_id, **kwargs)
+        return cls(model, AutoTokenizer.from_pretrained(model_id), layer)
 
     @classmethod
     def from_language_model(cls, model: BrainLlamaForCausalLM, tokenizer: Any, layer: int) -> "MeanPooledEmbedder":
@@ -157,7 +161,10 @@ class SentenceEmbedder:
     def save(self, folder: str | Path) -> None:
         """Writes what `fit` has found to `semantic_space.safetensors`."""
         state = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in self._state.items()}
-        save_file(state, Path(folder) / SEMANTIC_SPACE)
+        # Its presence says that the stage is done: a file that is cut short must not bear the name.
+        part = Path(folder, f"{SEMANTIC_SPACE}.part")
+        save_file(state, part)
+        part.rename(part.with_suffix(""))
 
     def load(self, folder: str | Path) -> "SentenceEmbedder":
         """Reads it back; the spaces must be those of the embedder that was saved."""

@@ -25,6 +25,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from .arguments import SemanticArguments, WarmupArguments
 from .plain_text import plain_text_rows, read_sentences, sample_text_from_model, without_overlap
+from .processes import end_stage, require_whole_weights
 from .semantic import (
     SEMANTIC_SPACE,
     MeanPooledEmbedder,
@@ -49,6 +50,7 @@ def run_warmup(
     warmup: WarmupArguments,
 ) -> None:
     """Runs the published warm-up on training rows, with batch size, device and seed of prompt tuning."""
+    require_whole_weights(args, "The warm-up")
     config = BrainWarmupConfig(
         output_dir=f"{args.output_dir}/warmup",
         num_train_epochs=warmup.warmup_epochs,
@@ -64,6 +66,7 @@ def run_warmup(
         report_to="none",
     )
     BrainWarmupTrainer(model, config, train_dataset=train_rows, processing_class=processor).train()
+    end_stage()
 
 
 def run_semantic_stages(
@@ -95,6 +98,7 @@ def run_semantic_stages(
         [`~datasets.Dataset`]: training rows of prompt tuning, with cross-fitted predictions in place of brains if
         `semantic.tune_on_predictions`.
     """
+    require_whole_weights(args, "The semantic stage")
     embedder = make_embedder(semantic, model, processor)
     folder = Path(semantic.taught_interface or f"{args.output_dir}/plain-text")
     text_rows = None
@@ -110,8 +114,9 @@ def run_semantic_stages(
     ridge, noise, brain_ids = fitted
     if text_rows is not None:
         teach_interface(model, processor, text_rows, noise, args, semantic)
-        model.save_pretrained(folder)
-        embedder.save(folder)
+        if args.should_save:
+            model.save_pretrained(folder)
+            embedder.save(folder)
     elif teach:
         take_over_interface(model, folder)
     return with_predictions(splits["train"], brain_ids, ridge) if semantic.tune_on_predictions else splits["train"]
@@ -213,6 +218,7 @@ def teach_interface(
         model, stage, train_dataset=text_rows, processing_class=processor, perturb_embeddings=noise
     )
     trainer.train()
+    end_stage()
 
 
 def take_over_interface(model: BrainLlamaForCausalLM, folder: Path) -> None:

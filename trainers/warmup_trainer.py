@@ -17,16 +17,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Trainer
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
+from .base_trainer import BrainTrainer
 from .data_collator import IGNORE_INDEX, BrainDataCollator
 from .sft_trainer import BOOKKEEPING, TEXT_INPUTS, call_through
 from .warmup_config import BrainWarmupConfig
 
 
-class BrainWarmupTrainer(Trainer):
+class BrainWarmupTrainer(BrainTrainer):
     r"""
     Minimises the distance of brain tokens to the text prompt (Ye et al. 2025; Brain-Aug, eq. 4).
 

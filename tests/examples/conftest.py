@@ -13,6 +13,8 @@
 # limitations under the License.
 """A prepared corpus and a tiny language model, as folders for the scripts."""
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,3 +90,30 @@ def run_example(tmp_path) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def launch_forked(tmp_path_factory) -> Callable[..., None]:
+    """Runs `accelerate launch` with the arguments of each job, by name; what rank 0 prints goes to `logs / name.0`."""
+
+    def launch(logs: Path, jobs: dict[str, list], may_fail: tuple[str, ...] = ()) -> None:
+        entries = [
+            {"log": str(logs / name), "arguments": list(map(str, arguments)), "may_fail": name in may_fail}
+            for name, arguments in jobs.items()
+        ]
+        file = tmp_path_factory.mktemp("jobs") / "jobs.json"
+        file.write_text(json.dumps(entries))
+        command = [sys.executable, str(Path(__file__).parent / "forked_launch.py"), str(file)]
+        paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.fail(f"{done.stdout}\n{done.stderr}", pytrace=False)
+
+    return launch

@@ -1,0 +1,174 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Is an interrupted training taken up? `kill -9` at random moments, many of them in the middle of a save; afterwards the
+same run must go on from its last checkpoint, and end with the very weights of an undisturbed one.
+
+    python examples/benchmarks/killed_training.py --kills 100
+
+For comparison the same is done with the checkpoints of transformers' trainer, which are written in place: there the
+folder of an unreadable checkpoint is taken away before the run goes on.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer
+from transformers.trainer_utils import get_last_checkpoint
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
+from trainers import BrainSFTConfig, BrainSFTTrainer
+
+
+WORDS = ["<unk>", "<s>", "</s>", "red", "blue", "green", "gold", "the", "sky", "is"]
+NUM_STEPS = 60
+
+
+class InPlace(BrainSFTTrainer):
+    """The same trainer with checkpoints as transformers writes them."""
+
+    _save_checkpoint = Trainer._save_checkpoint
+
+
+def save_text_model(folder: Path) -> None:
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
+    PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(WORDS), **sizes)).save_pretrained(folder)
+
+
+def make_rows() -> Dataset:
+    chance = np.random.default_rng(0)
+    rows = []
+    for number in range(40):
+        name, colour = f"rows/{number}", WORDS[3 + number % 4]
+        shared = {"corpus": "rows", "story": "s", "topic": "t", "subject": "s1", "text": f"the sky is {colour}"}
+        own = {"sample_id": name, "brain_id": name, "group": name, "prompt": "the sky is", "completion": colour}
+        rows.append({**shared, **own, "brain_values": chance.standard_normal((1, 64)).astype(np.float32).tolist()})
+    return Dataset.from_list(rows)
+
+
+def train(trainer_class: type[BrainSFTTrainer], text_model: Path, rows: Dataset, folder: Path) -> None:
+    torch.manual_seed(0)
+    encoder = FrameEncoderConfig(num_features=64, hidden_size=128, num_frames=1)
+    model = BrainLlamaForCausalLM.from_text_model(text_model, encoder, dtype=torch.float32)
+    processor = BrainLlamaProcessor.from_config(model.config, PreTrainedTokenizerFast.from_pretrained(text_model))
+    options = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "logging_strategy": "no"}
+    saving = {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 2}
+    args = BrainSFTConfig(output_dir=str(folder), max_steps=NUM_STEPS, **options, **saving)
+    trainer = trainer_class(model, args, train_dataset=rows, processing_class=processor)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(folder))
+    trainer.save_model()
+
+
+def start(folder: Path, *arguments: object) -> int:
+    """Trains in a fork, which saves the imports; returns its process id."""
+    folder.mkdir(exist_ok=True)
+    child = os.fork()
+    if child:
+        return child
+    silence, code = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    try:
+        train(*arguments, folder)
+        code = 0
+    except (OSError, ValueError, RuntimeError) as error:  # what an unreadable checkpoint raises
+        print(type(error).__name__, error, file=sys.stderr)
+    finally:
+        os._exit(code)
+
+
+def outlive(kills: int, chance: random.Random, folder: Path, *arguments: object) -> dict[str, int]:
+    """Kills runs until all kills are done, each time starting again where the last has ended."""
+    counts, number = {"kills": 0, "in a save": 0, "could not go on": 0, "runs": 0}, 0
+    while counts["kills"] < kills:
+        run, number = folder / f"run{number}", number + 1
+        counts["runs"] += 1
+        while True:
+            last = get_last_checkpoint(run) if run.is_dir() else None
+            child = start(run, *arguments)
+            if counts["kills"] < kills:
+                wait_for_progress(child, run, last)
+                time.sleep(chance.uniform(0, 0.15))
+                os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            if status == 0:
+                break
+            if os.WIFSIGNALED(status):
+                counts["kills"] += 1
+                counts["in a save"] += is_in_a_save(run)
+            else:
+                counts["could not go on"] += 1
+                shutil.rmtree(str(get_last_checkpoint(run)))
+    return counts
+
+
+def wait_for_progress(child: int, run: Path, last: str | None) -> None:
+    """Waits until a run has come further than where it began, or has ended."""
+    while get_last_checkpoint(run) == last:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.005)
+
+
+def is_in_a_save(run: Path) -> bool:
+    """Whether a save had begun and not ended: some of its files are absent, or it has no name yet."""
+    if (run / "_unfinished").is_dir():
+        return True
+    last = get_last_checkpoint(run)
+    return last is not None and not Path(last, "trainer_state.json").is_file()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
+    parser.add_argument("--kills", type=int, default=100, help="runs that are killed, for each way of saving")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    parser.add_argument("--baseline", action=argparse.BooleanOptionalAction, default=True, help="compare in place")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        root, rows = Path(name), make_rows()
+        save_text_model(root / "text_model")
+        ways = {"whole": BrainSFTTrainer, "in place": InPlace} if args.baseline else {"whole": BrainSFTTrainer}
+        for title, trainer_class in ways.items():
+            folder, arguments = root / title, (trainer_class, root / "text_model", rows)
+            folder.mkdir()
+            os.waitpid(start(folder / "calm", *arguments), 0)
+            found[title] = outlive(args.kills, random.Random(args.seed), folder, *arguments)
+            hashes = {hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("*/model.safetensors")}
+            found[title]["different weights at the end"] = len(hashes)
+    print(json.dumps(found))
+    if found["whole"]["could not go on"] or found["whole"]["different weights at the end"] != 1:
+        raise SystemExit("a killed run could not go on, or ended elsewhere")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Reward tuning whose rollouts are written beforehand, so that one process and several learn from the same completions:
+those that are sampled differ, since each process draws from a generator of its own.
+
+    accelerate launch tests/examples/scripted_rollouts.py OUTPUT_DIR TEXT_MODEL COMPLETIONS_PER_PROCESS
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import torch
+from grpo_runs import make_trainer
+
+from trainers.grpo_trainer import BrainGRPOTrainer
+
+
+class ScriptedRollouts(BrainGRPOTrainer):
+    """The k-th completion of a sample is always the same."""
+
+    def _generate_single_turn(self, *args, **kwargs):
+        super()._generate_single_turn(*args, **kwargs)
+        seen: Counter[str] = Counter()
+        completions = []
+        for name in self._prompts.sample_ids:
+            generator = torch.Generator().manual_seed(1000 * int(name.split("/")[1]) + seen[name])
+            completions.append(torch.randint(4, 60, (3 + seen[name],), generator=generator).tolist())
+            seen[name] += 1
+        return completions, None
+
+
+def main(folder: str, text_model: str, batch: str) -> None:
+    options = {"max_steps": 3, "per_device_train_batch_size": int(batch), "adam_epsilon": 1e-3, "beta": 0.1}
+    trainer = make_trainer(Path(folder), Path(text_model), trainer_class=ScriptedRollouts, **options)
+    trainer.train()
+    trainer.save_model()
+    trainer.save_state()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,117 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A folder `checkpoint-N` is whole, whatever became of the run that wrote it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from repository import REPOSITORY
+from torch import nn
+from transformers.trainer_utils import get_last_checkpoint
+
+from modeling_brainllm import BrainLlamaProcessor
+from trainers.checkpoints import UNFINISHED, finish_checkpoint, own_class
+from trainers.sft_config import BrainSFTConfig
+from trainers.sft_trainer import BrainSFTTrainer
+
+
+@pytest.fixture
+def make_trainer(make_model, make_processor, make_rows, tmp_path):
+    def make(trainer_class: type[BrainSFTTrainer] = BrainSFTTrainer, **options) -> BrainSFTTrainer:
+        model = make_model()
+        options = {
+            "learning_rate": 1e-2, "save_strategy": "steps", "save_steps": 2, "use_cpu": True, "disable_tqdm": True,
+            "report_to": "none", "max_steps": 6, **options,
+        }  # fmt: skip
+        args = BrainSFTConfig(output_dir=tmp_path / "run", **options)
+        rows, processor = make_rows(), make_processor(model)
+        return trainer_class(model, args, train_dataset=rows, eval_dataset=rows, processing_class=processor)
+
+    return make
+
+
+class DiesWhileSaving(BrainSFTTrainer):
+    """Ends in the middle of its second save, when weights and optimizer are written and generators are not."""
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        if self.state.global_step == 4:
+            raise KeyboardInterrupt
+        super()._save_rng_state(output_dir)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+class TestWhole:
+    def test_save_that_was_cut_short_has_no_name(self, make_trainer, tmp_path):
+        undisturbed = make_trainer(max_steps=6, save_strategy="no")
+        undisturbed.train()
+        with pytest.raises(KeyboardInterrupt):
+            make_trainer(DiesWhileSaving).train()
+        assert names(tmp_path / "run") == [UNFINISHED, "checkpoint-2"]
+        assert Path(get_last_checkpoint(tmp_path / "run")).name == "checkpoint-2"
+        resumed = make_trainer()
+        resumed.train(resume_from_checkpoint=get_last_checkpoint(tmp_path / "run"))
+        assert names(tmp_path / "run") == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
+        expected = undisturbed.model.state_dict()
+        assert all(torch.equal(weight, expected[name]) for name, weight in resumed.model.state_dict().items())
+
+    def test_older_ones_go_after_the_new_one_has_its_name(self, make_trainer, tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            make_trainer(DiesWhileSaving, save_total_limit=1).train()
+        assert Path(get_last_checkpoint(tmp_path / "run")).name == "checkpoint-2"
+        make_trainer(save_total_limit=1).train(resume_from_checkpoint=True)
+        assert names(tmp_path / "run") == ["checkpoint-6"]
+
+    def test_the_best_is_remembered_by_its_name(self, make_trainer, tmp_path):
+        options = {"eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True}
+        trainer = make_trainer(**options, metric_for_best_model="loss", save_total_limit=1)
+        trainer.train()
+        best = f"checkpoint-{trainer.state.best_global_step}"
+        assert trainer.state.best_model_checkpoint == str(tmp_path / "run" / best)
+        for folder in (tmp_path / "run").glob("checkpoint-*"):
+            state = json.loads((folder / "trainer_state.json").read_text())
+            assert Path(state["best_model_checkpoint"]).parent == tmp_path / "run"
+        loaded = BrainLlamaProcessor.from_pretrained(trainer.state.best_model_checkpoint)
+        assert loaded.tokenizer.vocab_size == trainer.processing_class.tokenizer.vocab_size
+
+    def test_a_second_one_of_the_same_step_replaces_the_first(self, tmp_path):
+        for text in ("first", "second"):
+            (tmp_path / UNFINISHED / "checkpoint-2").mkdir(parents=True)
+            (tmp_path / UNFINISHED / "checkpoint-2" / text).write_text(text)
+            finish_checkpoint(tmp_path, "checkpoint-2")
+        assert names(tmp_path) == ["checkpoint-2"]
+        assert [file.name for file in (tmp_path / "checkpoint-2").iterdir()] == ["second"]
+
+    def test_own_class_of_a_model_that_is_not_sharded(self):
+        model = nn.Linear(2, 2)
+        with own_class(model):
+            assert type(model) is nn.Linear
+        assert type(model) is nn.Linear
+
+
+@pytest.mark.slow
+def test_killed_runs_go_on():
+    """Real processes and real kills; examples/benchmarks/killed_training.py does many, beside saving in place."""
+    script = REPOSITORY / "examples" / "benchmarks" / "killed_training.py"
+    command = [sys.executable, str(script), "--kills", "4", "--no-baseline"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])["whole"]
+    assert (found["kills"], found["could not go on"], found["different weights at the end"]) == (4, 0, 1)
