@@ -131,6 +131,10 @@ class VoxelEncoderConfig(PreTrainedConfig):
         token_code_size (`int` or `None`, *optional*, defaults to 64):
             Each token is decoded from a code of its own of this size by one shared linear map; published: `None`, one
             linear map to all tokens, which holds 97 % of the published parameters.
+        normalize_tokens (`bool`, *optional*, defaults to `True`):
+            Whether each token is scaled to a root mean square of 1, without weights. The alignment leaves tokens of
+            any size, and an interface that starts with biases of unit size would not hear small ones; published:
+            `False`.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights.
     """
@@ -156,6 +160,7 @@ class VoxelEncoderConfig(PreTrainedConfig):
     num_tokens: int = 128
     hidden_size: int = 1024
     token_code_size: int | None = 64
+    normalize_tokens: bool = True
     initializer_range: float = 0.02
 
     def validate_sizes(self):
@@ -171,7 +176,12 @@ class VoxelEncoderConfig(PreTrainedConfig):
     def published(cls, **kwargs) -> "VoxelEncoderConfig":
         """The encoder as MindLLM published it, every switch off and the full head."""
         attention = {"frequency_scale": 5.0, "coordinate_extent": None, "normalize_logits": False}
-        readout = {"unit_norm_readout": False, "activate_readout": True, "separate_unlabelled": False}
+        readout = {
+            "unit_norm_readout": False,
+            "activate_readout": True,
+            "separate_unlabelled": False,
+            "normalize_tokens": False,
+        }
         return cls(**{**attention, **readout, "token_code_size": None, **kwargs})
 
 

@@ -21,7 +21,7 @@ The alignment model of stage 1: a brain encoder whose embeddings lie beside thos
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -195,7 +195,7 @@ WITHOUT_EFFECT = ("transformers_version", "dtype", "architectures", "_name_or_pa
 
 
 @contextmanager
-def _whole_weights(*modules: nn.Module) -> Iterator[None]:
+def _whole_weights(*modules: nn.Module) -> Generator[None]:
     """Within, weights are whole that DeepSpeed ZeRO-3 has scattered over processes."""
     if not is_deepspeed_zero3_enabled():
         yield

@@ -28,7 +28,7 @@ from .configuration_brainllama import FrameEncoderConfig, VoxelEncoderConfig
 
 # The switches of the published encoders, so that each can be ablated; both sides of each are tested.
 # trf-ignore: TRF041 use_frame_positions, unit_norm_output, separate_unlabelled, token_code_size, coordinate_extent
-# trf-ignore: TRF041 normalize_logits, unit_norm_readout, activate_readout, num_hidden_layers
+# trf-ignore: TRF041 normalize_logits, unit_norm_readout, activate_readout, num_hidden_layers, normalize_tokens
 
 
 class SpreadLinear(nn.Linear):
@@ -279,7 +279,10 @@ class VoxelEncoder(BrainEncoder):
         for layer in self.layers:
             hidden_states = layer(hidden_states)
         tokens = self.head(hidden_states).unflatten(-1, (self.config.num_tokens, self.token_size))
-        return tokens if self.token_decoder is None else self.token_decoder(tokens)
+        tokens = tokens if self.token_decoder is None else self.token_decoder(tokens)
+        if self.config.normalize_tokens:
+            tokens = nn.functional.rms_norm(tokens, tokens.shape[-1:])
+        return tokens
 
 
 ENCODERS = {FrameEncoderConfig.model_type: FrameEncoder, VoxelEncoderConfig.model_type: VoxelEncoder}

@@ -609,10 +609,10 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
 
     def _own_branch(self, branch_ids: torch.LongTensor) -> Callable:
         """A mask function that shows a query the trunk and its own branch."""
-        if "flash" in self.config.text_config._attn_implementation:
+        attention = self.config.text_config._attn_implementation
+        if "flash" in attention:
             raise ValueError(
-                "`branch_ids` need an attention with masks; found "
-                f"'{self.config.text_config._attn_implementation}'. Load the model with "
+                f"`branch_ids` need an attention with masks; found '{attention}'. Load the model with "
                 '`attn_implementation="sdpa"` or `"flex_attention"`, or leave packing off.'
             )
 

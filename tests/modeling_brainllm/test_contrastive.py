@@ -146,10 +146,22 @@ class TestSwitchesOfTheEncoder:
             moved = 2 * math.pi * ((places[:50] + torch.tensor([8.0, 0, 0])) / 100) @ encoder.frequencies
             assert (angles - moved).cos().mean().item() == pytest.approx(expected, abs=0.02)
 
+    def test_tokens_come_at_one_size_whatever_that_of_the_decoder(self):
+        """Aligned tokens were once a tenth of what an interface starts from, which then heard its own biases alone."""
+        tokens = {}
+        for normalize in (False, True):
+            encoder, places, regions, values = self.encode(normalize_tokens=normalize)
+            encoder.token_decoder.weight.data *= 10
+            tokens[normalize] = encoder([values], [places], [regions])
+        sizes = tokens[False].pow(2).mean(-1, keepdim=True).sqrt()
+        assert sizes.std() > 1e-3
+        torch.testing.assert_close(tokens[True], tokens[False] / sizes, atol=1e-4, rtol=1e-3)
+
     def test_published_restores_all(self):
         published = VoxelEncoderConfig.published()
         assert (published.activate_readout, published.frequency_scale) == (True, 5.0)
         assert VoxelEncoderConfig().activate_readout is False
+        assert (published.normalize_tokens, VoxelEncoderConfig().normalize_tokens) == (False, True)
 
 
 class TestFrozenEncoder:
