@@ -40,6 +40,7 @@ from trainers.conditions import count_brains, note_training_brains
 from trainers.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive_trainer import BrainContrastiveTrainer
 from trainers.loading import keep_subjects, load_contrastive_model, load_corpus_splits
+from trainers.processes import end_run
 from trainers.semantic import MeanPooledEmbedder
 from trainers.target_embeddings import add_image_embeddings, add_text_embeddings, read_image_embeddings
 
@@ -116,8 +117,8 @@ def main(
     if training_args.push_to_hub:
         trainer.push_to_hub()
 
-    # 9. End: processes that leave without a word may be taken for crashed, and the others stopped
-    trainer.accelerator.end_training()
+    # 9. End
+    end_run(trainer.accelerator)
 
 
 if __name__ == "__main__":

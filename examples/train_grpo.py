@@ -44,7 +44,7 @@ from trainers.grpo_trainer import BrainGRPOTrainer
 from trainers.instructions import caption_prompt
 from trainers.loading import keep_subjects, load_corpus_splits, load_model_and_processor
 from trainers.model_card import push_adapter
-from trainers.processes import loaded_whole
+from trainers.processes import end_run, loaded_whole
 from trainers.reward_monitor import RewardMonitor
 from trainers.reward_setup import fit_document_frequencies, make_rewards, with_brain_embeddings, with_prompt
 from trainers.semantic import MeanPooledEmbedder
@@ -125,8 +125,8 @@ def main(
         adapter = trainer.accelerator.unwrap_model(trainer.model)
         push_adapter(adapter, trainer.hub_model_id, license=model_args.license, private=training_args.hub_private_repo)
 
-    # 9. End: processes that leave without a word may be taken for crashed, and the others stopped
-    trainer.accelerator.end_training()
+    # 9. End
+    end_run(trainer.accelerator)
 
 
 if __name__ == "__main__":

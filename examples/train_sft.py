@@ -49,6 +49,7 @@ from trainers import (
 )
 from trainers.conditions import count_brains, note_training_brains
 from trainers.model_card import create_model_card
+from trainers.processes import end_run
 from trainers.stages import run_semantic_stages, run_warmup
 
 
@@ -107,8 +108,8 @@ def main(
     if training_args.push_to_hub:
         trainer.push_to_hub()
 
-    # 10. End: processes that leave without a word may be taken for crashed, and the others stopped
-    trainer.accelerator.end_training()
+    # 10. End
+    end_run(trainer.accelerator)
 
 
 if __name__ == "__main__":

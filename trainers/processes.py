@@ -14,6 +14,7 @@
 """Runs of several processes: what goes wrong without a word is refused, and a stage leaves the next a clean start."""
 
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -107,4 +108,28 @@ def end_stage() -> None:
     AcceleratorState._reset_state()
 
 
-__all__ = ["check_processes", "end_stage", "gathered", "loaded_whole", "require_whole_weights", "wants_fsdp"]
+def end_run(accelerator: Accelerator) -> None:
+    """
+    The end of a script that several processes have run.
+
+    After a collective operation, threads of gloo let go of its tensors, for which they need the interpreter. A process
+    that ends at that very moment is aborted, and its launcher then stops the others, which may still be uploading.
+
+    Args:
+        accelerator ([`~accelerate.Accelerator`]):
+            Accelerator of the last trainer.
+    """
+    if accelerator.num_processes > 1:
+        time.sleep(0.5)
+    accelerator.end_training()
+
+
+__all__ = [
+    "check_processes",
+    "end_run",
+    "end_stage",
+    "gathered",
+    "loaded_whole",
+    "require_whole_weights",
+    "wants_fsdp",
+]

@@ -81,7 +81,9 @@ def test_gradients_equal_those_of_rows_apart(variant):
                 copied.token_losses(own, input_ids=ids, **brain)[0].sum().backward()
         gradients.append({name: p.grad for name, p in copied.named_parameters() if p.grad is not None})
     for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-4, rtol=1e-4)
+        # Of the largest: an encoder whose tokens are normalised passes on gradients of some hundreds.
+        atol = 1e-4 * max(1.0, gradient.abs().max().item())
+        torch.testing.assert_close(gradient, gradients[1][name], atol=atol, rtol=1e-4, msg=name)
 
 
 def test_padding_on_either_side_is_invisible(variant):

@@ -130,4 +130,6 @@ def test_gradients_equal_those_of_rows_apart(completions):
         gradients.append({name: p.grad for name, p in copied.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-5, rtol=1e-5, msg=name)
+        # Of the largest: an encoder whose tokens are normalised passes on gradients of some hundreds.
+        atol = 1e-5 * max(1.0, gradient.abs().max().item())
+        torch.testing.assert_close(gradients[1][name], gradient, atol=atol, rtol=1e-5, msg=name)
