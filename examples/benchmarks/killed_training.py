@@ -24,13 +24,13 @@ folder of an unreadable checkpoint is taken away before the run goes on.
 import argparse
 import hashlib
 import json
-import os
+import multiprocessing
 import random
 import shutil
-import signal
-import sys
 import tempfile
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ from trainers import BrainSFTConfig, BrainSFTTrainer
 
 WORDS = ["<unk>", "<s>", "</s>", "red", "blue", "green", "gold", "the", "sky", "is"]
 NUM_STEPS = 60
+PATIENCE = 240  # seconds that any run may take; a process that hangs is an error, not a wait without end
+PROCESSES = multiprocessing.get_context("forkserver")  # a fork of this process would inherit locks of its threads
 
 
 class InPlace(BrainSFTTrainer):
@@ -74,35 +76,36 @@ def make_rows() -> Dataset:
     return Dataset.from_list(rows)
 
 
-def train(trainer_class: type[BrainSFTTrainer], text_model: Path, rows: Dataset, folder: Path) -> None:
-    torch.manual_seed(0)
-    encoder = FrameEncoderConfig(num_features=64, hidden_size=128, num_frames=1)
-    model = BrainLlamaForCausalLM.from_text_model(text_model, encoder, dtype=torch.float32)
-    processor = BrainLlamaProcessor.from_config(model.config, PreTrainedTokenizerFast.from_pretrained(text_model))
-    options = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "logging_strategy": "no"}
-    saving = {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 2}
-    args = BrainSFTConfig(output_dir=str(folder), max_steps=NUM_STEPS, **options, **saving)
-    trainer = trainer_class(model, args, train_dataset=rows, processing_class=processor)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(folder))
-    trainer.save_model()
+def train(trainer_class: type[BrainSFTTrainer], text_model: Path, folder: Path) -> None:
+    """Takes a run up at its last checkpoint. Exits with 1 when that cannot be read."""
+    with folder.with_suffix(".log").open("w") as log, redirect_stdout(log), redirect_stderr(log):
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+        encoder = FrameEncoderConfig(num_features=64, hidden_size=128, num_frames=1)
+        model = BrainLlamaForCausalLM.from_text_model(text_model, encoder, dtype=torch.float32)
+        processor = BrainLlamaProcessor.from_config(model.config, PreTrainedTokenizerFast.from_pretrained(text_model))
+        options = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "logging_strategy": "no"}
+        saving = {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 2}
+        args = BrainSFTConfig(output_dir=str(folder), max_steps=NUM_STEPS, **options, **saving)
+        trainer = trainer_class(model, args, train_dataset=make_rows(), processing_class=processor)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(folder))
+        trainer.save_model()
 
 
-def start(folder: Path, *arguments: object) -> int:
-    """Trains in a fork, which saves the imports; returns its process id."""
+def start(folder: Path, *arguments: object) -> BaseProcess:
+    """Trains in a process of its own, forked by a server that has imported everything and has started no thread."""
     folder.mkdir(exist_ok=True)
-    child = os.fork()
-    if child:
-        return child
-    silence, code = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    try:
-        train(*arguments, folder)
-        code = 0
-    except (OSError, ValueError, RuntimeError) as error:  # what an unreadable checkpoint raises
-        print(type(error).__name__, error, file=sys.stderr)
-    finally:
-        os._exit(code)
+    child = PROCESSES.Process(target=train, args=(*arguments, folder))
+    child.start()
+    return child
+
+
+def end(child: BaseProcess, folder: Path) -> int:
+    """Waits for the end of a process; returns its exit code, negative for the signal that has ended it."""
+    child.join(PATIENCE)
+    if child.is_alive():
+        raise SystemExit(f"{folder} has not ended within {PATIENCE} seconds; see {folder.with_suffix('.log')}")
+    return child.exitcode
 
 
 def outlive(kills: int, chance: random.Random, folder: Path, *arguments: object) -> dict[str, int]:
@@ -117,11 +120,11 @@ def outlive(kills: int, chance: random.Random, folder: Path, *arguments: object)
             if counts["kills"] < kills:
                 wait_for_progress(child, run, last)
                 time.sleep(chance.uniform(0, 0.15))
-                os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            if status == 0:
+                child.kill()
+            code = end(child, run)
+            if code == 0:
                 break
-            if os.WIFSIGNALED(status):
+            if code < 0:
                 counts["kills"] += 1
                 counts["in a save"] += is_in_a_save(run)
             else:
@@ -130,11 +133,10 @@ def outlive(kills: int, chance: random.Random, folder: Path, *arguments: object)
     return counts
 
 
-def wait_for_progress(child: int, run: Path, last: str | None) -> None:
+def wait_for_progress(child: BaseProcess, run: Path, last: str | None) -> None:
     """Waits until a run has come further than where it began, or has ended."""
-    while get_last_checkpoint(run) == last:
-        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return
+    deadline = time.monotonic() + PATIENCE
+    while get_last_checkpoint(run) == last and child.is_alive() and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
@@ -152,16 +154,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parser.add_argument("--baseline", action=argparse.BooleanOptionalAction, default=True, help="compare in place")
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    PROCESSES.set_forkserver_preload(["trainers.sft_trainer"])
     found = {}
     with tempfile.TemporaryDirectory() as name:
-        root, rows = Path(name), make_rows()
+        root = Path(name)
         save_text_model(root / "text_model")
         ways = {"whole": BrainSFTTrainer, "in place": InPlace} if args.baseline else {"whole": BrainSFTTrainer}
         for title, trainer_class in ways.items():
-            folder, arguments = root / title, (trainer_class, root / "text_model", rows)
+            folder, arguments = root / title, (trainer_class, root / "text_model")
             folder.mkdir()
-            os.waitpid(start(folder / "calm", *arguments), 0)
+            end(start(folder / "calm", *arguments), folder / "calm")
             found[title] = outlive(args.kills, random.Random(args.seed), folder, *arguments)
             hashes = {hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("*/model.safetensors")}
             found[title]["different weights at the end"] = len(hashes)
