@@ -37,6 +37,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
 from trainers.caption_evaluation import evaluate_captions
 from trainers.caption_report import CaptionReport
+from trainers.conditions import take_over_training_brains
 from trainers.loading import load_corpus_splits
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.semantic import MeanPooledEmbedder
@@ -69,6 +70,7 @@ def load_model(args: argparse.Namespace) -> BrainLlamaForCausalLM:
     model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype)
     if args.adapter:
         model.load_adapter(args.adapter)
+        take_over_training_brains(model.config, args.adapter)
     return model
 
 

@@ -39,6 +39,7 @@ from trl import TrlParser
 
 from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 from trainers.arguments import DataArguments, ModelArguments
+from trainers.conditions import count_brains, note_training_brains, save_training_brains
 from trainers.grpo_config import BrainGRPOConfig
 from trainers.grpo_trainer import BrainGRPOTrainer
 from trainers.instructions import caption_prompt
@@ -89,10 +90,12 @@ def main(
         with loaded_whole():
             verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
         extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
-        embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in ("train", "validation")}
+        names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
+        embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
         splits = DatasetDict({**splits, **embedded})
     if data_args.subjects is not None:
         splits = keep_subjects(splits, data_args.subjects)
+    note_training_brains(model.config, count_brains(splits["train"]))
 
     # 5. Rewards, and what CIDEr holds to be rare
     frequencies = fit_document_frequencies(splits["train"])
@@ -114,11 +117,12 @@ def main(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint)
 
-    # 7. Save: adapter, processor, document frequencies
+    # 7. Save: adapter, processor, document frequencies, and whose brains it was trained on
     trainer.save_model()
     trainer.save_state()
     if trainer.is_world_process_zero():
         frequencies.save(output_dir / "document_frequencies.json")
+        save_training_brains(model.config, output_dir)
 
     # 8. Push the adapter with a card; both name the checkpoint of stage 2
     if training_args.push_to_hub and trainer.is_world_process_zero():

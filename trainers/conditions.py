@@ -13,11 +13,14 @@
 # limitations under the License.
 """Under which conditions figures were found: split, protocol, versions and origin, which every report states."""
 
+import json
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from transformers.utils import cached_file
 
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 REPORTED_PACKAGES = ("brainllm", "torch", "transformers", "datasets", "peft", "numpy", "scipy", "sacrebleu", "jiwer")
 
+#: Lies beside an adapter.
+TRAINING_BRAINS = "training_brains.json"
 WITHIN_SUBJECT, HELD_OUT_SUBJECT, FEW_SHOT = "within_subject", "held_out_subject", "few_shot"
 MIXED = "mixed"
 
@@ -72,7 +77,8 @@ def note_training_brains(config: "PreTrainedConfig", counts: Mapping[str, int]) 
     Writes into a configuration, which is saved with the checkpoint, on whose brains it was trained.
 
     Every stage that updates a model calls it, with what [`count_brains`] finds in its training rows. Stages mostly
-    share their rows, so of several counts the largest is kept.
+    share their rows, so of several counts the largest is kept. An adapter has no such configuration: see
+    [`save_training_brains`].
 
     Args:
         config ([`~transformers.PreTrainedConfig`]):
@@ -83,6 +89,32 @@ def note_training_brains(config: "PreTrainedConfig", counts: Mapping[str, int]) 
     known = getattr(config, "training_brains", {})
     names = sorted({*known, *counts})
     config.training_brains = {name: max(known.get(name, 0), counts.get(name, 0)) for name in names}
+
+
+def save_training_brains(config: "PreTrainedConfig", folder: str | Path) -> None:
+    """Writes what [`note_training_brains`] has noted beside an adapter, which does not save the configuration."""
+    text = json.dumps(config.training_brains, indent=2)
+    (Path(folder) / TRAINING_BRAINS).write_text(text + "\n", encoding="utf-8")
+
+
+def take_over_training_brains(config: "PreTrainedConfig", adapter: str | Path) -> None:
+    """
+    Adds to a configuration on whose brains an adapter on top of the model was trained.
+
+    Nothing is known about the brains of an adapter that does not say so, and then nothing about those of the whole:
+    the field `training_brains` is taken out.
+
+    Args:
+        config ([`~transformers.PreTrainedConfig`]):
+            Of the model below the adapter.
+        adapter (`str` or `Path`):
+            Folder or Hub id.
+    """
+    file = cached_file(str(adapter), TRAINING_BRAINS, _raise_exceptions_for_missing_entries=False)
+    if file is not None:
+        note_training_brains(config, json.loads(Path(file).read_text(encoding="utf-8")))
+    elif hasattr(config, "training_brains"):
+        del config.training_brains
 
 
 def find_protocol(
@@ -183,5 +215,7 @@ __all__ = [
     "find_versions",
     "note_training_brains",
     "require_rows",
+    "save_training_brains",
     "split_facts",
+    "take_over_training_brains",
 ]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, create_repo, upload_folder
 
+from .conditions import save_training_brains
 from .report import EvaluationReport
 
 
@@ -148,6 +149,8 @@ def push_adapter(
     card = create_model_card(config, report, model_id=repo_id, license=license, adapter_base=base)
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
+        if hasattr(config, "training_brains"):
+            save_training_brains(config, folder)
         card.save(Path(folder) / "README.md")
         create_repo(repo_id, private=private, exist_ok=True)
         return str(upload_folder(repo_id=repo_id, folder_path=folder))

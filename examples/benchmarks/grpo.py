@@ -36,6 +36,7 @@ from statistics import median
 import numpy as np
 import torch
 from datasets import Dataset
+from throughput import SHAPES
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, LlamaConfig, PreTrainedTokenizerFast
 
@@ -47,30 +48,6 @@ from trainers.rewards import CachedEncoder, CiderReward, IdentificationReward, T
 from trainers.semantic import MeanPooledEmbedder
 
 
-SHAPES = {
-    "llama-28m": {
-        "text": {
-            "hidden_size": 512,
-            "intermediate_size": 1408,
-            "num_hidden_layers": 8,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 4,
-            "vocab_size": 8192,
-        },
-        "adapter_layers": (1, 3, 5),
-    },
-    "llama-3.2-3b": {
-        "text": {
-            "hidden_size": 3072,
-            "intermediate_size": 8192,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 24,
-            "num_key_value_heads": 8,
-            "vocab_size": 128256,
-        },
-        "adapter_layers": (3, 7, 11, 15),
-    },
-}
 INTERFACES = ("prefix", "cross_attention")
 BRAIN_TOKENS, NUM_FEATURES, VOCABULARY = 128, 64, 8192
 # MiniLM-L6, the sentence encoder of the recipes.
@@ -87,7 +64,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--shapes", choices=SHAPES, default="llama-28m", help="sizes of the language model")
+    parser.add_argument(
+        "--shapes", choices=("llama-28m", "llama-3.2-3b"), default="llama-28m", help="sizes of the language model"
+    )
     parser.add_argument(
         "--interface", choices=("prefix", "cross_attention"), nargs="+", default=["prefix", "cross_attention"]
     )
@@ -163,7 +142,7 @@ def make_model(args: argparse.Namespace, interface: str) -> tuple[BrainLlamaForC
     shapes, special = SHAPES[args.shapes], {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     encoder = FrameEncoderConfig(num_features=NUM_FEATURES, num_frames=BRAIN_TOKENS, hidden_size=256, dropout=0.0)
     config = BrainLlamaConfig(
-        text_config=LlamaConfig(**shapes["text"], tie_word_embeddings=True, **special),
+        text_config=LlamaConfig(**shapes["text"], **special),
         encoder_config=encoder,
         interface=interface,
         adapter_layers=shapes["adapter_layers"],

@@ -104,6 +104,8 @@ class TestScript:
         run_example("evaluate_captions.py", *options, "--subjects", "subj02", "--output_dir", tmp_path / "out")
         report = CaptionReport.load(tmp_path / "out")
         assert report.fingerprint["checkpoint"] == f"{checkpoint} + {tmp_path / 'adapter'}"
+        # The adapter does not say whose brains it knows: then the checkpoint below it does not say enough.
+        assert report.protocol["source"] == "train split of the corpus"
         assert report.parameters["lora"] > 0
         found = [sample["texts"]["real"] for sample in report.samples]
         plain, adapted = caption_directly(images, checkpoint, None), caption_directly(images, checkpoint, "adapter")

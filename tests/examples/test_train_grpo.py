@@ -123,6 +123,7 @@ class TestScript:
         assert frequencies.num_documents == 8  # images of the training split, once for all who saw them
         with safe_open(folder / "adapter_model.safetensors", framework="pt") as handle:
             assert all("lora_" in name for name in list(handle.keys()))
+        assert set(json.loads((folder / "training_brains.json").read_text())) == {"s1", "s2"}
         settings = json.loads((folder / "adapter_config.json").read_text())
         assert settings["base_model_name_or_path"] == str(stages / "instructed")
 

@@ -17,7 +17,15 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from modeling_brainllm import BrainLlamaConfig
-from trainers.conditions import count_brains, describe_protocol, describe_split, find_protocol, note_training_brains
+from trainers.conditions import (
+    count_brains,
+    describe_protocol,
+    describe_split,
+    find_protocol,
+    note_training_brains,
+    save_training_brains,
+    take_over_training_brains,
+)
 
 
 def make_rows(counts: dict[str, int], images: str = "image") -> Dataset:
@@ -110,3 +118,21 @@ class TestTrainingBrains:
         note_training_brains(config, {"s1": 5, "s2": 3})
         note_training_brains(config, second)
         assert config.training_brains == {"s1": 5, "s2": 3, "s8": 2}
+
+
+class TestAdapters:
+    """An adapter may know other brains than the checkpoint below it, and saves no configuration of the model."""
+
+    def test_brains_of_the_adapter_count(self, tmp_path):
+        adapted, below = BrainLlamaConfig(), BrainLlamaConfig()
+        note_training_brains(adapted, {"s1": 5, "s8": 40})
+        save_training_brains(adapted, tmp_path)
+        note_training_brains(below, {"s1": 9})
+        take_over_training_brains(below, tmp_path)
+        assert below.training_brains == {"s1": 9, "s8": 40}
+
+    def test_an_adapter_that_says_nothing(self, tmp_path):
+        rows, below = make_rows({"s8": 4}, "tested"), BrainLlamaConfig()
+        note_training_brains(below, {"s1": 9})
+        take_over_training_brains(below, tmp_path)
+        assert find_protocol(below, DatasetDict(test=rows), rows)["name"] is None
