@@ -221,6 +221,10 @@ class BrainLlamaConfig(PreTrainedConfig):
         adapter_layers (`list[int]`, *optional*, defaults to `(3, 7, 11, 15)`):
             0-based decoder layers after which a cross-attention adapter stands (BIT-LLM poster: {3, 7, 11, 15};
             whether it counts from 0 or 1 is not published, our choice).
+        gate_init (`float`, *optional*, defaults to 0.0):
+            Initial opening `tanh(gate)` of the adapters, at least 0 and below 1. At 0 training starts from the plain
+            language model, as in Flamingo; wide open, the brain is heard from the first step, which counts where
+            training is short. Not published; our choice.
         brain_token_id, brain_start_token_id, brain_end_token_id (`int`, *optional*):
             Placeholder and boundary tokens. By default the three ids above the language model's vocabulary: no
             embedding row is added, the text-only logits stay those of the language model, and no placeholder can ever
@@ -247,6 +251,7 @@ class BrainLlamaConfig(PreTrainedConfig):
     projector_bias: bool = True
     tokens_per_embedding: int = 1
     adapter_layers: list[int] | tuple[int, ...] = (3, 7, 11, 15)
+    gate_init: float = 0.0
     brain_token_id: int | None = None
     brain_start_token_id: int | None = None
     brain_end_token_id: int | None = None
@@ -270,6 +275,8 @@ class BrainLlamaConfig(PreTrainedConfig):
             raise ValueError(
                 '`projector_type="mlp"` needs `projector_intermediate_size`, the width of its hidden layer.'
             )
+        if not 0 <= self.gate_init < 1:
+            raise ValueError(f"`gate_init` is tanh(gate), at least 0 and below 1; got {self.gate_init}.")
         vocab_size = self.text_config.vocab_size
         ids = [self.brain_token_id, self.brain_start_token_id, self.brain_end_token_id]
         if min(ids) < vocab_size or len(set(ids)) < 3:

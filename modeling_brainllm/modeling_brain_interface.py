@@ -105,15 +105,16 @@ class BrainAdapter(GradientCheckpointingLayer):
     """
     Gated cross-attention after a decoder layer: `h + tanh(gate) · CrossAttention(RMSNorm(h), brain)`.
 
-    The gate is 0 at first, so that training starts from the plain language model. With Llama-3.2-3B shapes one adapter
-    has 25,168,897 parameters and four 100,675,588, in agreement with the sizes on the BIT-LLM poster; its inner form
-    is not published, our choice.
+    The gate starts at `config.gate_init`, 0 by default, so that training starts from the plain language model. With
+    Llama-3.2-3B shapes one adapter has 25,168,897 parameters and four 100,675,588, in agreement with the sizes on the
+    BIT-LLM poster; its inner form is not published, our choice.
     """
 
     def __init__(self, config: BrainLlamaConfig):
         super().__init__()
         self.norm = LlamaRMSNorm(config.text_config.hidden_size, eps=config.text_config.rms_norm_eps)
         self.cross_attention = BrainCrossAttention(config)
+        self.gate_init = config.gate_init
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(

@@ -20,6 +20,7 @@ Axis words used throughout: batch (text rows), brains (distinct brain samples), 
 (language-model positions), hidden.
 """
 
+import math
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -145,7 +146,7 @@ class BrainLlamaPreTrainedModel(PreTrainedModel):
         if isinstance(module, (FrameEncoder, SpreadLinear, VoxelEncoder)):
             module.init_weights()
         elif isinstance(module, BrainAdapter):
-            init.zeros_(module.gate)
+            init.constant_(module.gate, math.atanh(module.gate_init))
 
     def freeze_text_model(self) -> None:
         """Stops gradients to the language model, whose weights a slim checkpoint does not hold."""

@@ -123,6 +123,8 @@ class ModelArguments(EncoderArguments):
             Language-model tokens per encoder token.
         adapter_layers (`list[int]`, *optional*):
             Decoder layers with a cross-attention adapter; the configuration's default if unset.
+        gate_init (`float`, *optional*, defaults to 0.0):
+            Initial opening of the adapters, see [`~modeling_brainllm.BrainLlamaConfig`].
         license (`str`, *optional*):
             Licence of the trained model for its card, which is that of the language model; no card without.
     """
@@ -142,6 +144,7 @@ class ModelArguments(EncoderArguments):
     projector_bias: bool = field(default=True, metadata={"help": "Whether the projector has biases."})
     tokens_per_embedding: int = field(default=1, metadata={"help": "Language-model tokens per encoder token."})
     adapter_layers: list[int] | None = field(default=None, metadata={"help": "Layers with a cross-attention adapter."})
+    gate_init: float = field(default=0.0, metadata={"help": "Initial opening of the adapters, 0 to below 1."})
     license: str | None = field(default=None, metadata={"help": "Licence of the trained model, for its card."})
 
     def __post_init__(self):

@@ -258,7 +258,7 @@ def _named(dataset: str | None) -> str:
 
 
 def _interface_options(args: ModelArguments, encoder_config: Any) -> dict[str, Any]:
-    names = ("interface", "projector_bias", "tokens_per_embedding")
+    names = ("interface", "projector_bias", "tokens_per_embedding", "gate_init")
     options = {name: getattr(args, name) for name in names}
     if args.adapter_layers is not None:
         options["adapter_layers"] = args.adapter_layers

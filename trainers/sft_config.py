@@ -82,7 +82,7 @@ class BrainSFTConfig(TrainingArguments):
         interface_learning_rate (`float`, *optional*):
             Learning rate of projector, boundary embeddings and adapters; `learning_rate` by default.
         gate_learning_rate_ratio (`float`, *optional*, defaults to 1.0):
-            Learning rate of the adapters' gates, which start at 0, as a multiple of the interface's.
+            Learning rate of the adapters' gates, as a multiple of the interface's.
 
     > Parameters that control the evaluation during training
 

@@ -47,6 +47,14 @@ class SubjectGeometry:
             For each atlas int64 `[voxels]`: -1 not cortex, 0 unlabelled, then labels from 1.
         num_regions (`dict[str, int]`, *optional*):
             Labels of each atlas.
+        region_names (`dict[str, list[str]]`, *optional*):
+            For each atlas the names of labels 1, 2, ...
+        noise_ceiling (`np.ndarray`, *optional*):
+            float32 `[voxels]`, in the unit of the corpus.
+        grid_shape (`tuple[int, ...]`), grid_index (`np.ndarray`), affine (`np.ndarray`), *optional*:
+            The subject's own image: its shape (three axes for a volume, fewer for vertices of both hemispheres), int64
+            `[voxels]` places in it (C order), and float64 `[4, 4]` of a volume. Maps are written with it; see
+            [`~trainers.brain_images`].
     """
 
     num_voxels: int
@@ -54,6 +62,11 @@ class SubjectGeometry:
     space: str = ""
     regions: dict[str, np.ndarray] = field(default_factory=dict)
     num_regions: dict[str, int] = field(default_factory=dict)
+    region_names: dict[str, list[str]] = field(default_factory=dict)
+    noise_ceiling: np.ndarray | None = None
+    grid_shape: tuple[int, ...] = ()
+    grid_index: np.ndarray | None = None
+    affine: np.ndarray | None = None
 
 
 def read_geometries(dataset: str) -> dict[str, SubjectGeometry]:
@@ -98,6 +111,11 @@ def _read_geometry(file: Path) -> SubjectGeometry:
                 name: max(len(words["roi_names"].get(name, ())), int(values.max(initial=0)))
                 for name, values in labels.items()
             },
+            region_names=words["roi_names"] if labels else {},
+            noise_ceiling=state.get("geometry/noise_ceiling"),
+            grid_shape=tuple(words.get("grid_shape", ())),
+            grid_index=state.get("geometry/grid_index"),
+            affine=state.get("geometry/affine"),
         )
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(

@@ -140,7 +140,7 @@ def instruct(args: argparse.Namespace, name: str, dataset: Path, aligned: Path) 
         arguments += ("--text_model_id", args.text_model_id, "--output_dir", output, "--max_steps", args.steps)
         arguments += ("--max_answers", args.max_answers)
         # A language model without a chat template, and few steps: one task in one wording, evaluated once.
-        arguments += ("--tasks", "caption", "--task_shares", 1, "--learning_rate", 1e-3, "--eval_strategy", "no")
+        arguments += ("--tasks", "caption", "--task_shares", 1, "--learning_rate", 2e-3, "--eval_strategy", "no")
         arguments += ("--load_best_model_at_end", "false", "--save_strategy", "no", "--paraphrase", "false")
         run("train_sft.py", *arguments, *row.options, *args.training_arguments)
     return output

@@ -51,6 +51,7 @@ class TestBrainLlamaConfig:
     @pytest.mark.parametrize(
         ("fields", "message"),
         [
+            ({"gate_init": 1.0}, r"at least 0 and below 1; got 1\.0"),
             ({"interface": "cross_attention", "adapter_layers": (3, 7)}, r"must lie in 0\.\.3 .* got \[3, 7\]"),
             ({"interface": "suffix"}, "interface"),
             ({"projector_type": "mlp"}, "needs `projector_intermediate_size`"),

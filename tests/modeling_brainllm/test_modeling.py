@@ -234,7 +234,7 @@ class TestInitialisation:
         assert prefix.brain_interface.projector.output.weight.std().item() == pytest.approx(0.01, rel=0.05)
         assert prefix.brain_encoder.positions.abs().max() <= 1
         assert prefix.brain_encoder.positions.std().item() == pytest.approx(3**-0.5, rel=0.2)
-        options = {"interface": "cross_attention", "adapter_layers": (1,), "tokens_per_embedding": 8}
+        options = {"interface": "cross_attention", "adapter_layers": (1,), "tokens_per_embedding": 8, "gate_init": 0.9}
         crossed = BrainLlamaForCausalLM.from_text_model(
             text_model, encoder, config_kwargs=options, dtype=torch.float32
         ).model.brain_interface
@@ -242,7 +242,7 @@ class TestInitialisation:
         assert crossed.projector.output.weight.std().item() == pytest.approx(200**-0.5, rel=0.05)
         assert crossed.projector.output.bias.std().item() == pytest.approx(1, rel=0.2)
         assert attention.k_proj.weight.std().item() == pytest.approx(32**-0.5, rel=0.2)
-        assert crossed.adapters[0].gate.item() == 0
+        assert crossed.adapters[0].gate.tanh().item() == pytest.approx(0.9)
 
 
 class TestLearning:
