@@ -13,17 +13,18 @@
 # limitations under the License.
 """The report on captions: first split and protocol, then what the brain adds, then every score beside its floors."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from .caption_comparisons import arm_intervals
 from .caption_figures import (
     CONSTANT,
     FLOORS,
     HUMAN,
     MANDATORY_ARMS,
     METRICS,
+    OTHER_IMAGE,
     REAL,
     CaptionScorer,
     Embedder,
@@ -35,8 +36,13 @@ from .caption_figures import (
     score_floors,
 )
 from .conditions import describe_protocol, describe_split
+from .document import Chapter, Document, Examples, Interval, Table, plain
+from .evidence import NUM_RESAMPLES, Missing, describe_absent, missing_from_captions
 from .metrics.captions import DocumentFrequencies
-from .report import SavedReport, markdown_table, with_interval
+from .report_tables import evenly, examples_note, identification_table, with_interval
+from .resampling import Resampler
+from .results import Result
+from .saved_report import SavedReport
 
 
 SIGNIFICANCE = 0.05
@@ -65,7 +71,8 @@ class CaptionReport(SavedReport):
         protocol (`dict`):
             See [`~trainers.conditions.find_protocol`].
         arms (`list[dict]`):
-            Scores of every arm; see [`~trainers.caption_figures.score_arms`]. `gaps` are the distances to the floor.
+            Scores of every arm; see [`~trainers.caption_figures.score_arms`]. `gaps` are the distances to the floor,
+            `intervals` the ends of each score's interval.
         floors (`list[dict]`):
             See [`~trainers.caption_figures.score_floors`].
         comparisons (`list[dict]`):
@@ -75,9 +82,12 @@ class CaptionReport(SavedReport):
         parameters (`dict[str, int]`):
             Parameters of each part of the model.
         settings (`dict`):
-            Prompt, decoding, batch size, seed.
+            Prompt, decoding, batch size, seed; `num_resamples`; `absent_arms`, for each arm that the corpus
+            cannot have the reason.
         versions (`dict[str, str]`), fingerprint (`dict`):
             Versions of the libraries; data, checkpoint and language model.
+        sections (`list[dict]`):
+            Further evidence; see [`~trainers.saved_report.SavedReport.add`].
         samples (`list[dict]`):
             The table all figures come from; saved beside the report as `captions.jsonl`.
         schema_version (`int`):
@@ -85,7 +95,7 @@ class CaptionReport(SavedReport):
     """
 
     FILES: ClassVar = ("caption_report.json", "caption_report.md", "captions.jsonl")
-    SCHEMA_VERSION: ClassVar = 1
+    SCHEMA_VERSION: ClassVar = 2
     SCRIPT: ClassVar = "examples/evaluate_captions.py"
 
     split: dict[str, Any]
@@ -98,6 +108,7 @@ class CaptionReport(SavedReport):
     settings: dict[str, Any]
     versions: dict[str, str]
     fingerprint: dict[str, Any]
+    sections: list[dict[str, Any]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list, repr=False)
     schema_version: int = SCHEMA_VERSION
 
@@ -120,31 +131,33 @@ class CaptionReport(SavedReport):
         and scores.
 
         Raises:
-            ValueError: If a sample lacks a mandatory arm: there is no report without its controls.
+            ValueError: If a sample lacks the arm `real`, or a mandatory arm that other samples have.
         """
-        for sample in samples:
-            missing = [arm for arm in MANDATORY_ARMS if arm not in sample["texts"]]
-            if missing:
-                raise ValueError(
-                    f"Sample '{sample['sample_id']}' lacks the arms {', '.join(missing)}: a score without its "
-                    "controls is not reported. Make the table with `evaluate_captions`."
-                )
+        _require_whole_arms(samples)
+        settings = {"num_resamples": NUM_RESAMPLES} | dict(settings)
         samples, seed = [{**sample, "scores": {}} for sample in samples], settings["seed"]
         scorer = CaptionScorer(frequencies or DocumentFrequencies.fit(references_of_images(samples)), embed)
         arms, floors = score_arms(samples, scorer), score_floors(samples, scorer, seed)
+        names = [figure["arm"] for figure in arms]
+        intervals = arm_intervals(samples, names, Resampler(settings["num_resamples"], seed))
         return cls(
             split=dict(split),
             protocol=dict(protocol),
-            arms=[_with_gaps(figure, floors) for figure in arms],
+            arms=[_with_gaps(figure, floors) | {"intervals": intervals[figure["arm"]]} for figure in arms],
             floors=floors,
-            comparisons=compare_captions(samples, seed),
+            comparisons=compare_captions(samples, seed, settings["num_resamples"]),
             identification=identify_captions(samples, scorer, settings["max_identification"], seed),
             parameters=dict(parameters),
-            settings=dict(settings),
+            settings=settings,
             versions=dict(versions),
             fingerprint=dict(fingerprint),
             samples=samples,
         )
+
+    @property
+    def missing(self) -> list[Missing]:
+        """What the report lacks of what is mandatory; see [`~trainers.evidence`]."""
+        return missing_from_captions(self.arms, self.floors, self.settings, self.split, MANDATORY_ARMS)
 
     def score(self, arm: str, metric: str = "cider") -> float:
         """Score of an arm or floor."""
@@ -155,15 +168,19 @@ class CaptionReport(SavedReport):
         found = (row for row in self.comparisons if (row["control"], row["metric"]) == (control, metric))
         return next(found, None)
 
+    def describe_split(self) -> str:
+        """One sentence: what was held out, and every leak that was allowed."""
+        return describe_split(self.split)
+
     def describe(self) -> str:
         """Split, protocol, and what the brain adds, in words and figures."""
-        return "\n\n".join((describe_split(self.split), describe_protocol(self.protocol), self.describe_effect()))
+        return "\n\n".join((self.describe_split(), describe_protocol(self.protocol), self.describe_effect()))
 
     def describe_effect(self) -> str:
         """What the brain adds to CIDEr, and where that stands between floor and ceiling."""
         real, floor = self.score(REAL), _floor("cider", self.floors)
         verdict = "nothing that these images can show"
-        other = self.find("other_image")
+        other = self.find(OTHER_IMAGE)
         if other is not None and other["q"] < SIGNIFICANCE:
             verdict = "information about the image" if other["value"] > 0 else "less than another image's brain would"
         place = "above" if real > floor else "not above"
@@ -177,22 +194,64 @@ class CaptionReport(SavedReport):
         ]
         return f"{text} Gains over controls and floors: {'; '.join(gains)}."
 
-    def to_markdown(self) -> str:
-        """The report for people; its first line states the split."""
+    def results(self) -> list[Result]:
+        """CIDEr x 100: the gain over another image's brain, then what every arm and floor scores."""
+        found, gain = [], self.find(OTHER_IMAGE)
+        if gain is not None:
+            value, low, high = (100 * gain[name] for name in ("value", "ci_low", "ci_high"))
+            task, name = f"captions_cider_gain_{OTHER_IMAGE}", f"CIDEr x 100 gain over {OTHER_IMAGE}"
+            found.append(Result(task, "cider", name, value, low, high, gain["q"]))
+        for row in (*self.arms, *self.floors):
+            name = f"CIDEr x 100, {row['arm']}"
+            found.append(Result(f"captions_cider_of_{row['arm']}", "cider", name, 100 * row["cider"]))
+        return found
+
+    def to_document(self) -> Document:
+        """What the report says."""
         constant = next(row["caption"] for row in self.floors if row["arm"] == CONSTANT)
-        parts = [self.describe(), "## Scores", _score_table(self.arms, self.floors), ARMS_NOTE]
-        parts += [
-            f"The constant caption that is best by CIDEr: “{constant}”",
-            "## The real brain against each control",
-        ]
-        parts += [_comparison_table(self.comparisons), "## A caption among the images: does it find its own?"]
-        names = [name for name in self.identification[0] if name != "normalised_rank"]
-        parts += [markdown_table(self.identification, dict(zip(names, names, strict=True)))]
+        best = f"The constant caption that is best by CIDEr: “{plain(constant)}”"
         sizes = [{"part": part, "parameters": f"{count:,}"} for part, count in self.parameters.items()]
-        parts += ["## Model", markdown_table(sizes, {"part": "part", "parameters": "parameters"})]
-        conditions = {"settings": self.settings, "versions": self.versions, "fingerprint": self.fingerprint}
-        parts += ["## Conditions", "```json\n" + json.dumps(conditions, indent=2, ensure_ascii=False) + "\n```"]
-        return "\n\n".join(parts) + "\n"
+        return Document(
+            title=f"Evidence report: {self.split.get('corpus', 'unknown corpus')}, captions",
+            warnings=[item.why for item in self.missing],
+            headline=[self.describe_effect()],
+            origin=[self.describe_split(), describe_protocol(self.protocol), *describe_absent(self.settings)],
+            chapters=[
+                Chapter("Scores", [_score_table(self.arms, self.floors), ARMS_NOTE, *self._intervals(), best]),
+                Chapter("The real brain against each control", [_comparison_table(self.comparisons)]),
+                Chapter(
+                    "A caption among the images: does it find its own?",
+                    [identification_table(self.identification, highlight=REAL)],
+                ),
+                Chapter("What was written", [_examples(self.samples)]),
+                *self._section_chapters(),
+                Chapter("Model", [Table({"part": "part", "parameters": "parameters"}, sizes)]),
+            ],
+            conditions=self._conditions(),
+        )
+
+    def _intervals(self) -> list[Table]:
+        """CIDEr of each arm with its interval, beside the floor; reports of schema version 1 have none."""
+        floor, cells = 100 * _floor("cider", self.floors), []
+        for row in self.arms:
+            if "intervals" in row:
+                low, high = (100 * end for end in row["intervals"]["cider"])
+                interval = Interval(100 * row["cider"], low, high, floor, digits=2)
+                cells.append({"arm": row["arm"], "interval": interval, "floor": f"{floor:.2f}"})
+        columns = {"arm": "arm", "interval": "CIDEr x 100 [95 % interval]", "floor": "floor"}
+        return [Table(columns, cells, REAL)] if cells else []
+
+
+def _require_whole_arms(samples: Sequence[Sample]) -> None:
+    """A mandatory arm is there for all samples or for none; without the first there is nothing to report."""
+    present = {arm for sample in samples for arm in sample["texts"]} | {REAL}
+    for sample in samples:
+        missing = [arm for arm in MANDATORY_ARMS if arm in present and arm not in sample["texts"]]
+        if missing:
+            raise ValueError(
+                f"Sample '{sample['sample_id']}' lacks the arms {', '.join(missing)}: a score without its "
+                "controls is not reported. Make the table with `evaluate_captions`."
+            )
 
 
 def _floor(metric: str, floors: Sequence[Mapping]) -> float:
@@ -209,32 +268,35 @@ def _times_100(comparison: Mapping, digits: int = 2) -> str:
     return with_interval({name: 100 * comparison[name] for name in ("value", "ci_low", "ci_high")}, digits)
 
 
-def _score_table(arms: Sequence[Mapping], floors: Sequence[Mapping]) -> str:
+def _score_table(arms: Sequence[Mapping], floors: Sequence[Mapping]) -> Table:
     cells = []
     for row in (*arms, *floors):
-        cell = {"arm": row["arm"], "n": row["num_samples"]}
+        cell: dict[str, Any] = {"arm": row["arm"], "n": row["num_samples"]}
         for metric in METRICS:
             if metric in row:
                 gap = f" ({100 * row['gaps'][metric]:+.2f})" if "gaps" in row else ""
                 cell[metric] = f"{100 * row[metric]:.2f}{gap}"
         cells.append(cell | {name: row[name] for name in ("distinct", "words") if name in row})
-    return markdown_table(cells, {"arm": "arm", "n": "n"} | TITLES | {"distinct": "distinct", "words": "words"})
+    return Table({"arm": "arm", "n": "n"} | TITLES | {"distinct": "distinct", "words": "words"}, cells, REAL)
 
 
-def _comparison_table(rows: Sequence[Mapping]) -> str:
-    cells = [
-        {
-            "control": row["control"],
-            "metric": TITLES[row["metric"]],
-            "value": _times_100(row),
-            "p": f"{row['p']:.3g}",
-            "q": f"{row['q']:.3g}",
-            "images": row["num_groups"],
-        }
-        for row in rows
-    ]
-    columns = {"control": "control", "metric": "score", "value": "real minus control x 100 [95 % interval]"}
-    return markdown_table(cells, columns | {"p": "p", "q": "q", "images": "images"})
+def _comparison_table(rows: Sequence[Mapping]) -> Table:
+    """Score by score, so that the controls of one score are read against each other."""
+    cells = []
+    for metric in dict.fromkeys(row["metric"] for row in rows):
+        for row in [row for row in rows if row["metric"] == metric]:
+            value, low, high = (100 * row[name] for name in ("value", "ci_low", "ci_high"))
+            cell = {"control": row["control"], "metric": TITLES[metric], "images": row["num_groups"]}
+            cell |= {"interval": Interval(value, low, high, scale=metric, digits=2)}
+            cells.append(cell | {name: row[name] for name in ("p", "q")})
+    columns = {"metric": "score", "control": "control", "interval": "real minus control x 100 [95 % interval]"}
+    return Table(columns | {"p": "p", "q": "q", "images": "images"}, cells)
+
+
+def _examples(samples: Sequence[Sample]) -> Examples:
+    shown = evenly(samples)
+    items = [{"one person": sample["references"][0]} | sample["texts"] for sample in shown]
+    return Examples(items, examples_note(len(items), len(samples)))
 
 
 __all__ = ["CaptionReport"]

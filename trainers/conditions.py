@@ -164,14 +164,14 @@ def find_protocol(
 
 
 def describe_protocol(protocol: Mapping[str, Any]) -> str:
-    """One sentence: whose brains were tested, what training knew of them and of the images."""
+    """One sentence: whose brains were tested, what training knew of them and of the stimuli."""
     if protocol["name"] is None:
         return "Protocol: unknown, neither checkpoint nor data say whose brains the model was trained on."
     known = protocol["training_brains"]
     tested = ", ".join(f"{name} ({known.get(name, 0)} of its brains in training)" for name in protocol["subjects"])
     trained = ", ".join(f"{name} {count}" for name, count in known.items()) or "nobody"
     text = f"Protocol: `{protocol['name']}`, tested on {tested}; brains in training: {trained}, according to the "
-    text += f"{protocol['source']}; {protocol['num_images']} images"
+    text += f"{protocol['source']}; {protocol['num_images']} stimuli"
     if protocol["seen_images"] is None:
         return text + "."
     return text + f", of which {protocol['seen_images']} are in the train split."

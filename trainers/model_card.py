@@ -18,10 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData, create_repo, upload_folder
+from huggingface_hub import ModelCard, ModelCardData, create_repo, upload_folder
 
 from .conditions import save_training_brains
-from .report import EvaluationReport
+from .results import save_eval_results, to_model_index
+from .saved_report import SavedReport
 
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 TAGS = ("brain-decoding", "fmri", "brain-to-text", "neuroscience", "brainllm")
-# Arms that a reader must see side by side; a report without one of them makes no card.
-CONTROL_ARMS = ("brain", "permuted", "no_brain")
+# What a reader must see beside the own brain; a report without makes no card, whatever it was allowed to lack.
+CARD_CONTROLS = ("permuted", "no_brain", "other_image")
 
 
 def create_model_card(
     config: "BrainLlamaConfig",
-    report: EvaluationReport | None = None,
+    report: SavedReport | None = None,
     *,
     model_id: str,
     license: str,
@@ -54,9 +55,9 @@ def create_model_card(
     Args:
         config ([`BrainLlamaConfig`]):
             Configuration of the model; `text_model_id` becomes `base_model`.
-        report ([`EvaluationReport`], *optional*):
-            Evaluation; its control table, split and results enter the card. Without one the card says that the model
-            was not evaluated.
+        report ([`EvaluationReport`] or [`CaptionReport`], *optional*):
+            Evaluation; what the brain adds, split, control tables and results enter the card. Without one the card
+            says that the model was not evaluated.
         model_id (`str`):
             Repository of the model, `owner/name`.
         license (`str`):
@@ -80,8 +81,10 @@ def create_model_card(
     """
     if not config.text_model_id:
         raise ValueError("`config.text_model_id` is empty, so the card cannot name its base model. Set it first.")
+    results = None
     if report is not None:
         _require_controls(report)
+        results = to_model_index(report.results(), report.split, report.fingerprint.get("data"))
     data = ModelCardData(
         license=license,
         license_name=license_name,
@@ -95,7 +98,7 @@ def create_model_card(
         datasets=list(datasets) if datasets else None,
         tags=list(TAGS),
         model_name=model_id.rpartition("/")[2],
-        eval_results=_eval_results(report) if report else None,
+        eval_results=results,
     )
     return ModelCard.from_template(
         data,
@@ -116,7 +119,8 @@ def push_adapter(
     *,
     license: str,
     adapter_base: str | None = None,
-    report: EvaluationReport | None = None,
+    report: SavedReport | None = None,
+    benchmark: str | None = None,
     private: bool | None = None,
 ) -> str:
     """Push a LoRA adapter with a card; both name the brain checkpoint that it adapts, never a folder.
@@ -130,6 +134,9 @@ def push_adapter(
             As in [`create_model_card`].
         adapter_base (`str`, *optional*):
             Hub id of the brain checkpoint; by default the one that the adapter was trained on.
+        benchmark (`str`, *optional*):
+            Hub id of the benchmark on whose board the report's figures are to stand; see
+            [`~trainers.results.to_eval_results`].
 
     Returns:
         `str`: Address of the commit.
@@ -152,49 +159,19 @@ def push_adapter(
         if hasattr(config, "training_brains"):
             save_training_brains(config, folder)
         card.save(Path(folder) / "README.md")
+        if report is not None and benchmark is not None:
+            save_eval_results(report.results(), benchmark, folder)
         create_repo(repo_id, private=private, exist_ok=True)
         return str(upload_folder(repo_id=repo_id, folder_path=folder))
 
 
-def _require_controls(report: EvaluationReport) -> None:
-    for reading in report.readings:
-        missing = set(CONTROL_ARMS) - {row["arm"] for row in report.arms if row["reading"] == reading}
-        if missing:
-            raise ValueError(
-                f"The report's reading {reading!r} lacks the arms {sorted(missing)}: a score without its controls "
-                "does not enter a card. Evaluate again with `evaluate_arms`."
-            )
-
-
-def _eval_results(report: EvaluationReport) -> list[EvalResult]:
-    """`model-index` entries: pairwise accuracies with their intervals, and BLEU-1 of every arm."""
-    split = report.split
-    dataset: dict[str, Any] = {
-        "task_type": "text-generation",
-        "task_name": "Brain-to-text decoding",
-        "dataset_type": split.get("corpus", "unknown"),
-        "dataset_name": split.get("corpus", "unknown"),
-        "dataset_split": split["evaluated"],
-        "dataset_revision": _as_text(report.fingerprint.get("data")),
-    }
-    results = []
-    for row in report.comparisons:
-        if row["metric"] == "pairwise_accuracy" and row["control"] in CONTROL_ARMS:
-            name = f"Pairwise accuracy against {row['control']} ({row['reading']}, chance .5)"
-            interval = {"ci_low": row["ci_low"], "ci_high": row["ci_high"], "q": row["q"]}
-            results.append(("accuracy", name, row["value"], interval))
-    for row in report.arms:
-        if "brainllm_bleu_1" in row:
-            name = f"BLEU-1 (BrainLLM form), arm {row['arm']} ({row['reading']})"
-            results.append(("bleu", name, row["brainllm_bleu_1"], None))
-    return [
-        EvalResult(metric_type=kind, metric_name=name, metric_value=round(value, 4), metric_args=arguments, **dataset)
-        for kind, name, value, arguments in results
-    ]
-
-
-def _as_text(fingerprint: Any) -> str | None:
-    return ", ".join(map(str, fingerprint)) if isinstance(fingerprint, list) else fingerprint
+def _require_controls(report: SavedReport) -> None:
+    missing = [item.name for item in report.missing if item.name in CARD_CONTROLS]
+    if missing:
+        raise ValueError(
+            f"The report lacks the arms {sorted(set(missing))}: a score without its controls does not enter a card. "
+            "Evaluate again with `evaluate_arms`."
+        )
 
 
 __all__ = ["create_model_card", "push_adapter"]

@@ -11,84 +11,49 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""The evaluation report: first the split, then what the brain adds, then every score with its controls and floors."""
+"""The evaluation report: what the brain adds, the split, then every score with its controls, floors and intervals."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from .comparisons import Sample, arm_figures, compare, floor_figures, identification_figures, text_metrics
-from .conditions import describe_split
+from .comparisons import (
+    Sample,
+    arm_figures,
+    compare,
+    compare_by_subject,
+    floor_figures,
+    identification_figures,
+    text_metrics,
+)
+from .conditions import MIXED, describe_protocol, describe_split
+from .document import Chapter, Document, markdown_table
+from .evidence import NUM_RESAMPLES, Missing, describe_absent, missing_from_readings
+from .report_tables import (
+    comparison_table,
+    evenly,
+    examples,
+    examples_note,
+    identification_table,
+    score_notes,
+    score_table,
+    with_interval,
+)
+from .results import Result
+from .saved_report import SavedReport
 
 
 SIGNIFICANCE = 0.05
-
-ARM_COLUMNS = {
-    "arm": "arm",
-    "num_samples": "n",
-    "loss": "loss (nats)",
-    "perplexity": "perplexity",
-    "brainllm_bleu_1": "BLEU-1 ᴮ",
-    "brainllm_rouge_1": "ROUGE-1 ᴮ",
-    "brainllm_rouge_l": "ROUGE-L ᴮ",
-    "brainllm_wer": "WER ᴮ",
-    "corpus_bleu_4": "BLEU-4",
-    "rouge_1": "ROUGE-1 F1",
-    "rouge_l": "ROUGE-L F1",
-    "corpus_wer": "WER",
+#: Controls whose gains go to the Hub.
+CARD_CONTROLS = ("permuted", "no_brain")
+#: What a gain and a score are called on the Hub: kind of metric and name.
+RESULT_NAMES = {
+    "pairwise_accuracy": ("accuracy", "Pairwise accuracy (chance .5) against"),
+    "loss_gain": ("loss", "Loss gain in nats per token over"),
+    "brainllm_bleu_1_gain": ("bleu", "BLEU-1 gain (BrainLLM form) over"),
 }
-TEXT_NOTE = (
-    "ᴮ: BrainLLM's published form (prediction cut to the truth's length, recall of sets); the others are the field's "
-    "(sacrebleu, rouge-score, jiwer). `permuted`: the brain of another group; its loss is the mean over permutations, "
-    "its texts are of the first. `no_brain`: the language model alone."
-)
-
-
-@dataclass
-class SavedReport:
-    """A report in a folder: a JSON file, the table of samples behind it, and Markdown for people."""
-
-    FILES: ClassVar[tuple[str, str, str]]
-    SCHEMA_VERSION: ClassVar[int]
-    SCRIPT: ClassVar[str]
-
-    def to_markdown(self) -> str:
-        """The report for people."""
-        raise NotImplementedError
-
-    def save(self, folder: str | Path) -> None:
-        """Write the three files into `folder`, which is made if need be."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        report_file, markdown_file, samples_file = self.FILES
-        fields = asdict(self)
-        lines = [json.dumps(sample, ensure_ascii=False) for sample in fields.pop("samples")]
-        (folder / samples_file).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (folder / report_file).write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (folder / markdown_file).write_text(self.to_markdown(), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read what [`~SavedReport.save`] wrote.
-
-        Raises:
-            FileNotFoundError: If `folder` holds no report.
-            ValueError: If the report has another schema version.
-        """
-        report_file, _, samples_file = cls.FILES
-        path = Path(folder) / report_file
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: run {cls.SCRIPT} with `--output_dir {folder}` first.")
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.get("schema_version") != cls.SCHEMA_VERSION:
-            raise ValueError(
-                f"{path} has schema version {fields.get('schema_version')}, expected {cls.SCHEMA_VERSION}. Evaluate "
-                "again."
-            )
-        lines = (Path(folder) / samples_file).read_text(encoding="utf-8").splitlines()
-        return cls(**fields | {"samples": [json.loads(line) for line in lines]})
+ARM_RESULTS = {"loss": ("loss", "Loss in nats per token"), "brainllm_bleu_1": ("bleu", "BLEU-1 (BrainLLM form)")}
 
 
 @dataclass
@@ -109,11 +74,18 @@ class EvaluationReport(SavedReport):
         identification (`list[dict]`):
             See [`~trainers.comparisons.identification_figures`].
         settings (`dict`):
-            Decoding, permutations, batch size, seed.
+            Decoding, permutations, batch size, seed; `num_resamples`, on which tests and intervals rest;
+            `absent_arms`, for each reading and each arm that the corpus cannot have the reason.
         versions (`dict[str, str]`):
             Versions of the libraries.
         fingerprint (`dict`):
             Data fingerprint and checkpoint.
+        protocol (`dict`):
+            See [`~trainers.conditions.find_protocol`]; empty where it is not known.
+        by_subject (`list[dict]`):
+            See [`~trainers.comparisons.compare_by_subject`]; empty where a single subject was tested.
+        sections (`list[dict]`):
+            Further evidence; see [`~SavedReport.add`].
         samples (`list[dict]`):
             The table all figures come from; saved beside the report as `samples.jsonl`.
         schema_version (`int`):
@@ -121,7 +93,7 @@ class EvaluationReport(SavedReport):
     """
 
     FILES: ClassVar = ("report.json", "report.md", "samples.jsonl")
-    SCHEMA_VERSION: ClassVar = 1
+    SCHEMA_VERSION: ClassVar = 2
     SCRIPT: ClassVar = "examples/evaluate.py"
 
     split: dict[str, Any]
@@ -132,24 +104,37 @@ class EvaluationReport(SavedReport):
     settings: dict[str, Any]
     versions: dict[str, str]
     fingerprint: dict[str, Any]
+    protocol: dict[str, Any] = field(default_factory=dict)
+    by_subject: list[dict[str, Any]] = field(default_factory=list)
+    sections: list[dict[str, Any]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list, repr=False)
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
     def from_samples(
-        cls, samples: Sequence[Sample], *, split: Mapping, settings: Mapping, versions: Mapping, fingerprint: Mapping
+        cls,
+        samples: Sequence[Sample],
+        *,
+        split: Mapping,
+        settings: Mapping,
+        versions: Mapping,
+        fingerprint: Mapping,
+        protocol: Mapping | None = None,
     ) -> "EvaluationReport":
         """Computes every figure from the table of samples (its keys: [`~trainers.comparisons`])."""
         scores, seed = text_metrics(samples), settings["seed"]
+        several = len({sample["subject"] for sample in samples}) > 1
         return cls(
             split=dict(split),
             arms=arm_figures(samples, scores),
             comparisons=compare(samples, scores, seed),
             floors=floor_figures(samples, scores),
             identification=identification_figures(samples),
-            settings=dict(settings),
+            settings=dict(settings) | {"num_resamples": NUM_RESAMPLES},
             versions=dict(versions),
             fingerprint=dict(fingerprint),
+            protocol=dict(protocol or {}),
+            by_subject=compare_by_subject(samples, seed) if several else [],
             samples=list(samples),
         )
 
@@ -169,48 +154,91 @@ class EvaluationReport(SavedReport):
         """One sentence: what was held out, and every leak that was allowed."""
         return describe_split(self.split)
 
+    @property
+    def missing(self) -> list[Missing]:
+        """What the report lacks of what is mandatory; see [`~trainers.evidence`]."""
+        subjects = {sample["subject"] for sample in self.samples}
+        return missing_from_readings(self.arms, self.floors, self.settings, self.split, len(subjects))
+
     def describe_effect(self, reading: str) -> str:
         """What the brain adds in one reading, in words and figures."""
         made = self._comparisons_by_name()
+        lead = f"**What the brain adds** ({reading}): "
+        if (reading, "permuted", "loss_gain") not in made:
+            return f"{lead}nobody can say, for no other group's brain was tried."
         loss, pairs = made[reading, "permuted", "loss_gain"], made[reading, "permuted", "pairwise_accuracy"]
-        significant = pairs["q"] < SIGNIFICANCE
         verdict = "nothing that these samples can show"
-        if significant:
+        if pairs["q"] < SIGNIFICANCE:
             verdict = "information about the text" if pairs["value"] > 0.5 else "less than another group's brain would"
         text = (
-            f"**What the brain adds** ({reading}): {verdict}. The own brain beats another group's in "
+            f"{lead}{verdict}. The own brain beats another group's in "
             f"{with_interval(pairs, 3)} of pairs (chance .5, q = {pairs['q']:.3g}, {pairs['num_samples']} samples in "
             f"{pairs['num_groups']} groups); the loss falls by {with_interval(loss, 4)} nats per token."
         )
-        if any("brainllm_bleu_1" in row for row in _of(self.arms, reading)):
-            bleu = made[reading, "permuted", "brainllm_bleu_1_gain"]
+        bleu = made.get((reading, "permuted", "brainllm_bleu_1_gain"))
+        if bleu is not None:
             text += f" Generated text gains {with_interval(bleu, 4)} BLEU-1 (q = {bleu['q']:.3g})."
-        alone = made[reading, "no_brain", "loss_gain"]
-        return text + (
-            f" Against the language model alone it falls by {with_interval(alone, 4)}: the difference of the two "
-            "figures is owed to the learnt prompt, which any brain brings along."
+        alone = made.get((reading, "no_brain", "loss_gain"))
+        if alone is not None:
+            text += (
+                f" Against the language model alone it falls by {with_interval(alone, 4)}: the difference of the two "
+                "figures is owed to the learnt prompt, which any brain brings along."
+            )
+        return text
+
+    def results(self) -> list[Result]:
+        """Gains first, then what every arm and floor scores: loss and, of texts, BLEU-1."""
+        found = []
+        for row in self.comparisons:
+            if row["control"] in CARD_CONTROLS and row["metric"] in RESULT_NAMES:
+                kind, name = RESULT_NAMES[row["metric"]]
+                name = f"{name} {row['control']} ({row['reading']})"
+                ends = {"low": row["ci_low"], "high": row["ci_high"], "q": row["q"]}
+                task = f"{row['reading']}_{row['metric']}_{row['control']}"
+                found.append(Result(task, kind, name, row["value"], **ends))
+        scores = {
+            (row["reading"], row["arm"], name): row[name] for row in self.arms for name in ARM_RESULTS if name in row
+        }
+        scores |= {
+            (row["reading"], row["floor"], row["metric"]): row["value"]
+            for row in self.floors
+            if row["metric"] in ARM_RESULTS
+        }
+        for (reading, arm, metric), value in scores.items():
+            kind, name = ARM_RESULTS[metric]
+            found.append(Result(f"{reading}_{metric}_of_{arm}", kind, f"{name}, {arm} ({reading})", value))
+        return found
+
+    def to_document(self) -> Document:
+        """What the report says."""
+        origin = [self.describe_split(), *([describe_protocol(self.protocol)] if self.protocol else [])]
+        return Document(
+            title=f"Evidence report: {self.split.get('corpus', 'unknown corpus')}",
+            warnings=[item.why for item in self.missing],
+            headline=[self.describe_effect(reading) for reading in self.readings],
+            origin=origin + describe_absent(self.settings),
+            chapters=[chapter for reading in self.readings for chapter in self._chapters_of(reading)]
+            + self._section_chapters(),
+            conditions=self._conditions(),
         )
 
-    def to_markdown(self) -> str:
-        """The report for people; its first line states the split."""
-        parts = [self.describe_split(), *(self.describe_effect(reading) for reading in self.readings)]
-        for reading in self.readings:
-            parts += [f"## Reading: {reading}", markdown_table(_of(self.arms, reading), ARM_COLUMNS), TEXT_NOTE]
-            parts += ["### The own brain against each control", _comparison_table(_of(self.comparisons, reading))]
-            found = _of(self.identification, reading)
-            if found:
-                names = [name for name in found[0] if name != "reading"]
-                parts += [
-                    "### The right text among all texts",
-                    markdown_table(found, dict(zip(names, names, strict=True))),
-                ]
-            floors = [row for row in _of(self.floors, reading) if row["metric"] in ARM_COLUMNS]
-            if floors:
-                columns = {"floor": "floor", "metric": "metric", "value": "value"}
-                parts += ["### Floors: text scores without decoding", markdown_table(floors, columns)]
-        conditions = {"settings": self.settings, "versions": self.versions, "fingerprint": self.fingerprint}
-        parts += ["## Conditions", "```json\n" + json.dumps(conditions, indent=2, ensure_ascii=False) + "\n```"]
-        return "\n\n".join(parts) + "\n"
+    def _chapters_of(self, reading: str) -> list[Chapter]:
+        arms, floors = _of(self.arms, reading), _of(self.floors, reading)
+        chapters = [
+            Chapter(f"Scores: {reading}", [score_table(arms, floors), *score_notes(arms, floors)]),
+            Chapter(
+                f"The own brain against each control: {reading}", [comparison_table(_of(self.comparisons, reading))]
+            ),
+        ]
+        found = _of(self.identification, reading)
+        if found:
+            chapters.append(Chapter(f"The right text among all texts: {reading}", [identification_table(found)]))
+        subjects = [row for row in _of(self.by_subject, reading) if row["control"] == "permuted"]
+        if subjects:
+            title = f"Each subject's own brain against another group's: {reading}"
+            chapters.append(Chapter(title, [comparison_table(subjects)]))
+        texts = [sample for sample in _of(self.samples, reading) if "texts" in sample]
+        return chapters + ([Chapter(f"What was written: {reading}", [examples(texts)])] if texts else [])
 
 
 def pool_reports(folders: Sequence[str | Path]) -> EvaluationReport:
@@ -253,6 +281,7 @@ def pool_reports(folders: Sequence[str | Path]) -> EvaluationReport:
         settings=first.settings,
         versions=first.versions,
         fingerprint={name: [report.fingerprint[name] for report in reports] for name in first.fingerprint},
+        protocol=_pool_protocols([report.protocol for report in reports]),
     )
 
 
@@ -267,34 +296,35 @@ def _pool_splits(splits: Sequence[Mapping]) -> dict[str, Any]:
     }
 
 
+def _pool_protocols(protocols: Sequence[Mapping]) -> dict[str, Any]:
+    """Stimuli add up; of each subject's training brains, which differ by fold, the largest number is told."""
+    if not all(protocols):
+        return {}
+    names, training = {protocol["name"] for protocol in protocols}, {}
+    for protocol in protocols:
+        for subject, count in protocol["training_brains"].items():
+            training[subject] = max(count, training.get(subject, 0))
+    seen = [protocol["seen_images"] for protocol in protocols]
+    return dict(protocols[0]) | {
+        "name": names.pop() if len(names) == 1 else MIXED,
+        "training_brains": training,
+        "subjects": sorted({subject for protocol in protocols for subject in protocol["subjects"]}),
+        "num_images": sum(protocol["num_images"] for protocol in protocols),
+        "seen_images": None if None in seen else sum(seen),
+    }
+
+
 def _of(rows: Sequence[Mapping], reading: str) -> list[Mapping]:
     return [row for row in rows if row["reading"] == reading]
 
 
-def with_interval(comparison: Mapping, digits: int) -> str:
-    """Value and interval of a comparison, `value [low, high]`."""
-    value, low, high = (f"{comparison[name]:.{digits}f}" for name in ("value", "ci_low", "ci_high"))
-    return f"{value} [{low}, {high}]"
-
-
-def _comparison_table(rows: Sequence[Mapping]) -> str:
-    cells = [{**row, "value": with_interval(row, 4), "p": f"{row['p']:.3g}", "q": f"{row['q']:.3g}"} for row in rows]
-    columns = {"control": "control", "metric": "metric", "value": "value [95 % interval]", "chance": "chance"}
-    return markdown_table(cells, columns | {"p": "p", "q": "q"})
-
-
-def markdown_table(rows: Sequence[Mapping], columns: Mapping[str, str]) -> str:
-    """Rows as a Markdown table: names of the keys and their titles; columns that no row has are left out."""
-    columns = {name: title for name, title in columns.items() if any(name in row for row in rows)}
-    lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(row.get(name)) for name in columns) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-__all__ = ["EvaluationReport", "SavedReport", "markdown_table", "pool_reports", "with_interval"]
+__all__ = [
+    "SIGNIFICANCE",
+    "EvaluationReport",
+    "SavedReport",
+    "evenly",
+    "examples_note",
+    "markdown_table",
+    "pool_reports",
+    "with_interval",
+]

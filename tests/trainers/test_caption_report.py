@@ -238,7 +238,7 @@ class TestReport:
         report = make_report(embed=bag_of_words)
         report.save(tmp_path / "out")
         names = {path.name for path in (tmp_path / "out").iterdir()}
-        assert names == {"caption_report.json", "caption_report.md", "captions.jsonl"}
+        assert names == {"caption_report.json", "caption_report.md", "caption_report.html", "captions.jsonl"}
         assert CaptionReport.load(tmp_path / "out") == report
 
     def test_order_of_the_samples_changes_no_score(self):
@@ -247,12 +247,13 @@ class TestReport:
             assert row["arm"] == other["arm"]
             assert row["cider"] == pytest.approx(other["cider"])
 
-    def test_split_and_protocol_come_first(self):
+    def test_what_the_brain_adds_comes_first_then_split_and_protocol(self):
         lines = make_report().to_markdown().splitlines()
-        assert lines[0].endswith("no leak was found.")
-        assert lines[2] == (
+        assert lines[0].startswith("**What the brain adds**: information about the image.")
+        assert lines[2].endswith("no leak was found.")
+        assert lines[4] == (
             "Protocol: `held_out_subject`, tested on s8 (0 of its brains in training); brains in training: s1 9, "
-            "s2 8, according to the checkpoint; 24 images, of which 0 are in the train split."
+            "s2 8, according to the checkpoint; 24 stimuli, of which 0 are in the train split."
         )
         leak = {"kind": "same image", "splits": ["train", "test"], "count": 183, "examples": ["x"]}
         assert "LEAKS that were allowed" in make_report(split=SPLIT | {"leaks": [leak]}).to_markdown()
@@ -270,6 +271,6 @@ class TestReport:
             CaptionReport.load(tmp_path)
         make_report().save(tmp_path)
         path = tmp_path / "caption_report.json"
-        path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 0'))
-        with pytest.raises(ValueError, match="schema version 0, expected 1"):
+        path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 0'))
+        with pytest.raises(ValueError, match="schema version 0, expected 2 or 1"):
             CaptionReport.load(tmp_path)

@@ -101,7 +101,7 @@ class TestProtocol:
         dataset = DatasetDict(test=rows, train=make_rows({"s1": 3}))
         found = find_protocol(BrainLlamaConfig(), dataset, rows)
         assert (found["num_images"], found["seen_images"]) == (4, 3)
-        assert describe_protocol(found).endswith("4 images, of which 3 are in the train split.")
+        assert describe_protocol(found).endswith("4 stimuli, of which 3 are in the train split.")
 
 
 class TestTrainingBrains:

@@ -62,11 +62,20 @@ class TestModelCard:
         index = metadata(create_model_card(config, report, model_id="me/decoder", license="mit"))["model-index"]
         metrics = [metric for result in index[0]["results"] for metric in result["metrics"]]
         assert index[0]["name"] == "decoder"
-        accuracy = next(m for m in metrics if m["name"].startswith("Pairwise accuracy against permuted"))
+        accuracy = next(m for m in metrics if m["name"].startswith("Pairwise accuracy (chance .5) against permuted"))
         found = report.find("continuation", "permuted", "pairwise_accuracy")
         assert accuracy["value"] == round(found["value"], 4)
         assert accuracy["args"]["ci_low"] == found["ci_low"]
-        assert sum("BLEU-1" in m["name"] for m in metrics) == 3
+        assert accuracy["args"]["q"] == found["q"]
+        scores = [m["name"] for m in metrics if m["name"].startswith("BLEU-1 (BrainLLM form)")]
+        assert [name.split(",")[1].split()[0] for name in scores] == ["brain", "permuted", "no_brain"]
+
+    def test_gains_come_before_scores(self, config, report):
+        index = metadata(create_model_card(config, report, model_id="me/decoder", license="mit"))["model-index"]
+        names = [metric["name"] for result in index[0]["results"] for metric in result["metrics"]]
+        gains = [i for i, name in enumerate(names) if "gain" in name or "Pairwise" in name]
+        assert gains == list(range(6))
+        assert len(names) > 6
 
     def test_terms_of_the_data_travel_on(self, config, report):
         report.split |= {
@@ -80,10 +89,10 @@ class TestModelCard:
         for text in ("`toy`, licence NSD terms. Forbidden.", "accepted: I agree to it.", "@article{x}"):
             assert text in data
 
-    def test_body_shows_the_control_table_behind_the_split(self, config, report):
+    def test_body_says_the_gain_then_the_split_then_the_control_table(self, config, report):
         body = create_model_card(config, report, model_id="me/decoder", license="mit").text
         evaluation = body[body.index("## Evaluation") :]
-        assert evaluation.splitlines()[2].startswith("Split: toy, policy `passage`")
+        assert evaluation.index("What the brain adds") < evaluation.index("Split: toy, policy `passage`")
         for arm in ("| brain |", "| permuted |", "| no_brain |"):
             assert arm in evaluation
         assert 'AutoModelForCausalLM.from_pretrained("me/decoder")' in body
@@ -105,6 +114,29 @@ class TestModelCard:
         report.arms = [row for row in report.arms if row["arm"] != "permuted"]
         with pytest.raises(ValueError, match="lacks the arms \\['permuted'\\]"):
             create_model_card(config, report, model_id="me/decoder", license="mit")
+
+    def test_captions_have_a_card_too(self, config):
+        from trainers.caption_report import CaptionReport
+
+        samples = [
+            {
+                "sample_id": f"{i}", "subject": "s", "group": f"{i}", "brain_id": f"{i}", "donors": {},
+                "references": [f"a {thing} on a table", f"one {thing}"],
+                "texts": {"real": f"a {thing} here", "zero": "a man", "voxel_shuffle": "", "other_image": "a dog"},
+            }
+            for i, thing in enumerate(("horse", "boat", "clock", "kite"))
+        ]  # fmt: skip
+        split = {"corpus": "toy", "policy": "official", "fold": 0, "num_folds": 1, "sizes": {"test": 4}, "leaks": []}
+        report = CaptionReport.from_samples(
+            samples, split=split | {"evaluated": "test"}, protocol={"name": None}, parameters={"interface": 1},
+            settings={"seed": 0, "max_identification": 4}, versions={}, fingerprint={},
+        )  # fmt: skip
+        card = create_model_card(config, report, model_id="me/captioner", license="mit")
+        metrics = [m for result in metadata(card)["model-index"][0]["results"] for m in result["metrics"]]
+        assert metrics[0]["name"] == "CIDEr x 100 gain over other_image"
+        assert metrics[0]["value"] == round(100 * report.find("other_image")["value"], 4)
+        assert {m["name"] for m in metrics} >= {f"CIDEr x 100, {arm}" for arm in ("real", "zero", "constant", "human")}
+        assert "What the brain adds" in card.text
 
     def test_a_nameless_language_model_is_refused(self, config):
         config.text_model_id = None

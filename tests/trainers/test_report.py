@@ -13,64 +13,16 @@
 # limitations under the License.
 """The report: figures from a simulated table with a known effect, pooling, and the order of what it says."""
 
-import copy
+import dataclasses
+import json
 
 import numpy as np
 import pytest
+from reading_table import ALLOW, SETTINGS, SPLIT, make_report, make_samples
 
 from trainers.comparisons import best_constant
 from trainers.report import EvaluationReport, pool_reports
-
-
-SPLIT = {
-    "corpus": "toy", "policy": "passage", "fold": 0, "num_folds": 5, "seed": 0, "sizes": {"train": 9, "test": 60},
-    "leaks": [], "leak_allowed": False, "evaluated": "test",
-}  # fmt: skip
-SETTINGS = {"seed": 0, "num_permutations": 8, "readings": ["continuation", "sentence"]}
-TRUTHS = ["the red cat sleeps .", "a dog ran away .", "birds sing at dawn ."]
-
-
-def make_samples(effect: float, fold: int = 0, num_groups: int = 20, seed: int = 0) -> list[dict]:
-    """A table whose own brain lowers the loss by `effect`, and whose text is right as often as it says so."""
-    generator = np.random.default_rng((seed, fold))
-    samples = []
-    for i in range(3 * num_groups):
-        noise = generator.standard_normal(11) * 0.2
-        truth, right = TRUTHS[i % 3], generator.random() < 0.3 + effect
-        wrong = TRUTHS[(i + 1) % 3]
-        samples.append(
-            {
-                "sample_id": f"toy/{fold}/{i}",
-                "subject": "s1",
-                "group": f"{fold}/{i // 3}",
-                "brain_id": f"{fold}/{i}",
-                "reading": "sentence",
-                "prompt": "",
-                "truth": truth,
-                "num_tokens": 5,
-                "losses": {
-                    "brain": 4 - effect + noise[0],
-                    "permuted": (4 + noise[1:9]).tolist(),
-                    "no_brain": 4.5 + noise[9],
-                },
-                "texts": {
-                    "brain": truth if right else wrong, "permuted": wrong, "no_brain": wrong,
-                    "shuffled": wrong, "constant": TRUTHS[0],
-                },
-                "identification": {"likelihood_gain": [1.0 if right else 30.0, 58.0]},
-            }
-        )  # fmt: skip
-    return samples
-
-
-def make_report(effect: float, fold: int = 0, **split) -> EvaluationReport:
-    return EvaluationReport.from_samples(
-        make_samples(effect, fold),
-        split=copy.deepcopy(SPLIT) | {"fold": fold} | split,
-        settings=SETTINGS,
-        versions={"torch": "2"},
-        fingerprint={"data": f"hash{fold}", "checkpoint": "c"},
-    )
+from trainers.sections import Section
 
 
 class TestFigures:
@@ -128,16 +80,36 @@ class TestFigures:
 class TestReport:
     def test_round_trip(self, tmp_path):
         report = make_report(0.3)
-        report.save(tmp_path / "out")
-        assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.md", "samples.jsonl"}
+        report.save(tmp_path / "out", allow=ALLOW)
+        names = {"report.json", "report.md", "report.html", "samples.jsonl"}
+        assert {path.name for path in (tmp_path / "out").iterdir()} == names
         assert EvaluationReport.load(tmp_path / "out") == report
 
-    def test_first_line_states_split_and_leaks(self):
-        assert make_report(0.3).to_markdown().splitlines()[0].endswith("no leak was found.")
-        leak = {"kind": "same brain sample", "splits": ["train", "test"], "count": 183, "examples": ["x"]}
-        first, _, effect = make_report(0.3, policy="paper", leaks=[leak]).to_markdown().splitlines()[:3]
-        assert "LEAKS that were allowed: same brain sample (183 rows)" in first
+    def test_what_the_brain_adds_comes_first_and_the_split_next(self):
+        absent = {"sentence": dict.fromkeys(ALLOW, "for the test")}
+        settings = SETTINGS | {"absent_arms": absent, "num_resamples": 10_000}
+        effect, _, split = dataclasses.replace(make_report(0.3), settings=settings).to_markdown().splitlines()[:3]
         assert effect.startswith("**What the brain adds** (sentence): information about the text.")
+        assert split.endswith("no leak was found.")
+
+    def test_a_leak_is_told_before_everything(self):
+        leak = {"kind": "shared_brain", "splits": ["train", "test"], "count": 183, "examples": ["x"]}
+        told = make_report(0.3, policy="paper", leaks=[leak]).to_markdown()
+        assert told.index("The split leaks: `shared_brain` (183 rows)") < told.index("What the brain adds")
+        assert "LEAKS that were allowed: shared_brain (183 rows)" in told
+
+    def test_each_subject_is_told_where_there_are_several(self):
+        two = [sample | {"subject": f"s{1 + i % 2}"} for i, sample in enumerate(make_samples(0.5))]
+        alone = [sample for sample in two if sample["subject"] == "s2"]
+        both, one = (
+            EvaluationReport.from_samples(samples, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={})
+            for samples in (two, alone)
+        )
+        names = ("s2", "permuted", "loss_gain")
+        (row,) = [row for row in both.by_subject if (row["subject"], row["control"], row["metric"]) == names]
+        assert row["value"] == one.find("sentence", "permuted", "loss_gain")["value"]
+        assert "Each subject's own brain" in both.to_markdown()
+        assert one.by_subject == []
 
     def test_a_worse_brain_is_called_worse(self):
         assert "less than another group's brain would" in make_report(-0.5).describe_effect("sentence")
@@ -145,17 +117,63 @@ class TestReport:
     def test_missing_report_and_other_schema_are_refused(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="report.json is missing"):
             EvaluationReport.load(tmp_path)
-        make_report(0.1).save(tmp_path)
+        make_report(0.1).save(tmp_path, allow=ALLOW)
         path = tmp_path / "report.json"
-        path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 0'))
-        with pytest.raises(ValueError, match="schema version 0, expected 1"):
+        path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
+        with pytest.raises(ValueError, match="schema version 3, expected 2 or 1"):
             EvaluationReport.load(tmp_path)
+
+    def test_a_report_of_schema_version_1_is_read(self, tmp_path):
+        report = make_report(0.1)
+        report.save(tmp_path, allow=ALLOW)
+        path = tmp_path / "report.json"
+        fields = json.loads(path.read_text())
+        # What version 1 did not have.
+        for name in ("missing", "sections", "protocol", "by_subject"):
+            del fields[name]
+        del fields["settings"]["num_resamples"]
+        path.write_text(json.dumps(fields | {"schema_version": 1}))
+        found = EvaluationReport.load(tmp_path)
+        assert found.comparisons == report.comparisons
+        assert (found.sections, found.schema_version) == ([], 2)
+        assert [item.name for item in found.missing] == ["zero", "voxel_shuffle", "noise"]
+        assert "`time_shift` (the report was made before this control was known)" in found.to_markdown()
+
+    def test_a_line_end_inside_a_text_is_no_end_of_a_sample(self, tmp_path):
+        report = make_report(0.1)
+        report.samples[0]["texts"]["brain"] = "one\u2028two\x85three\nfour"
+        report.save(tmp_path, allow=ALLOW)
+        assert EvaluationReport.load(tmp_path).samples == report.samples
+
+
+class TestSections:
+    SECTION = Section("surprise", "Surprise", "It **helps**.", {"bin": "bin"}, [{"bin": 1}], "")
+
+    def test_are_saved_loaded_and_shown(self, tmp_path):
+        report = make_report(0.3)
+        report.add(self.SECTION)
+        report.save(tmp_path, allow=ALLOW)
+        (section,) = EvaluationReport.load(tmp_path).sections
+        assert Section(**section) == self.SECTION
+        assert "## Surprise\n\nIt **helps**.\n\n| bin |\n|---|\n| 1 |" in (tmp_path / "report.md").read_text()
+        assert "It <strong>helps</strong>." in (tmp_path / "report.html").read_text()
+
+    def test_a_second_section_of_a_name_is_refused(self):
+        report = make_report(0.3)
+        report.add(self.SECTION)
+        with pytest.raises(ValueError, match="already has a section 'surprise'"):
+            report.add(self.SECTION)
+
+    @pytest.mark.parametrize("figure", ["figure.png", "<html></html>"])
+    def test_a_figure_that_is_no_svg_is_refused(self, figure):
+        with pytest.raises(ValueError, match="of section 'surprise' is no SVG"):
+            make_report(0.3).add(dataclasses.replace(self.SECTION, figure=figure))
 
 
 class TestPool:
     def test_pooled_figures_are_those_of_the_joined_table(self, tmp_path):
         for fold in range(3):
-            make_report(0.1, fold).save(tmp_path / str(fold))
+            make_report(0.1, fold).save(tmp_path / str(fold), allow=ALLOW)
         pooled = pool_reports([tmp_path / str(fold) for fold in range(3)])
         whole = [sample for fold in range(3) for sample in make_samples(0.1, fold)]
         joined = EvaluationReport.from_samples(whole, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={})
@@ -168,10 +186,22 @@ class TestPool:
         both = pooled.find("sentence", "permuted", "loss_gain")
         assert both["ci_high"] - both["ci_low"] < alone["ci_high"] - alone["ci_low"]
 
+    def test_protocols_are_pooled(self, tmp_path):
+        protocol = {"name": "within_subject", "source": "checkpoint", "training_brains": {"s1": 8}, "subjects": ["s1"]}
+        protocol |= {"num_images": 20, "seen_images": 1}
+        folds = [protocol, protocol | {"training_brains": {"s1": 9}, "name": "few_shot"}]
+        for fold, known in enumerate(folds):
+            report = dataclasses.replace(make_report(0.1, fold), protocol=known)
+            report.save(tmp_path / str(fold), allow=ALLOW)
+        pooled = pool_reports([tmp_path / "0", tmp_path / "1"])
+        expected = {"name": "mixed", "training_brains": {"s1": 9}, "num_images": 40, "seen_images": 2}
+        assert pooled.protocol == protocol | expected
+        assert "Protocol: `mixed`" in pooled.to_markdown()
+
     def test_unequal_or_overlapping_folds_are_refused(self, tmp_path):
-        make_report(0.1).save(tmp_path / "a")
-        make_report(0.1).save(tmp_path / "same")
-        make_report(0.1, policy="paper").save(tmp_path / "other")
+        make_report(0.1).save(tmp_path / "a", allow=ALLOW)
+        make_report(0.1).save(tmp_path / "same", allow=ALLOW)
+        make_report(0.1, policy="paper").save(tmp_path / "other", allow=ALLOW)
         with pytest.raises(ValueError, match="Pool disjoint folds"):
             pool_reports([tmp_path / "a", tmp_path / "same"])
         with pytest.raises(ValueError, match="differ in split policy"):

@@ -1,0 +1,75 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A table of samples with a known effect, as an evaluation of readings makes it, and its report."""
+
+import copy
+
+import numpy as np
+
+from trainers.report import EvaluationReport
+
+
+__all__ = ["ALLOW", "SETTINGS", "SPLIT", "make_report", "make_samples"]
+
+SPLIT = {
+    "corpus": "toy", "policy": "passage", "fold": 0, "num_folds": 5, "seed": 0, "sizes": {"train": 9, "test": 60},
+    "leaks": [], "leak_allowed": False, "evaluated": "test",
+}  # fmt: skip
+SETTINGS = {"seed": 0, "num_permutations": 8, "readings": ["continuation", "sentence"]}
+# What the table of these tests lacks, and what may lack for their sake.
+ALLOW = ["zero", "voxel_shuffle", "noise", "time_shift"]
+TRUTHS = ["the red cat sleeps .", "a dog ran away .", "birds sing at dawn ."]
+
+
+def make_samples(effect: float, fold: int = 0, num_groups: int = 20, seed: int = 0) -> list[dict]:
+    """A table whose own brain lowers the loss by `effect`, and whose text is right as often as it says so."""
+    generator = np.random.default_rng((seed, fold))
+    samples = []
+    for i in range(3 * num_groups):
+        noise = generator.standard_normal(11) * 0.2
+        truth, right = TRUTHS[i % 3], generator.random() < 0.3 + effect
+        wrong = TRUTHS[(i + 1) % 3]
+        samples.append(
+            {
+                "sample_id": f"toy/{fold}/{i}",
+                "subject": "s1",
+                "group": f"{fold}/{i // 3}",
+                "brain_id": f"{fold}/{i}",
+                "reading": "sentence",
+                "prompt": "",
+                "truth": truth,
+                "num_tokens": 5,
+                "losses": {
+                    "brain": 4 - effect + noise[0],
+                    "permuted": (4 + noise[1:9]).tolist(),
+                    "no_brain": 4.5 + noise[9],
+                },
+                "texts": {
+                    "brain": truth if right else wrong, "permuted": wrong, "no_brain": wrong,
+                    "shuffled": wrong, "constant": TRUTHS[0],
+                },
+                "identification": {"likelihood_gain": [1.0 if right else 30.0, 58.0]},
+            }
+        )  # fmt: skip
+    return samples
+
+
+def make_report(effect: float, fold: int = 0, **split) -> EvaluationReport:
+    return EvaluationReport.from_samples(
+        make_samples(effect, fold),
+        split=copy.deepcopy(SPLIT) | {"fold": fold} | split,
+        settings=SETTINGS,
+        versions={"torch": "2"},
+        fingerprint={"data": f"hash{fold}", "checkpoint": "c"},
+    )
