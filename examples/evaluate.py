@@ -20,9 +20,18 @@ Scores a checkpoint beside its controls: another group's brain, no brain, broken
 
     python examples/evaluate.py --checkpoint runs/sft --dataset runs/pereira --output_dir runs/sft/evaluation
 
-writes `report.json`, `report.md` and `samples.jsonl`. The reports of several folds become one, over all samples:
+writes `report.json`, `report.md`, `report.html` and `samples.jsonl`. The reports of several folds become one, over all
+samples:
 
     python examples/evaluate.py --pool runs/fold0/evaluation runs/fold1/evaluation --output_dir runs/pooled
+
+Captions of any system are scored without a model, from JSON files in BrainHub's layout or COCO's; two systems or more
+are compared with each other, image by image:
+
+    python examples/evaluate.py --predictions ours.json theirs.json --references fmri_cococap.json \
+        --output_dir runs/captions
+
+A report that lacks a control, or whose split leaks, is not written unless `--allow` names what is missing.
 """
 
 import argparse
@@ -34,7 +43,10 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
 from trainers.evaluation import evaluate_arms
 from trainers.loading import load_corpus_splits
+from trainers.metrics.captions import DocumentFrequencies
+from trainers.predictions_report import PredictionsReport, evaluate_predictions
 from trainers.report import EvaluationReport, pool_reports
+from trainers.semantic import MeanPooledEmbedder
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,25 +57,38 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", help="folder written by prepare_dataset.py, or Hub id of such a dataset")
     parser.add_argument("--dataset_config", help="configuration of a Hub dataset")
     parser.add_argument("--pool", nargs="+", metavar="FOLDER", help="join these reports instead of evaluating")
+    parser.add_argument("--predictions", nargs="+", metavar="FILE", help="captions, a file or a folder of each system")
+    parser.add_argument("--references", metavar="FILE", help="what people wrote about the images of --predictions")
     parser.add_argument("--output_dir", required=True, help="folder to write")
+    parser.add_argument("--allow", nargs="+", default=[], metavar="NAME", help="what the report may lack, by name")
     parser.add_argument("--split", default="test", help="split that is evaluated")
     parser.add_argument("--readings", nargs="+", default=["continuation", "sentence"], help="readings to evaluate")
     parser.add_argument("--num_permutations", type=int, default=20, help="permutations of the brains across groups")
-    parser.add_argument("--max_identification", type=int, default=512, help="most brains to score every text under")
+    parser.add_argument("--num_resamples", type=int, default=10_000, help="resamples of the tests of --predictions")
+    parser.add_argument("--max_identification", type=int, help="most candidates: 512 texts, 256 images if absent")
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
+    parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
+    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge floor")
     parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
     parser.add_argument("--seed", type=int, default=0, help="seed of permutations, noise, bootstrap and tests")
     parser.add_argument("--dtype", default="float32", help="type of the weights")
     parser.add_argument("--device", help="where to run, such as cuda; the CPU if absent")
+    parser.add_argument("--no_progress", action="store_true", help="show no progress bars")
     args = parser.parse_args()
-    if not args.pool and not (args.checkpoint and args.dataset):
-        parser.error("give --checkpoint and --dataset to evaluate, or --pool to join reports")
+    if bool(args.predictions) != bool(args.references):
+        parser.error("--predictions and --references belong together: captions, and what people wrote")
+    if not (args.predictions or args.pool or (args.checkpoint and args.dataset)):
+        parser.error("give --checkpoint and --dataset to evaluate, --predictions to score captions, or --pool")
     return args
 
 
 def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
     path = Path(dataset) / "corpus.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def load_encoder(args: argparse.Namespace) -> MeanPooledEmbedder | None:
+    return MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None
 
 
 def evaluate(args: argparse.Namespace) -> EvaluationReport:
@@ -76,18 +101,39 @@ def evaluate(args: argparse.Namespace) -> EvaluationReport:
         readings=args.readings,
         num_permutations=args.num_permutations,
         generate=not args.no_generate,
-        max_identification=args.max_identification,
+        max_identification=args.max_identification or 512,
+        embedder=load_encoder(args),
         batch_size=args.batch_size,
         seed=args.seed,
         device=args.device,
         checkpoint=args.checkpoint,
+        progress=not args.no_progress,
+    )
+
+
+def score_predictions(args: argparse.Namespace) -> PredictionsReport:
+    return evaluate_predictions(
+        args.predictions,
+        args.references,
+        allow=args.allow,
+        frequencies=DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
+        embed=load_encoder(args),
+        max_identification=args.max_identification or 256,
+        num_resamples=args.num_resamples,
+        seed=args.seed,
+        progress=not args.no_progress,
     )
 
 
 def main() -> None:
     args = parse_arguments()
+    if args.predictions:
+        captions = score_predictions(args)
+        captions.save(args.output_dir, args.allow)
+        print(captions.describe())
+        return
     report = pool_reports(args.pool) if args.pool else evaluate(args)
-    report.save(args.output_dir)
+    report.save(args.output_dir, args.allow)
     print(report.describe_split())
     for reading in report.readings:
         print(report.describe_effect(reading))

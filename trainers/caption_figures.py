@@ -19,23 +19,28 @@ One sample of the table is a `dict` (a line of `captions.jsonl`) with the keys
 - `texts`: arm → generated caption; an arm for which a sample has no donor is absent;
 - `donors`: arm → `brain_id` of the values that the model was given;
 - `scores`: arm or floor → score → value, for the scores that single samples have; CIDEr on its own scale of 0 to 10,
-  the others on 0 to 1.
+  the others on 0 to 1;
+- `bleu_counts`: arm or floor → what the sample adds to BLEU ([`~trainers.metrics.bleu_statistics`]); of the floor
+  `shuffled` a list of these, one per permutation;
+- `identification`: arm → score → `[rank, candidates]` of the own image; absent beyond the gallery.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
-from .comparisons import mean_with_tests
+from .caption_comparisons import TESTED_ORDER, compare_pairs
+from .caption_scorer import BLEU_COUNTS, METRICS, PAIRED_METRICS, CaptionScorer, Embedder, Table
 from .controls import permute_across_groups
 from .metrics import Identification, benjamini_hochberg, identify
-from .metrics.caption_floors import best_constant_caption, constant_floor, human_ceiling, shuffled_floor
-from .metrics.captions import Cider, DocumentFrequencies, caption_bleu, caption_rouge_l
+from .metrics.caption_floors import best_constant_caption, human_ceiling
+from .resampling import Resampler
 
 
 Sample = dict[str, Any]
-Embedder = Callable[[list[str]], np.ndarray]
 
 REAL, OTHER_IMAGE, NOBODY = "real", "other_image", "no_brain"
 SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE = "other_subject_same_image", "other_subject_other_image"
@@ -45,87 +50,32 @@ OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, NOBODY)
 CONSTANT, SHUFFLED, HUMAN = "constant", "shuffled", "human"
 #: What captions score without any decoding; the higher one is the floor of a score.
 FLOORS = (CONSTANT, SHUFFLED)
-#: Scores of single samples, which have intervals and tests. BLEU is of a corpus.
-PAIRED_METRICS = ("cider", "rouge_l", "text_similarity")
-METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider", "text_similarity")
-# Permutations of the real captions over images; their mean is the floor.
+# The caption that is best for all images is searched for each of these.
+_SEARCHED = ("cider", "bleu_1", "bleu_2", "bleu_3", "bleu_4")
+# Permutations of an arm's captions over images; their mean is the floor.
 _NUM_SHUFFLES = 5
 _RECALLS = (1, 5, 10)
-# Captions that are scored on a whole gallery at once.
-_CHUNK = 32
-
-#: Score → one value per sample, or one for all (BLEU).
-Table = dict[str, np.ndarray | float]
 
 
-class CaptionScorer:
-    """
-    Scores captions of images against what people wrote about them.
-
-    Args:
-        frequencies ([`~trainers.metrics.DocumentFrequencies`]):
-            For CIDEr.
-        embed (`Callable`, *optional*):
-            Texts → vectors `[texts, width]`, for `text_similarity`: the mean cosine of a caption and the references.
-    """
-
-    def __init__(self, frequencies: DocumentFrequencies, embed: Embedder | None = None):
-        self.frequencies = frequencies
-        self.has_similarity = embed is not None
-        self._cider = Cider(frequencies)
-        self._embed = embed
-        self._vectors: dict[str, np.ndarray] = {}
-
-    def __call__(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
-        """Every score of [`METRICS`]; `text_similarity` only with an embedder."""
-        table: Table = {**caption_bleu(captions, references)}
-        table |= {"rouge_l": caption_rouge_l(captions, references), "cider": self._cider(captions, references)}
-        return table | ({"text_similarity": self.similarity(captions, references)} if self.has_similarity else {})
-
-    def similarity(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-        """Mean cosine `(samples,)` of each caption and its references."""
-        return (self._unit_vectors(captions) * self._mean_vectors(references)).sum(axis=1)
-
-    def matrices(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
-        """Every caption on every image: for each score by which images can be ranked `(images, captions)`."""
-        distinct, columns = list(dict.fromkeys(captions)), {}
-        for start in range(0, len(distinct), _CHUNK):
-            chunk = distinct[start : start + _CHUNK]
-            found = self._cider(np.repeat(chunk, len(references)).tolist(), [*references] * len(chunk))
-            columns |= dict(zip(chunk, found.reshape(len(chunk), -1), strict=True))
-        scores = {"cider": np.stack([columns[caption] for caption in captions], axis=1)}
-        if self.has_similarity:
-            scores["text_similarity"] = self._mean_vectors(references) @ self._unit_vectors(captions).T
-        return scores
-
-    def _mean_vectors(self, references: Sequence[Sequence[str]]) -> np.ndarray:
-        """Mean unit vector of each image's references: its product with a caption is the mean of their cosines."""
-        vectors = self._unit_vectors([text for texts in references for text in texts])
-        starts = np.cumsum([0] + [len(texts) for texts in references[:-1]])
-        return np.add.reduceat(vectors, starts) / np.array([[len(texts)] for texts in references])
-
-    def _unit_vectors(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of length 1 `(texts, width)`; each text is embedded once."""
-        new = sorted(set(texts) - self._vectors.keys())
-        if new and self._embed is not None:
-            vectors = np.asarray(self._embed(new), float)
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            # What means nothing (an empty caption) is like nothing.
-            self._vectors |= dict(zip(new, vectors / np.where(lengths == 0, 1, lengths), strict=True))
-        return np.stack([self._vectors[text] for text in texts])
-
-
-def score_arms(samples: Sequence[Sample], scorer: CaptionScorer) -> list[dict[str, Any]]:
+def score_arms(samples: Sequence[Sample], scorer: CaptionScorer, progress: bool = False) -> list[dict[str, Any]]:
     """
     Scores every arm, and writes what single samples score into the table.
+
+    Args:
+        samples (`Sequence[Sample]`):
+            The table.
+        scorer ([`~trainers.caption_scorer.CaptionScorer`]):
+            Scores captions.
+        progress (`bool`, *optional*, defaults to `False`):
+            Whether to show a progress bar.
 
     Returns:
         `list[dict]`: `arm`, `num_samples`, every score of [`METRICS`] (BLEU over all samples together, the others as
         means over samples), `distinct`, the share of captions that differ from all before them, and `words`, their
         mean number.
     """
-    figures = []
-    for arm in dict.fromkeys(arm for sample in samples for arm in sample["texts"]):
+    figures, arms = [], list(dict.fromkeys(arm for sample in samples for arm in sample["texts"]))
+    for arm in tqdm(arms, desc="scores", unit="arm", disable=not progress):
         rows = [sample for sample in samples if arm in sample["texts"]]
         texts = [row["texts"][arm] for row in rows]
         table = scorer(texts, [row["references"] for row in rows])
@@ -135,40 +85,110 @@ def score_arms(samples: Sequence[Sample], scorer: CaptionScorer) -> list[dict[st
     return figures
 
 
-def score_floors(samples: Sequence[Sample], scorer: CaptionScorer, seed: int = 0) -> list[dict[str, Any]]:
+def score_floors(
+    samples: Sequence[Sample], scorer: CaptionScorer, seed: int = 0, progress: bool = False
+) -> list[dict[str, Any]]:
     """
     Scores what needs no decoding, on the same references, and writes what single samples score into the table.
 
-    - `constant`: one caption for all images, searched for each score ([`~trainers.metrics.constant_floor`]);
-    - `shuffled`: the real arm's captions handed to other images of the same subject, the mean of five permutations
-      ([`~trainers.metrics.shuffled_floor`]);
-    - `human`, the ceiling: one person's caption of an image against the others' ([`~trainers.metrics.human_ceiling`]);
-      absent where no image has two captions.
+    Args:
+        samples (`Sequence[Sample]`), scorer ([`~trainers.caption_scorer.CaptionScorer`]), progress (`bool`):
+            See [`score_arms`].
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the permutations.
 
     Returns:
-        `list[dict]`: `arm`, `num_samples` (of `human` images), every score; and of `constant` the `caption` that is
-        best by CIDEr.
+        `list[dict]`: Figures of [`score_constant`], [`score_shuffled`] of the real arm, and [`score_humans`].
     """
-    references = [sample["references"] for sample in samples]
-    real = [sample["texts"][REAL] for sample in samples]
-    groups, subjects = ([sample[name] for sample in samples] for name in ("group", "subject"))
-    donors = permute_across_groups(groups, range(len(samples)), _NUM_SHUFFLES, seed, subjects)
-    best = best_constant_caption(references, "cider", frequencies=scorer.frequencies)
-    tables: dict[str, Table] = {
-        CONSTANT: constant_floor(references, frequencies=scorer.frequencies),
-        SHUFFLED: shuffled_floor(real, references, donors, scorer.frequencies),
-    }
-    if scorer.has_similarity:
-        shuffles = [scorer.similarity([real[i] for i in row], references) for row in donors.tolist()]
-        tables[CONSTANT]["text_similarity"] = scorer.similarity([best] * len(samples), references)
-        tables[SHUFFLED]["text_similarity"] = np.mean(shuffles, axis=0)
-    for floor, table in tables.items():
-        _write_scores(samples, floor, table)
-    constant, shuffled = (_figure(floor, len(samples), table) for floor, table in tables.items())
-    return [constant | {"caption": best}, shuffled, *_human_figures(samples, scorer)]
+    return [
+        score_constant(samples, scorer, progress),
+        score_shuffled(samples, scorer, seed=seed, progress=progress),
+        *score_humans(samples, scorer),
+    ]
 
 
-def _human_figures(samples: Sequence[Sample], scorer: CaptionScorer) -> list[dict[str, Any]]:
+def score_constant(samples: Sequence[Sample], scorer: CaptionScorer, progress: bool = False) -> dict[str, Any]:
+    """
+    The floor `constant`: one caption for all images, searched for each score on these very references.
+
+    CIDEr and BLEU-1 to BLEU-4 have a search each ([`~trainers.metrics.best_constant_caption`]); ROUGE-L, for which no
+    sums exist, is that of the best of these five, and the text similarity that of the caption best by CIDEr.
+
+    Args:
+        samples (`Sequence[Sample]`), scorer ([`~trainers.caption_scorer.CaptionScorer`]), progress (`bool`):
+            See [`score_arms`].
+
+    Returns:
+        `dict`: `arm`, `num_samples`, every score, and the `caption` that is best by CIDEr.
+    """
+    references, searched = [sample["references"] for sample in samples], _references_to_search(samples)
+    captions: dict[str, str] = {}
+    tables: dict[str, Table] = {}
+    for metric in tqdm(_SEARCHED, desc="constant caption", unit="score", disable=not progress):
+        captions[metric] = best_constant_caption(searched, metric, frequencies=scorer.frequencies)
+        tables[metric] = scorer([captions[metric]] * len(samples), references)
+    table = tables["cider"] | {metric: tables[metric][metric] for metric in _SEARCHED}
+    table |= {"rouge_l": max((found["rouge_l"] for found in tables.values()), key=np.mean)}
+    table |= {BLEU_COUNTS: tables[f"bleu_{TESTED_ORDER}"][BLEU_COUNTS]}
+    _write_scores(samples, CONSTANT, table)
+    return _figure(CONSTANT, len(samples), table) | {"caption": captions["cider"]}
+
+
+def _references_to_search(samples: Sequence[Sample]) -> list[list[str]]:
+    """References of every sample; of every image once where all occur equally often, for the best is the same."""
+    if len(set(Counter(sample["group"] for sample in samples).values())) == 1:
+        return references_of_images(samples)
+    return [sample["references"] for sample in samples]
+
+
+def score_shuffled(
+    samples: Sequence[Sample],
+    scorer: CaptionScorer,
+    arm: str = REAL,
+    name: str = SHUFFLED,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """
+    The floor `shuffled`: an arm's captions handed to other images of the same subject, the mean of five permutations.
+
+    Args:
+        samples (`Sequence[Sample]`), scorer ([`~trainers.caption_scorer.CaptionScorer`]), progress (`bool`):
+            See [`score_arms`]. Samples without the arm are passed over.
+        arm (`str`, *optional*, defaults to `"real"`), name (`str`, *optional*, defaults to `"shuffled"`):
+            Whose captions, and what the floor is called.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the permutations.
+
+    Returns:
+        `dict`: `arm` (the name), `num_samples`, every score.
+    """
+    rows = [sample for sample in samples if arm in sample["texts"]]
+    texts, references, groups, subjects = zip(
+        *((row["texts"][arm], row["references"], row["group"], row["subject"]) for row in rows), strict=True
+    )
+    donors = permute_across_groups(groups, range(len(rows)), _NUM_SHUFFLES, seed, subjects).tolist()
+    bar = tqdm(donors, desc=name, unit="permutation", disable=not progress)
+    tables = [scorer([texts[i] for i in order], references) for order in bar]
+    table: Table = {metric: np.mean([found[metric] for found in tables], axis=0) for metric in tables[0]}
+    # BLEU is no mean over samples: the counts of every permutation are needed.
+    table |= {BLEU_COUNTS: np.stack([found[BLEU_COUNTS] for found in tables], axis=1)}
+    _write_scores(rows, name, table)
+    return _figure(name, len(rows), table)
+
+
+def score_humans(samples: Sequence[Sample], scorer: CaptionScorer) -> list[dict[str, Any]]:
+    """
+    The ceiling `human`: one person's caption of an image against the others' ([`~trainers.metrics.human_ceiling`]).
+
+    Args:
+        samples (`Sequence[Sample]`), scorer ([`~trainers.caption_scorer.CaptionScorer`]):
+            See [`score_arms`].
+
+    Returns:
+        `list[dict]`: `arm`, `num_samples` (images with two captions or more), every score; empty where no image has
+        two captions.
+    """
     references = [texts for texts in references_of_images(samples) if len(texts) > 1]
     if not references:
         return []
@@ -187,66 +207,102 @@ def _figure(arm: str, num_samples: int, table: Table) -> dict[str, Any]:
 
 def _write_scores(rows: Sequence[Sample], arm: str, table: Table) -> None:
     paired = {name: np.asarray(table[name]) for name in PAIRED_METRICS if name in table}
+    counts = np.asarray(table[BLEU_COUNTS], int).tolist()
     for i, row in enumerate(rows):
         row["scores"][arm] = {name: float(values[i]) for name, values in paired.items()}
+        _write(row, BLEU_COUNTS, arm, counts[i])
 
 
-def compare_captions(samples: Sequence[Sample], seed: int = 0) -> list[dict[str, Any]]:
+def _write(row: Sample, key: str, arm: str, found: Any) -> None:
+    """Into the table, but never into a table that this one was copied from."""
+    row[key] = {**row.get(key, {}), arm: found}
+
+
+def compare_captions(
+    samples: Sequence[Sample], seed: int = 0, num_resamples: int = 10_000, progress: bool = False
+) -> list[dict[str, Any]]:
     """
-    The real arm against every control and floor, sample by sample, with interval, p and q; clustered by image.
+    The real arm against every control and floor, with interval, p and q; clustered by image.
+
+    Args:
+        samples (`Sequence[Sample]`):
+            The scored table.
+        seed (`int`, *optional*, defaults to 0), num_resamples (`int`, *optional*, defaults to 10000):
+            See [`~trainers.resampling.Resampler`].
+        progress (`bool`, *optional*, defaults to `False`):
+            Whether to show a progress bar.
 
     Returns:
-        `list[dict]`: `control`, `metric`, the figures of [`~trainers.comparisons.mean_with_tests`] for real minus
-        control, and `q`, corrected over all comparisons (Benjamini-Hochberg).
+        `list[dict]`: Real minus control, see [`~trainers.caption_comparisons.compare_pairs`]; and `q`, corrected over
+        all comparisons (Benjamini-Hochberg).
     """
-    comparisons: list[dict[str, Any]] = []
-    for control in dict.fromkeys(arm for sample in samples for arm in sample["scores"] if arm != REAL):
-        rows = [sample for sample in samples if control in sample["scores"]]
-        groups = [row["group"] for row in rows]
-        if len(set(groups)) < 2:  # nothing can be resampled
-            continue
-        for metric in rows[0]["scores"][REAL]:
-            gain = np.array([row["scores"][REAL][metric] - row["scores"][control][metric] for row in rows])
-            comparisons.append({"control": control, "metric": metric} | mean_with_tests(gain, groups, seed=seed))
+    controls = dict.fromkeys(arm for sample in samples for arm in sample["scores"] if arm != REAL)
+    pairs = [(REAL, control) for control in controls]
+    return with_q_values(compare_pairs(samples, pairs, Resampler(num_resamples, seed), progress))
+
+
+def with_q_values(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Comparisons with `q`: their `p`, corrected over all of them (Benjamini-Hochberg)."""
     q_values = benjamini_hochberg([row["p"] for row in comparisons])
     return [row | {"q": q} for row, q in zip(comparisons, q_values, strict=True)]
 
 
 def identify_captions(
-    samples: Sequence[Sample], scorer: CaptionScorer, max_images: int = 256, seed: int = 0
+    samples: Sequence[Sample],
+    scorer: CaptionScorer,
+    max_images: int = 256,
+    seed: int = 0,
+    progress: bool = False,
 ) -> list[dict[str, Any]]:
     """
     Does a caption find its own image? Each caption of a subject is scored on every image of the subject.
 
     Args:
         samples (`Sequence[Sample]`):
-            The table.
-        scorer ([`CaptionScorer`]):
+            The table, into which the ranks are written.
+        scorer ([`~trainers.caption_scorer.CaptionScorer`]):
             Gives the score by which images are ranked.
         max_images (`int`, *optional*, defaults to 256):
             Largest gallery of a subject; of more images so many are drawn.
         seed (`int`, *optional*, defaults to 0):
             Seed of that draw.
+        progress (`bool`, *optional*, defaults to `False`):
+            Whether to show a progress bar.
 
     Returns:
         `list[dict]`: For each arm and score `num_queries` and the summary of [`~trainers.metrics.Identification`],
         with the chance level of each recall. Repeats of an image count once.
     """
     galleries, figures = _galleries(samples, max_images, seed), []
-    for arm in dict.fromkeys(arm for sample in samples for arm in sample["texts"]):
-        found: dict[str, list[Identification]] = {}
-        for gallery in galleries:
-            rows = [sample for sample in gallery if arm in sample["texts"]]
-            if len(rows) > 1:
-                captions, references = [row["texts"][arm] for row in rows], [row["references"] for row in rows]
-                for name, scores in scorer.matrices(captions, references).items():
-                    found.setdefault(name, []).append(identify(scores))
-        for name, parts in found.items():
-            ranks = np.concatenate([part.ranks for part in parts])
-            whole = Identification(ranks, np.concatenate([part.num_candidates for part in parts]))
+    arms = list(dict.fromkeys(arm for sample in samples for arm in sample["texts"]))
+    for arm in tqdm(arms, desc="identification", unit="arm", disable=not progress):
+        for name, whole in _identify_arm(arm, galleries, scorer).items():
             chance = {f"chance_at_{k}": whole.chance(k) for k in _RECALLS}
-            figures.append({"arm": arm, "score": name, "num_queries": len(ranks)} | whole.summary(_RECALLS) | chance)
+            queries = {"arm": arm, "score": name, "num_queries": len(whole.ranks)}
+            figures.append(queries | whole.summary(_RECALLS) | chance)
     return figures
+
+
+def _identify_arm(arm: str, galleries: Sequence[Sequence[Sample]], scorer: CaptionScorer) -> dict[str, Identification]:
+    """By each score the ranks of an arm's captions, those of all galleries together."""
+    found: dict[str, list[Identification]] = {}
+    for gallery in galleries:
+        rows = [sample for sample in gallery if arm in sample["texts"]]
+        if len(rows) < 2:
+            continue
+        captions, references = [row["texts"][arm] for row in rows], [row["references"] for row in rows]
+        parts = {name: identify(scores) for name, scores in scorer.matrices(captions, references).items()}
+        for i, row in enumerate(rows):
+            ranks = {name: [float(part.ranks[i]), int(part.num_candidates[i])] for name, part in parts.items()}
+            _write(row, "identification", arm, ranks)
+        for name, part in parts.items():
+            found.setdefault(name, []).append(part)
+    return {
+        name: Identification(
+            np.concatenate([part.ranks for part in parts]), np.concatenate([part.num_candidates for part in parts])
+        )
+        for name, parts in found.items()
+    }
 
 
 def _galleries(samples: Sequence[Sample], max_images: int, seed: int) -> list[list[Sample]]:
@@ -270,9 +326,14 @@ __all__ = [
     "MANDATORY_ARMS",
     "OPTIONAL_ARMS",
     "CaptionScorer",
+    "Embedder",
     "compare_captions",
     "identify_captions",
     "references_of_images",
     "score_arms",
+    "score_constant",
     "score_floors",
+    "score_humans",
+    "score_shuffled",
+    "with_q_values",
 ]

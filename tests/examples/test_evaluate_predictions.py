@@ -1,0 +1,90 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The script that scores captions of any system, as users run it: on files in BrainHub's layout, without a model."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainers.predictions_report import PredictionsReport
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+THINGS = ("horse", "boat", "clock", "pizza", "kite", "vase", "bear", "train", "man", "cat")
+RESAMPLES = ("--num_resamples", 1_000)
+
+
+@pytest.fixture
+def brainhub(tmp_path) -> Path:
+    """Folder with references, and captions of two systems and two subjects: one names the thing, one another thing."""
+    references = {str(i): [f"A {thing} in the park.", f"One {thing} is shown."] for i, thing in enumerate(THINGS)}
+    (tmp_path / "fmri_cococap.json").write_text(json.dumps(references))
+    for system, shift in (("seeing", 0), ("guessing", 3)):
+        (tmp_path / system).mkdir()
+        for subject in ("sub01", "sub02"):
+            captions = {str(i): f"a {THINGS[(i + shift) % 10]} on a field" for i in range(len(THINGS))}
+            (tmp_path / system / f"{subject}_decoded_caption.json").write_text(json.dumps(captions))
+    return tmp_path
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """Runs the script without a process of its own; returns what it printed, and what it said beside that."""
+
+    def run(*arguments: object) -> tuple[str, str]:
+        script = REPOSITORY / "examples" / "evaluate.py"
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+        runpy.run_path(str(script), run_name="__main__")
+        return capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.slow
+def test_two_systems_are_scored_and_compared(run_here, brainhub):
+    files = [brainhub / system / "sub01_decoded_caption.json" for system in ("seeing", "guessing")]
+    options = ("--references", brainhub / "fmri_cococap.json", "--output_dir", brainhub / "out", *RESAMPLES)
+    printed, beside = run_here("--predictions", *files, *options)
+    assert "**What `seeing` knows**: something of the image." in printed
+    assert "**`seeing` minus `guessing`**: `seeing` is better by" in printed
+    assert "constant caption: 100%" in beside
+    names = {path.name for path in (brainhub / "out").iterdir()}
+    assert names == {f"predictions{name}" for name in ("_report.json", "_report.md", "_report.html", ".jsonl")}
+    report = PredictionsReport.load(brainhub / "out")
+    assert report.score("seeing") > report.score("constant") > report.score("guessing")
+    _, beside = run_here("--predictions", *files, *options, "--no_progress")
+    assert beside == ""
+
+
+@pytest.mark.slow
+def test_what_may_be_missing_is_allowed_by_name(run_here, brainhub):
+    references = brainhub / "fmri_cococap.json"
+    content = json.loads(references.read_text())
+    del content["9"]
+    references.write_text(json.dumps(content))
+    options = ("--references", references, "--output_dir", brainhub / "out", *RESAMPLES, "--no_progress")
+    with pytest.raises(ValueError, match="references lack 1 of 10 images of the predictions 'seeing' of the subject"):
+        run_here("--predictions", brainhub / "seeing", brainhub / "guessing", *options)
+    run_here("--predictions", brainhub / "seeing", brainhub / "guessing", *options, "--allow", "subset")
+    report = PredictionsReport.load(brainhub / "out")
+    assert (len(report.samples), report.settings["num_images"]) == (18, 9)
+
+
+def test_captions_need_what_people_wrote(run_here, brainhub, capsys):
+    with pytest.raises(SystemExit):
+        run_here("--predictions", brainhub / "seeing", "--output_dir", brainhub / "out")
+    assert "--predictions and --references belong together" in capsys.readouterr().err

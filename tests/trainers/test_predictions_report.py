@@ -1,0 +1,208 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Evidence from captions alone: planted knowledge is found, its absence too; figures are those of the metrics."""
+
+import json
+
+import numpy as np
+import pytest
+from remembered_floors import remembered_floors  # noqa: F401 - a fixture
+
+from trainers.caption_figures import compare_captions, identify_captions, score_arms, score_constant, score_floors
+from trainers.caption_scorer import CaptionScorer
+from trainers.metrics import benjamini_hochberg
+from trainers.metrics.captions import DocumentFrequencies, caption_bleu, caption_scores
+from trainers.predictions import EMPTY, SUBSET
+from trainers.predictions_report import PredictionsReport, evaluate_predictions
+
+
+THINGS = ("horse", "boat", "clock", "pizza", "kite", "vase", "bear", "train")
+PLACES = ("in the park", "on a table", "at the station")
+NUM_IMAGES = 24
+OPTIONS = {"num_resamples": 1_000, "progress": False}
+
+
+def captions_of(image: int) -> list[str]:
+    thing, place = THINGS[image % 8], PLACES[image // 8 % 3]
+    return [f"A {thing} {place}.", f"There is one {thing} {place}.", f"a photo of the {thing}"]
+
+
+def predict(hits: float, seed: int) -> dict[str, str]:
+    """Captions of the right image as often as `hits` says."""
+    rng, found = np.random.default_rng(seed), {}
+    for image in range(NUM_IMAGES):
+        shown = image if rng.random() < hits else image + int(rng.integers(1, 8))
+        found[str(image)] = f"one {captions_of(shown)[0][2:-1]}"
+    return found
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Writes predictions by name, and references; returns their paths."""
+
+    def write(references=None, **systems) -> tuple[list, object]:
+        references = references or {str(image): captions_of(image) for image in range(NUM_IMAGES)}
+        (tmp_path / "references.json").write_text(json.dumps(references))
+        for name, captions in systems.items():
+            (tmp_path / f"{name}.json").write_text(json.dumps(captions))
+        return [tmp_path / f"{name}.json" for name in systems], tmp_path / "references.json"
+
+    return write
+
+
+@pytest.fixture
+def report(files) -> PredictionsReport:
+    return evaluate_predictions(*files(good=predict(0.9, 1), bad=predict(0.0, 2)), **OPTIONS)
+
+
+class TestFigures:
+    def test_scores_are_those_of_the_metrics(self, report):
+        references = [captions_of(image) for image in range(NUM_IMAGES)]
+        for name, captions in (("good", predict(0.9, 1)), ("bad", predict(0.0, 2))):
+            for metric, values in caption_scores(list(captions.values()), references).items():
+                assert report.score(name, metric) == pytest.approx(np.mean(values), abs=1e-12)
+
+    def test_knowledge_is_found_and_its_absence_too(self, report):
+        assert "**What `good` knows**: something of the image." in report.describe()
+        assert "**What `bad` knows**: nothing that these images can show." in report.describe()
+        assert "**`good` minus `bad`**: `good` is better by CIDEr, ROUGE-L, BLEU-4." in report.describe()
+        assert report.find("good", "chance", "identification_cider")["q"] < 0.05
+        assert report.find("bad", "chance", "identification_cider")["q"] > 0.05
+        for row in report.systems:
+            assert (row["gaps"]["cider"] > 0) == (row["arm"] == "good")
+            for metric, (low, high) in row["intervals"].items():
+                assert low <= row[metric] <= high
+
+    def test_a_system_does_not_differ_from_itself(self, files):
+        paths, references = files(one=predict(0.5, 1), two=predict(0.5, 1))
+        report = evaluate_predictions(paths, references, **OPTIONS)
+        for metric in ("cider", "rouge_l", "bleu_4"):
+            found = report.find("one", "two", metric)
+            assert (found["value"], found["p"]) == (0, 1)
+        assert "**`one` minus `two`**: no difference that these images can show." in report.describe()
+
+    def test_every_pair_is_compared_and_all_tests_are_one_family(self, files):
+        names = ("a", "b", "c")
+        paths, references = files(**{name: predict(0.3 * i, i) for i, name in enumerate(names)})
+        report = evaluate_predictions(paths, references, **OPTIONS)
+        pairs = {(row["arm"], row["control"]) for row in report.comparisons if row["control"] in names}
+        assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
+        # Three scores against two floors and the other systems, and identification against chance.
+        assert len(report.comparisons) == 3 * (3 * 2 + 3) + 3
+        expected = benjamini_hochberg([row["p"] for row in report.comparisons])
+        assert [row["q"] for row in report.comparisons] == pytest.approx(expected)
+
+    def test_subjects_share_images_which_are_the_unit(self, files, tmp_path):
+        _, references = files()
+        for system, hits in (("one", 0.9), ("two", 0.1)):
+            for number, subject in enumerate(("sub01", "sub02")):
+                path = tmp_path / system / f"{subject}_decoded_caption.json"
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(json.dumps(predict(hits, number)))
+        report = evaluate_predictions([tmp_path / "one", tmp_path / "two"], references, **OPTIONS)
+        found = report.find("one", "two")
+        assert (found["num_samples"], found["num_groups"]) == (2 * NUM_IMAGES, NUM_IMAGES)
+        assert "subjects sub01, sub02" in report.describe()
+        (row, _) = report.identification
+        assert (row["num_queries"], row["num_candidates"]) == (2 * NUM_IMAGES, NUM_IMAGES)
+
+
+class TestGaps:
+    def test_one_reference_makes_no_ceiling(self, files):
+        references = {str(image): captions_of(image)[:1] for image in range(NUM_IMAGES)}
+        paths, path = files(references, good=predict(0.9, 1))
+        report = evaluate_predictions(paths, path, **OPTIONS)
+        assert "No human ceiling: with one reference for each image" in report.describe()
+        assert [row["arm"] for row in report.floors] == ["constant", "shuffled:good"]
+        some = references | {"3": captions_of(3), "4": captions_of(4)}
+        report = evaluate_predictions(*files(some, good=predict(0.9, 1)), **OPTIONS)
+        assert "The human ceiling leaves out 22 images with a single reference." in report.describe()
+
+    def test_what_was_allowed_stands_at_the_top(self, files, tmp_path):
+        some = {image: text for image, text in predict(0.9, 1).items() if int(image) >= 4} | {"23": ""}
+        paths, references = files(good=some)
+        report = evaluate_predictions(paths, references, allow=[SUBSET, EMPTY], **OPTIONS)
+        with pytest.raises(ValueError, match=r"would miss subset, empty"):
+            report.save(tmp_path / "out")
+        report.save(tmp_path / "out", [SUBSET, EMPTY])
+        text = (tmp_path / "out" / "predictions_report.md").read_text()
+        told = ("Scored are 20 of 24 images", "1 captions are empty", "What `good` knows")
+        assert [text.index(sentence) for sentence in told] == sorted(text.index(sentence) for sentence in told)
+
+    def test_few_resamples_are_refused(self, files, tmp_path):
+        paths, references = files(good=predict(0.9, 1))
+        report = evaluate_predictions(paths, references, num_resamples=100, progress=False)
+        with pytest.raises(ValueError, match="`num_resamples` = 100; 1,000 are the least"):
+            report.save(tmp_path / "out")
+
+    def test_round_trip(self, report, tmp_path):
+        report.save(tmp_path / "out")
+        assert PredictionsReport.load(tmp_path / "out") == report
+        assert report.fingerprint.keys() == {str(tmp_path / f"{name}.json") for name in ("good", "bad", "references")}
+        assert "“a horse" not in report.to_markdown()
+        assert "one photo" not in report.to_html()
+        assert captions_of(0)[1] in report.to_html()
+
+
+def make_samples(hits: dict[str, float], subjects: tuple[str, ...] = ("s1",)) -> list[dict]:
+    arms = {(arm, subject): predict(share, i) for i, subject in enumerate(subjects) for arm, share in hits.items()}
+    return [
+        {
+            "sample_id": f"{subject}/{image}", "subject": subject, "group": str(image),
+            "brain_id": f"{subject}/{image}", "references": captions_of(image), "scores": {},
+            "texts": {arm: arms[arm, subject][str(image)] for arm in hits},
+        }
+        for subject in subjects
+        for image in range(NUM_IMAGES)
+    ]  # fmt: skip
+
+
+SCORER = CaptionScorer(DocumentFrequencies.fit([captions_of(image) for image in range(NUM_IMAGES)]))
+
+
+class TestTable:
+    """What the figures of captions write into the table of samples."""
+
+    def test_bleu_is_compared_from_counts(self):
+        samples = make_samples({"real": 0.9, "zero": 0.1})
+        score_arms(samples, SCORER)
+        floors = {row["arm"]: row for row in score_floors(samples, SCORER)}
+        found = {row["control"]: row for row in compare_captions(samples) if row["metric"] == "bleu_4"}
+        references = [sample["references"] for sample in samples]
+        real, zero = (
+            caption_bleu([s["texts"][arm] for s in samples], references)["bleu_4"] for arm in ("real", "zero")
+        )
+        assert found["zero"]["value"] == pytest.approx(real - zero, abs=1e-12)
+        for floor in ("constant", "shuffled"):
+            assert found[floor]["value"] == pytest.approx(real - floors[floor]["bleu_4"], abs=1e-12)
+        assert found["shuffled"]["ci_low"] > 0
+
+    def test_a_saved_table_is_enough_to_compare_again(self):
+        samples = make_samples({"real": 0.9, "zero": 0.1})
+        score_arms(samples, SCORER)
+        score_floors(samples, SCORER)
+        assert compare_captions(json.loads(json.dumps(samples))) == compare_captions(samples)
+
+    def test_ranks_are_written_beside_the_figures(self):
+        samples = make_samples({"real": 0.9})
+        (row,) = identify_captions(samples, SCORER)
+        ranks = [sample["identification"]["real"]["cider"] for sample in samples]
+        assert {count for _, count in ranks} == {NUM_IMAGES}
+        assert row["median_rank"] == np.median([rank for rank, _ in ranks])
+
+    def test_the_constant_caption_is_searched_on_each_image_once(self):
+        once, twice = make_samples({"real": 0.9}), make_samples({"real": 0.9}, ("s1", "s2"))
+        one, two = score_constant(once, SCORER), score_constant(twice, SCORER)
+        assert one.pop("num_samples") * 2 == two.pop("num_samples")
+        assert one == pytest.approx(two)

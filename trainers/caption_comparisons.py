@@ -1,0 +1,107 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Which captions are better, and how surely: intervals and paired tests from the table of captions, re-weighted.
+
+The table is that of [`~trainers.caption_figures`], scored. The image is the unit that is drawn.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .metrics.captions import bleu_from_statistics
+from .resampling import Resampler
+
+
+#: The BLEU that is tested: by words up to so many in a row. The lower orders say much the same.
+TESTED_ORDER = 4
+
+
+def compare_pairs(
+    samples: Sequence[dict[str, Any]],
+    pairs: Sequence[tuple[str, str]],
+    resampler: Resampler,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """
+    One arm against another on the samples that have both, score by score.
+
+    Args:
+        samples (`Sequence[dict]`):
+            The scored table.
+        pairs (`Sequence[tuple[str, str]]`):
+            Arms or floors: first minus second.
+        resampler ([`~trainers.resampling.Resampler`]):
+            Draws intervals and tests.
+        progress (`bool`, *optional*, defaults to `False`):
+            Whether to show a progress bar.
+
+    Returns:
+        `list[dict]`: `arm`, `control`, `metric` (the scores of single samples, and BLEU-4), `value`, `ci_low`,
+        `ci_high`, `p`, `num_samples`, `num_groups`; not corrected for their number. Pairs that share fewer than two
+        images are left out: nothing could be resampled.
+    """
+    comparisons: list[dict[str, Any]] = []
+    for arm, control in tqdm(pairs, desc="tests", unit="pair", disable=not progress):
+        rows = [row for row in samples if arm in row["scores"] and control in row["scores"]]
+        groups = [row["group"] for row in rows]
+        if len(set(groups)) < 2:
+            continue
+        names = {"arm": arm, "control": control}
+        for metric in rows[0]["scores"][arm]:
+            gain = np.array([row["scores"][arm][metric] - row["scores"][control][metric] for row in rows])
+            comparisons.append(names | {"metric": metric} | resampler.mean(gain, groups))
+        own, other = (np.array([row["bleu_counts"][name] for row in rows]) for name in (arm, control))
+        found = resampler.corpus_gain(own, other, groups, partial(_bleu, TESTED_ORDER))
+        comparisons.append(names | {"metric": f"bleu_{TESTED_ORDER}"} | found)
+    return comparisons
+
+
+def arm_intervals(
+    samples: Sequence[dict[str, Any]], arms: Sequence[str], resampler: Resampler, progress: bool = False
+) -> dict[str, dict[str, list[float]]]:
+    """
+    The interval of every score of some arms.
+
+    Args:
+        samples (`Sequence[dict]`), resampler ([`~trainers.resampling.Resampler`]), progress (`bool`, *optional*):
+            See [`compare_pairs`].
+        arms (`Sequence[str]`):
+            Arms of the table.
+
+    Returns:
+        `dict`: Arm → score, BLEU-1 to BLEU-4 among them → lower and upper end.
+    """
+    intervals: dict[str, dict[str, list[float]]] = {}
+    for arm in tqdm(arms, desc="intervals", unit="arm", disable=not progress):
+        rows = [row for row in samples if arm in row["scores"]]
+        groups, counts = [row["group"] for row in rows], np.array([row["bleu_counts"][arm] for row in rows])
+        found = {}
+        for metric in rows[0]["scores"][arm]:
+            parts = np.array([[row["scores"][arm][metric], 1.0] for row in rows])
+            found[metric] = resampler.corpus_score(parts, groups, lambda sums: sums[..., 0] / sums[..., 1])
+        for order in range(1, 5):
+            found[f"bleu_{order}"] = resampler.corpus_score(counts, groups, partial(_bleu, order))
+        intervals[arm] = {metric: [row["ci_low"], row["ci_high"]] for metric, row in found.items()}
+    return intervals
+
+
+def _bleu(order: int, sums: np.ndarray) -> np.ndarray:
+    return bleu_from_statistics(sums)[f"bleu_{order}"]
+
+
+__all__ = ["TESTED_ORDER", "arm_intervals", "compare_pairs"]

@@ -1,0 +1,96 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Captions and references → every score, of single samples where they have one and as counts where a corpus has."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .metrics.captions import Cider, DocumentFrequencies, bleu_from_statistics, bleu_statistics, caption_rouge_l
+
+
+Embedder = Callable[[list[str]], np.ndarray]
+
+#: Scores of single samples, which have intervals and tests as means. BLEU is of a corpus.
+PAIRED_METRICS = ("cider", "rouge_l", "text_similarity")
+METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider", "text_similarity")
+#: Key of the counts behind BLEU in a [`Table`], one row per sample.
+BLEU_COUNTS = "bleu_counts"
+# Captions that are scored on a whole gallery at once.
+_CHUNK = 32
+
+#: Score → one value per sample, or one for all (BLEU); and the counts behind BLEU.
+Table = dict[str, np.ndarray | float]
+
+
+class CaptionScorer:
+    """
+    Scores captions of images against what people wrote about them.
+
+    Args:
+        frequencies ([`~trainers.metrics.DocumentFrequencies`]):
+            For CIDEr.
+        embed (`Callable`, *optional*):
+            Texts → vectors `[texts, width]`, for `text_similarity`: the mean cosine of a caption and the references.
+    """
+
+    def __init__(self, frequencies: DocumentFrequencies, embed: Embedder | None = None):
+        self.frequencies = frequencies
+        self.has_similarity = embed is not None
+        self._cider = Cider(frequencies)
+        self._embed = embed
+        self._vectors: dict[str, np.ndarray] = {}
+
+    def __call__(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+        """Every score of [`METRICS`], `text_similarity` only with an embedder; and [`BLEU_COUNTS`]."""
+        counts = bleu_statistics(captions, references)
+        table: Table = {name: float(score) for name, score in bleu_from_statistics(counts.sum(axis=0)).items()}
+        table |= {BLEU_COUNTS: counts, "rouge_l": caption_rouge_l(captions, references)}
+        table |= {"cider": self._cider(captions, references)}
+        return table | ({"text_similarity": self.similarity(captions, references)} if self.has_similarity else {})
+
+    def similarity(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+        """Mean cosine `(samples,)` of each caption and its references."""
+        return (self._unit_vectors(captions) * self._mean_vectors(references)).sum(axis=1)
+
+    def matrices(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+        """Every caption on every image: for each score by which images can be ranked `(images, captions)`."""
+        distinct, columns = list(dict.fromkeys(captions)), {}
+        for start in range(0, len(distinct), _CHUNK):
+            chunk = distinct[start : start + _CHUNK]
+            found = self._cider(np.repeat(chunk, len(references)).tolist(), [*references] * len(chunk))
+            columns |= dict(zip(chunk, found.reshape(len(chunk), -1), strict=True))
+        scores = {"cider": np.stack([columns[caption] for caption in captions], axis=1)}
+        if self.has_similarity:
+            scores["text_similarity"] = self._mean_vectors(references) @ self._unit_vectors(captions).T
+        return scores
+
+    def _mean_vectors(self, references: Sequence[Sequence[str]]) -> np.ndarray:
+        """Mean unit vector of each image's references: its product with a caption is the mean of their cosines."""
+        vectors = self._unit_vectors([text for texts in references for text in texts])
+        starts = np.cumsum([0] + [len(texts) for texts in references[:-1]])
+        return np.add.reduceat(vectors, starts) / np.array([[len(texts)] for texts in references])
+
+    def _unit_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of length 1 `(texts, width)`; each text is embedded once."""
+        new = sorted(set(texts) - self._vectors.keys())
+        if new and self._embed is not None:
+            vectors = np.asarray(self._embed(new), float)
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            # What means nothing (an empty caption) is like nothing.
+            self._vectors |= dict(zip(new, vectors / np.where(lengths == 0, 1, lengths), strict=True))
+        return np.stack([self._vectors[text] for text in texts])
+
+
+__all__ = ["BLEU_COUNTS", "METRICS", "PAIRED_METRICS", "CaptionScorer", "Embedder", "Table"]
