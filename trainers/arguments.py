@@ -168,6 +168,9 @@ class DataArguments:
             Configuration of a Hub dataset.
         subjects (`list[str]`, *optional*):
             Subjects to keep; all by default.
+        max_train_groups (`int`, *optional*):
+            Groups (passages, stories, images) of the train split to keep, for curves of training-set size; all by
+            default. A smaller set is part of every larger one.
         standardize (`bool`, *optional*, defaults to `True`):
             Whether features are standardised with each subject's training statistics. As published they are not.
     """
@@ -175,6 +178,7 @@ class DataArguments:
     dataset: str = field(metadata={"help": "Folder of a prepared corpus, or Hub id of one."})
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hub dataset."})
     subjects: list[str] | None = field(default=None, metadata={"help": "Subjects to keep."})
+    max_train_groups: int | None = field(default=None, metadata={"help": "Groups of the train split to keep."})
     standardize: bool = field(default=True, metadata={"help": "Whether features are standardised per subject."})
 
 

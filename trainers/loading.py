@@ -73,6 +73,8 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
         splits = keep_subjects(splits, args.subjects)
     if not len(splits["train"]):
         raise ValueError(f"The train split of '{args.dataset}' is empty.")
+    if args.max_train_groups is not None:
+        splits["train"] = keep_groups(splits["train"], args.max_train_groups)
     refers = isinstance(splits["train"].features["brain_values"], dict)
     return with_brain_arrays(splits, recording_files(args.dataset) if refers else None)
 
@@ -89,6 +91,30 @@ def keep_subjects(splits: DatasetDict, subjects: Sequence[str]) -> DatasetDict:
             for name, rows in splits.items()
         }
     )
+
+
+def keep_groups(rows: Dataset, num_groups: int) -> Dataset:
+    """
+    Rows of some groups, always the same ones; those of fewer groups are among those of more.
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Rows of a split.
+        num_groups (`int`):
+            Groups to keep.
+
+    Raises:
+        ValueError: there are not so many groups.
+    """
+    groups = list(rows["group"])
+    names = sorted(set(groups))
+    if not 1 <= num_groups <= len(names):
+        raise ValueError(
+            f"`max_train_groups={num_groups}` must lie between 1 and the {len(names)} groups of the split."
+        )
+    order = np.random.default_rng(0).permutation(len(names))
+    kept = {names[i] for i in order[:num_groups]}
+    return rows.select([i for i, group in enumerate(groups) if group in kept])
 
 
 def load_model_and_processor(
@@ -289,6 +315,7 @@ def rows_of_distinct_brains(rows: Dataset) -> dict[str, list[int]]:
 
 __all__ = [
     "fit_statistics",
+    "keep_groups",
     "keep_subjects",
     "load_contrastive_model",
     "load_corpus_splits",

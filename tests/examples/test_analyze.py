@@ -1,0 +1,183 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The script of analyses: saved reports in, sections out, into a report or a folder of their own."""
+
+import importlib.util
+import json
+import runpy
+import sys
+from argparse import Namespace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("example_analyze", REPOSITORY / "examples" / "analyze.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def analyze(script, monkeypatch, capsys, tmp_path):
+    """Runs a command without a process of its own, and returns what it printed."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["analyze.py", *map(str, arguments)])
+        script.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def make_samples(gain: float = 0.0, seed: int = 0) -> list[dict]:
+    """Samples of 30 groups, whose own brain lowers the loss by `gain` for each nat of surprise above 3."""
+    generator, samples = np.random.default_rng(seed), []
+    for i in range(180):
+        surprise = float(generator.uniform(3, 6))
+        names = {"sample_id": f"toy/{i}", "subject": f"s{i % 2}", "group": f"{i // 6}", "brain_id": f"toy/{i}"}
+        texts = {"reading": "continuation", "prompt": "a b c"[: 1 + 2 * (i % 3)], "truth": "d", "num_tokens": 3}
+        losses = {
+            "brain": surprise - gain * (surprise - 3) + 0.2 * generator.normal(),
+            "permuted": (surprise + 0.2 * generator.normal(size=6)).tolist(),
+            "no_brain": surprise,
+        }
+        samples.append(names | texts | {"losses": losses})
+    return samples
+
+
+def write_samples(folder: Path, samples: list[dict]) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "samples.jsonl").write_text("\n".join(map(json.dumps, samples)) + "\n")
+    return folder
+
+
+def sections_of(folder: Path) -> dict[str, dict]:
+    return {section["name"]: section for section in json.loads((folder / "sections.json").read_text())}
+
+
+def run_here(monkeypatch, script: str, *arguments: object) -> None:
+    """Runs a script as the command line would, without a process of its own."""
+    path = REPOSITORY / "examples" / script
+    monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+    runpy.run_path(str(path), run_name="__main__")
+
+
+class TestSavedReports:
+    def test_into_a_folder_of_their_own(self, analyze, tmp_path):
+        report, out = write_samples(tmp_path / "report", make_samples(0.2)), tmp_path / "out"
+        printed = analyze("surprise", "--reports", report, "--output_dir", out, "--num_bins", 3)
+        assert "Pairwise accuracy grows: +" in printed
+        analyze("prompt_length", "--reports", report, "--output_dir", out, "--unit", "word")
+        analyze("surprise", "--reports", report, "--output_dir", out, "--num_bins", 4)
+        found = sections_of(out)
+        assert sorted(found) == ["prompt_length_words", "surprise_continuation"]
+        assert len(found["surprise_continuation"]["rows"]) == 4
+        assert "| mean |" in (out / "sections.md").read_text()
+        assert (out / "sections.html").read_text().count("<img") == 2
+
+    def test_into_a_report(self, analyze, tmp_path):
+        from trainers.report import EvaluationReport
+
+        conditions = {"split": {"evaluated": "test"}, "settings": {"seed": 0, "readings": ["continuation"]}}
+        report = EvaluationReport.from_samples(make_samples(0.2), **conditions, versions={}, fingerprint={})
+        allowed = [item.name for item in report.missing]
+        report.save(tmp_path / "report", allow=allowed)
+        options = ("--reports", tmp_path / "report", "--output_dir", tmp_path / "report", "--allow", *allowed)
+        for _ in range(2):  # the second run replaces what the first one found
+            analyze("surprise", *options, "--num_bins", 3)
+        again = EvaluationReport.load(tmp_path / "report")
+        assert [section["name"] for section in again.sections] == ["surprise_continuation"]
+        assert again.samples == report.samples
+        assert "## Surprise (continuation)" in (tmp_path / "report" / "report.md").read_text()
+
+    def test_sizes_and_folds_of_a_size(self, analyze, tmp_path):
+        folders = {}
+        for size, gain in ((10, 0.0), (100, 0.3)):
+            samples = make_samples(gain, seed=size)
+            for fold, part in enumerate((samples[:90], samples[90:])):
+                folders[size, fold] = write_samples(tmp_path / f"{size}-{fold}", part)
+        reports = [f"{size}={folder}" for (size, _), folder in folders.items()]
+        options = ("--output_dir", tmp_path / "out", "--reading", "continuation")
+        printed = analyze("training_set_size", "--reports", *reports, *options)
+        assert "grows" in printed
+        rows = sections_of(tmp_path / "out")["training_set_size"]["rows"]
+        assert [(row["x"], row["num_samples"]) for row in rows] == [(10, 180), (100, 180)]
+
+    def test_transfer_names_cells_or_takes_the_subjects(self, analyze, tmp_path):
+        report = write_samples(tmp_path / "report", make_samples(0.3))
+        cells = (f"s0={report}", f"s0:others={report}")
+        options = ("--output_dir", tmp_path / "out", "--reading", "continuation")
+        assert "trained and tested on the same: 1 of 1 above chance" in analyze(
+            "transfer", "--reports", *cells, *options
+        )
+        rows = sections_of(tmp_path / "out")["transfer_subjects"]["rows"]
+        assert [(row["train"], row["test"]) for row in rows] == [("s0", "s0"), ("s0", "s1"), ("s0", "others")]
+
+    def test_what_is_missing_is_named(self, analyze, tmp_path, capsys):
+        with pytest.raises(FileNotFoundError, match="holds no samples.jsonl or captions.jsonl"):
+            analyze("surprise", "--reports", tmp_path / "nothing", "--output_dir", tmp_path / "out")
+        for arguments, message in (
+            (("language_model_size",), "give --reports, or --option, --values and --dataset to train"),
+            (("prompt_length", "--reports", "x", "--unit", "token"), "--unit token needs --tokenizer"),
+        ):
+            with pytest.raises(SystemExit, match=message):
+                analyze(*arguments, "--output_dir", tmp_path / "out")
+        with pytest.raises(SystemExit):
+            analyze("surprise", "--reports", "x", "--output_dir", tmp_path / "out", "--colour", "red")
+        assert "unrecognized arguments: --colour red" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+class TestCheckpoint:
+    def test_regions_and_planted_words_of_a_checkpoint(self, analyze, corpus, text_model, tmp_path):
+        from transformers import AutoTokenizer
+
+        from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
+
+        model = BrainLlamaForCausalLM.from_text_model(text_model, FrameEncoderConfig(num_features=8, hidden_size=8))
+        processor = BrainLlamaProcessor.from_config(model.config, AutoTokenizer.from_pretrained(text_model))
+        for part in (model, processor):
+            part.save_pretrained(tmp_path / "checkpoint")
+        (tmp_path / "features.json").write_text(json.dumps({"front": [0, 1, 2]}))
+        options = ("--checkpoint", tmp_path / "checkpoint", "--dataset", corpus, "--num_permutations", 2)
+        options += ("--output_dir", tmp_path / "out")
+        analyze("regions", *options, "--features", tmp_path / "features.json", "--num_matched", 1)
+        analyze("planted_words", *options)
+        found = sections_of(tmp_path / "out")
+        assert [row["region"] for row in found["regions"]["rows"]] == ["whole brain", "front", "front"]
+        assert len(found["planted_words"]["rows"]) == 6
+
+    def test_a_decoder_of_fewer_training_groups(self, script, corpus, text_model, tmp_path, monkeypatch):
+        monkeypatch.setattr(script, "run", partial(run_here, monkeypatch))
+        training = ["--config", str(REPOSITORY / "examples/recipes/official.yaml"), "--text_model_id", str(text_model)]
+        training += ["--use_cpu", "--report_to", "none", "--max_steps", "2", "--warmup_epochs", "0"]
+        options = {"option": "max_train_groups", "dataset": str(corpus), "num_permutations": 2, "seed": 0}
+        args = Namespace(output_dir=tmp_path, training_arguments=training, **options)
+        size, folder = script.train_and_evaluate(args, "4", ())
+        assert size == 4
+        assert len(script.read_samples([folder])) > 0
+        config = json.loads((tmp_path / "max_train_groups-4" / "config.json").read_text())
+        full = json.loads((corpus / "corpus.json").read_text())["split"]["sizes"]["train"]
+        assert 0 < sum(config["training_brains"].values()) < full / 2
+        counted, _ = script.train_and_evaluate(args, "4", ("encoder", "interface"))  # nothing is trained again
+        assert counted > 0

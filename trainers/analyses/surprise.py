@@ -1,0 +1,80 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Surprise: does the brain help most where the language model alone is most surprised? (Ye et al. 2025.)
+
+The samples are cut into equally large bins by the loss of the language model alone (arm `no_brain`) on the true
+completion. In each bin the own brain is compared with those of other groups (arm `permuted`), never with `no_brain`: a
+gain over the very losses that order the samples would grow along them by chance alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..sections import Section
+from .curves import Curve, make_curve
+from .effects import Sample, arm_losses, equal_count_bins, sample_effects, samples_of
+
+
+NAME = "surprise"
+
+
+def surprise_curve(
+    samples: Sequence[Sample], reading: str = "continuation", num_bins: int = 10, seed: int = 0
+) -> Curve:
+    """
+    What the brain adds, by how much the true completion surprises the language model.
+
+    Args:
+        samples (`Sequence[Sample]`):
+            Lines of a report's `samples.jsonl`.
+        reading (`str`, *optional*, defaults to `"continuation"`):
+            Which of its readings.
+        num_bins (`int`, *optional*, defaults to 10):
+            Bins of equally many samples; 10 as published.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of bootstrap and sign flips.
+
+    Returns:
+        [`Curve`]: Each row also tells `num_tokens`, the mean length of its completions.
+
+    Raises:
+        ValueError: If there is no such reading, an arm is missing, or bins are too small.
+    """
+    rows = samples_of(samples, reading)
+    surprise = arm_losses(rows, "no_brain")[0]
+    bins = equal_count_bins(surprise, num_bins)
+    curve = make_curve(sample_effects(rows), surprise, bins, "surprise", "nat per token", seed=seed)
+    tokens = np.array([row["num_tokens"] for row in rows])
+    for row, chosen in zip(curve.rows, bins, strict=True):
+        row["num_tokens"] = float(tokens[chosen].mean())
+    return curve
+
+
+def surprise_section(curve: Curve, reading: str = "continuation") -> Section:
+    """The curve as a piece of evidence."""
+    first, last = curve.rows[0], curve.rows[-1]
+    text = (
+        f"Does the brain help more where the language model alone is surprised ({reading})? The own brain beats "
+        f"another group's in {first['accuracy']:.3f} of pairs where it is surprised least and in "
+        f"{last['accuracy']:.3f} where it is surprised most. {curve.describe_trend()} Surprise is the loss of the "
+        "language model alone on the true text; bins hold equally many samples. It was not set by an experiment: "
+        f"surprising texts differ in other ways too (mean length {first['num_tokens']:.1f} tokens in the first bin, "
+        f"{last['num_tokens']:.1f} in the last), and a loss that is low has less room to fall."
+    )
+    return curve.section(f"{NAME}_{reading}", f"Surprise ({reading})", text)
+
+
+__all__ = ["surprise_curve", "surprise_section"]
