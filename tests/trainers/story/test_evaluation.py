@@ -1,0 +1,134 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Windows and nulls on hand-made stories, against plain loops."""
+
+import numpy as np
+import pytest
+
+from trainers.story.evaluation import StoryScore, WindowGrid, score_story
+from trainers.story.window_metrics import meteor
+from trainers.story.windows import TimedWord
+
+
+def words(text: str, first: float = 0.0, apart: float = 10.0) -> list[TimedWord]:
+    return [TimedWord(word, first + apart * i) for i, word in enumerate(text.split())]
+
+
+class TestWindows:
+    def test_grids(self):
+        second_by_second = WindowGrid.over(0, 25, step=1)
+        assert second_by_second.starts.tolist() == [0, 1, 2, 3, 4, 5]
+        assert (second_by_second.length, second_by_second.windows_apart) == (20, 20)
+        end_to_end = WindowGrid.over(3, 563, step=20)
+        assert len(end_to_end.starts) == 28  # the form of Ye et al. for the 560 s of the test story
+        assert end_to_end.windows_apart == 1
+        assert WindowGrid.over(0, 100, step=8).windows_apart == 3
+
+    def test_a_word_belongs_to_windows_it_begins_in(self):
+        grid = WindowGrid.over(0, 50, step=10)
+        assert grid.texts(words("a b c d e")) == ["a b", "b c", "c d", "d e"]
+        assert grid.texts([TimedWord("late", 20.0), TimedWord("early", 19.999)]) == ["early", "early late", "late", ""]
+
+    def test_refusal(self):
+        for start, end, step in ((0, 19, 1), (0, 30, 0)):
+            with pytest.raises(ValueError, match="one window must fit"):
+                WindowGrid.over(start, end, step)
+
+
+class TestNulls:
+    def test_shifts_equal_a_plain_loop(self):
+        rng = np.random.default_rng(0)
+        heard, told, *others = (words(" ".join(rng.choice(list("abcd"), 30)), apart=5.0) for _ in range(5))
+        grid = WindowGrid.over(0, 150, step=5)
+
+        def overlap(predictions, references):
+            return [len(set(a.split()) & set(b.split())) for a, b in zip(predictions, references, strict=True)]
+
+        found = score_story(heard, told, others, grid, {"overlap": overlap})["overlap"]
+        own, truth = grid.texts(told), grid.texts(heard)
+        assert found.windows.tolist() == overlap(own, truth)
+        expected = [np.mean(overlap(own[shift:] + own[:shift], truth)) for shift in (4, 8, 12, 16, 20)]
+        assert len(own) == 27
+        assert found.shifts.tolist() == pytest.approx(expected[: len(found.shifts)])
+        assert len(found.shifts) == 5
+        assert found.other_brains.tolist() == [overlap(grid.texts(other), truth) for other in others]
+
+    def test_standard_scores_on_a_perfect_and_an_empty_telling(self):
+        story = words("the old dog barked at my new neighbour again", apart=10.0)
+        grid = WindowGrid.over(0, 90, step=10)
+        found = score_story(story, story, [[], words("x y z")], grid)
+        assert {name: score.story for name, score in found.items()} == {"wer": 1.0, "bleu_1": 1.0, "meteor": 0.9375}
+        assert found["wer"].other_brains[0].tolist() == [0.0] * 8
+        assert found["wer"].shift_rank == 1
+        assert found["wer"].shift_p == pytest.approx(1 / (1 + len(found["wer"].shifts)))
+
+    def test_silent_windows_are_left_out(self):
+        heard = [TimedWord("a", 5.0), TimedWord("b", 65.0)]
+        grid = WindowGrid.over(0, 80, step=20)
+        found = score_story(heard, heard, [[], []], grid)["wer"]
+        assert found.windows.tolist() == [1.0, 1.0]
+
+    def test_z_and_p_by_hand(self):
+        score = StoryScore(
+            "m", np.arange(2), np.array([3.0, 5.0]), np.array([1.0, 4.0, 2.0]), np.array([[1.0, 2.0], [3.0, 2.0]])
+        )
+        assert score.story == 4.0
+        assert score.shift_rank == 2  # a tie counts against it
+        assert score.shift_p == 0.5
+        assert score.window_z[0] == pytest.approx(1 / np.sqrt(2))
+        assert np.isnan(score.window_z[1])
+        assert score.story_z == pytest.approx((4 - 2) / np.std([1.5, 2.5], ddof=1))
+        assert score.other_brains_p == pytest.approx(1 / 3)
+        assert score.summary()["shift_rank"] == "2 of 4"
+        assert not score.above_nulls
+
+    def test_above_both_nulls_needs_both(self):
+        low = np.linspace(0, 1, 40)[:, None]
+        assert StoryScore("m", np.zeros(1), np.array([2.0]), np.array([0.5]), low).above_nulls
+        assert not StoryScore("m", np.zeros(1), np.array([2.0]), np.array([2.0]), low).above_nulls
+        assert not StoryScore("m", np.zeros(1), np.array([0.6]), np.array([0.5]), low).above_nulls
+        assert not StoryScore("m", np.zeros(1), np.array([-1.0]), np.array([-2.0]), low).above_nulls
+
+    def test_a_brain_that_changes_nothing_is_not_above(self):
+        story = words("the old dog barked at my new neighbour again", apart=10.0)
+        told = words("the old cat", apart=10.0)
+        score = score_story(story, told, [told, told, told], WindowGrid.over(0, 90, step=20))["wer"]
+        assert np.isnan(score.story_z)
+        assert score.summary()["other_z"] is None
+        assert not score.above_nulls
+
+    def test_null_stories_are_not_called_significant(self):
+        """A telling drawn like the others is far from their mean as often as chance says."""
+        rng = np.random.default_rng(1)
+        hits = []
+        for _ in range(400):
+            draws = rng.standard_normal((20, 6))
+            hits.append(StoryScore("m", np.arange(6), draws[0], draws[1:].mean(1), draws[1:]).other_brains_p <= 0.1)
+        assert 0.05 < np.mean(hits) < 0.15
+
+    def test_refusals(self):
+        story, grid = words("a b c d e f", apart=10.0), WindowGrid.over(0, 60, step=10)
+        short = WindowGrid.over(0, 30, step=10)
+        for heard, others, window in ((story, [[]], grid), ([], [[], []], grid), (story, [[], []], short)):
+            with pytest.raises(ValueError, match="two tellings, one window and one shift are the least"):
+                score_story(heard, story, others, window)
+
+
+def test_meteor_by_hand():
+    """Equal words in two chunks of three: `F = 1`, less `.5 (2 / 3)^3`; a stem counts as its word."""
+    assert meteor(["c a b"], ["a b c"]) == pytest.approx([1 - 0.5 * (2 / 3) ** 3])
+    precision, recall = 2 / 3, 2 / 4
+    mean = precision * recall / (0.9 * precision + 0.1 * recall)
+    assert meteor(["dogs bark loudly"], ["the dog barked then"]) == pytest.approx([mean * (1 - 0.5 * (1 / 2) ** 3)])
+    assert meteor([""], ["a"]) == [0.0]

@@ -1,0 +1,204 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Beam search through a story, as many tokens a window as were heard, under the brain of each window."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from modeling_brainllm.modeling_brainllama import BrainFeatures
+
+from .proposals import Proposals
+from .scoring import StoryScorer
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """
+    How wide is searched, and by which score. Defaults: README of the released code of Ye et al. (2025).
+
+    Args:
+        beam_width (`int`, *optional*, defaults to 3):
+            Hypotheses that are kept (default of that code: 5; Tang et al. 2023: 200).
+        extensions (`int`, *optional*, defaults to 3):
+            Most continuations of the best hypothesis; the one of rank r of B, counted from 0, gets
+            `ceil(extensions (B - r) / B)`.
+        score_tokens (`int`, *optional*, defaults to 10):
+            Hypotheses are ranked by the log-probability of the newest token and of so many before it; `None`: of all.
+        contrast_weight (`float`, *optional*, defaults to 0.0):
+            Weight w of the brain contrast in a token's score,
+            `log p(token | brain) + w (log p(token | brain) - log p(token | reference))`. Not published; our choice.
+    """
+
+    beam_width: int = 3
+    extensions: int = 3
+    score_tokens: int | None = 10
+    contrast_weight: float = 0.0
+
+    def __post_init__(self):
+        if self.beam_width < 1 or self.extensions < 1 or self.contrast_weight < 0:
+            raise ValueError(f"{self}: expected a beam and extensions of at least 1, and no negative weight.")
+        if self.score_tokens is not None and self.score_tokens < 0:
+            raise ValueError(f"{self}: expected `score_tokens` of at least 0, or None for all.")
+
+
+class _Link(NamedTuple):
+    """A token and all before it. Hypotheses share their past, so that a story costs its own length once."""
+
+    token: int
+    before: "_Link | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """
+    One telling so far.
+
+    Args:
+        last (`_Link`, *optional*):
+            What was said, from its end; the opening is no part of it.
+        recent (`tuple[int, ...]`), scores (`tuple[float, ...]`):
+            The last tokens, and the last tokens' scores (or the sum of all), as many as anyone looks at.
+    """
+
+    last: _Link | None
+    recent: tuple[int, ...]
+    scores: tuple[float, ...] = ()
+
+    def tokens(self) -> list[int]:
+        """All tokens said, in order."""
+        return list(self._backwards())[::-1]
+
+    def _backwards(self) -> Iterator[int]:
+        link = self.last
+        while link is not None:
+            yield link.token
+            link = link.before
+
+
+class BeamSearch:
+    """
+    Searches one window after another.
+
+    Args:
+        scorers (`Sequence[StoryScorer]`):
+            What expects the next token under the brain; and, where the contrast is weighed, a second one for the
+            reference.
+        options ([`SearchOptions`]), proposals ([`Proposals`]):
+            How wide, and among which tokens.
+        sayable (`torch.BoolTensor` of shape `(vocabulary,)`), stop_ids (`Collection[int]`):
+            Tokens that may be said at all, and those that are stop words.
+    """
+
+    def __init__(
+        self,
+        scorers: Sequence[StoryScorer],
+        options: SearchOptions,
+        proposals: Proposals,
+        sayable: torch.Tensor,
+        stop_ids: Collection[int],
+    ):
+        self.scorers, self.options, self.proposals = scorers, options, proposals
+        self.sayable, self.stop_ids = sayable, stop_ids
+        self.memory = max(scorers[0].context_tokens, proposals.context, proposals.bar_stop_words)
+
+    def start(self, num_tellings: int = 1, opening: Sequence[int] = ()) -> list[list[Hypothesis]]:
+        """For each telling the one hypothesis that nothing has been said after the opening."""
+        return [[Hypothesis(None, tuple(opening[-self.memory :]))] for _ in range(num_tellings)]
+
+    def advance(
+        self, tellings: list[list[Hypothesis]], num_tokens: int, features: Sequence[BrainFeatures | None]
+    ) -> list[list[Hypothesis]]:
+        """
+        Says the tokens of one window, in several tellings side by side, each with a beam of its own.
+
+        Args:
+            tellings (`list[list[Hypothesis]]`):
+                Their hypotheses from [`BeamSearch.start`] or the window before, best first.
+            num_tokens (`int`):
+                How many are said; with 0 nothing changes.
+            features (`Sequence[BrainFeatures]`):
+                What each scorer reads: one brain sample for each telling, or one for all; `None` for the text alone.
+
+        Returns:
+            `list[list[Hypothesis]]`: the best of each telling, in order.
+
+        Raises:
+            ValueError: a telling has no token left to be said.
+        """
+        if num_tokens == 0:
+            return tellings
+        device = self.sayable.device
+        contexts = torch.tensor([h.recent for telling in tellings for h in telling], dtype=torch.long, device=device)
+        owners = [number for number, telling in enumerate(tellings) for _ in telling]
+        contexts, owners = contexts.view(len(owners), -1), torch.tensor(owners, device=device)
+        found = [scorer.begin(contexts, brain, owners) for scorer, brain in zip(self.scorers, features, strict=True)]
+        for number in range(1, num_tokens + 1):
+            rows, steps = [h for telling in tellings for h in telling], self._select(tellings, found)
+            parents = torch.tensor([parent for some in steps for parent, _, _ in some], device=device)
+            tokens = torch.tensor([token for some in steps for _, token, _ in some], device=device)
+            tellings = [[self._follow(rows[parent], token, score) for parent, token, score in some] for some in steps]
+            if number < num_tokens:
+                found = [scorer.extend(parents, tokens) for scorer in self.scorers]
+        for scorer in self.scorers:
+            scorer.keep(parents)
+        return tellings
+
+    def _follow(self, hypothesis: Hypothesis, token: int, score: float) -> Hypothesis:
+        kept = self.options.score_tokens
+        scores = (*hypothesis.scores, score)
+        scores = (sum(scores),) if kept is None else scores[max(len(scores) - kept, 0) :]
+        return Hypothesis(_Link(token, hypothesis.last), (*hypothesis.recent, token)[-self.memory :], scores)
+
+    def _select(
+        self, tellings: list[list[Hypothesis]], found: list[torch.Tensor]
+    ) -> list[list[tuple[int, int, float]]]:
+        """For each telling the best continuations, best first: row of the hypothesis, token and its score."""
+        log_probs = found[0].masked_fill(~self.sayable, -torch.inf)
+        scores = log_probs
+        if len(found) > 1:
+            scores = log_probs + self.options.contrast_weight * (log_probs - found[1])
+        allowed = self.proposals.choose(log_probs)
+        for row, hypothesis in enumerate(h for telling in tellings for h in telling):
+            allowed[row, sorted(self.proposals.barred(hypothesis.recent, self.stop_ids))] = False
+        most = min(self.options.extensions, scores.shape[-1])
+        best, ids = (found.tolist() for found in scores.masked_fill(~allowed, -torch.inf).topk(most, dim=-1))
+        chosen, first = [], 0
+        for telling in tellings:
+            chosen.append(self._select_one(telling, best[first:], ids[first:], first))
+            first += len(telling)
+        return chosen
+
+    def _select_one(
+        self, telling: list[Hypothesis], best: list[list[float]], ids: list[list[int]], first: int
+    ) -> list[tuple[int, int, float]]:
+        candidates = []
+        for rank, (hypothesis, row, tokens) in enumerate(zip(telling, best, ids, strict=False)):
+            quota = math.ceil(self.options.extensions * (len(telling) - rank) / len(telling))
+            past = sum(hypothesis.scores)
+            steps = [(past + score, first + rank, token, score) for score, token in zip(row, tokens, strict=True)]
+            candidates += [step for step in steps[:quota] if math.isfinite(step[-1])]
+        if not candidates:
+            raise ValueError(
+                f"No token is left after {telling[0].recent}: all {self.proposals.top_k} likeliest are barred. Raise "
+                "`top_k` or `nucleus`, allow repeats, or allow more of the vocabulary."
+            )
+        candidates.sort(key=lambda step: -step[0])
+        return [step[1:] for step in candidates[: self.options.beam_width]]
+
+
+__all__ = ["BeamSearch", "Hypothesis", "SearchOptions"]

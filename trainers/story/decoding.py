@@ -1,0 +1,270 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A story told from a brain: word rate, beam search and times, for the true brain and for any other."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from modeling_brainllm.modeling_brainllama import BrainFeatures
+
+from ..controls import NO_BRAIN, VALUE_CONTROLS
+from ..reading import encode_brains
+from .beam import BeamSearch, SearchOptions
+from .proposals import Proposals, sayable_ids, stop_word_ids
+from .scoring import StoryScorer
+from .windows import Story, TimedWord
+
+
+REFERENCES = ("none", "mean")
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """
+    How a story is told.
+
+    Args:
+        length_penalty (`float`, *optional*, defaults to 0.3):
+            A window gets `max(0, int(predicted tokens - length_penalty))` tokens (Ye et al. 2025: 0.3 with GPT-2 XL,
+            1.0 with Llama).
+        context_tokens (`int`, *optional*, defaults to 10), carry (`bool`, *optional*, defaults to `False`):
+            See [`~trainers.story.scoring.StoryScorer`].
+        opening (`str`, *optional*, defaults to `""`):
+            What the story begins after; it is no part of the result.
+        contrast_reference (`str`, *optional*, defaults to `"none"`):
+            What a brain is contrasted with, where `contrast_weight` is above 0: `"none"`, the text alone, or
+            `"mean"`, the brain that says nothing (standardised values of 0).
+        search ([`~trainers.story.beam.SearchOptions`]), proposals ([`~trainers.story.proposals.Proposals`]):
+            Beam and filters.
+        vocabulary (`Sequence[str]`, *optional*):
+            Texts of which only tokens may be said.
+    """
+
+    length_penalty: float = 0.3
+    context_tokens: int = 10
+    carry: bool = False
+    opening: str = ""
+    contrast_reference: str = "none"
+    search: SearchOptions = field(default_factory=SearchOptions)
+    proposals: Proposals = field(default_factory=Proposals)
+    vocabulary: Sequence[str] | None = None
+
+    def __post_init__(self):
+        if self.contrast_reference not in REFERENCES:
+            raise ValueError(
+                f"contrast_reference={self.contrast_reference!r} is unknown: choose one of {', '.join(REFERENCES)}."
+            )
+
+
+class StoryDecoder:
+    """
+    Tells one story under any brains; they are encoded once, and the lengths of windows are the same for all.
+
+    Args:
+        model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]):
+            A checkpoint; they must agree.
+        story ([`~trainers.story.windows.Story`]):
+            Windows and their brain frames; its words are not looked at.
+        rates (`Sequence[float]` of length windows):
+            Predicted tokens of each window ([`~trainers.story.word_rate.WordRate`]).
+        options ([`DecodingOptions`], *optional*):
+            How it is told.
+        batch_size (`int`, *optional*, defaults to 64), seed (`int`, *optional*, defaults to 0):
+            Windows per pass of the encoder; seed of noise brains.
+
+    Raises:
+        ValueError: rates and windows differ in number.
+    """
+
+    def __init__(
+        self,
+        model: BrainLlamaForCausalLM,
+        processor: BrainLlamaProcessor,
+        story: Story,
+        rates: Sequence[float] | np.ndarray,
+        options: DecodingOptions | None = None,
+        *,
+        batch_size: int = 64,
+        seed: int = 0,
+    ):
+        if len(rates) != len(story.windows):
+            raise ValueError(f"{len(rates)} rates for {len(story.windows)} windows: one each is needed.")
+        self.model, self.processor, self.story = model.eval(), processor, story
+        self.options, self.batch_size, self.seed = options or DecodingOptions(), batch_size, seed
+        penalised = np.asarray(rates, float) - self.options.length_penalty
+        self.num_tokens = np.maximum(0, penalised.astype(int)).tolist()
+        tokenizer: Any = processor.tokenizer
+        self.stop_ids = stop_word_ids(tokenizer)
+        text_config: Any = model.config.text_config
+        self.sayable = sayable_ids(tokenizer, self.options.vocabulary, text_config.vocab_size).to(model.device)
+        self.opening = tokenizer(self.options.opening, add_special_tokens=False)["input_ids"]
+        self.own = self.encode()
+
+    @torch.inference_mode()
+    def encode(self, control: str | None = None, seed: int | None = None) -> BrainFeatures:
+        """What the language model reads of all windows; of broken values under one of [`VALUE_CONTROLS`]."""
+        rows = [{"subject": self.story.subject, "brain_values": window.brain_values} for window in self.story.windows]
+        embeds = encode_brains(
+            self.model,
+            self.processor,
+            rows,
+            batch_size=self.batch_size,
+            control=None if control is None else VALUE_CONTROLS[control],
+            seed=self.seed if seed is None else seed,
+        )
+        return self.model.model.encode_brain(brain_embeds=embeds)
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        donors: Sequence[Sequence[int]] | np.ndarray | None = None,
+        features: BrainFeatures | None = None,
+        *,
+        progress: bool = False,
+    ) -> list[list[TimedWord]]:
+        """
+        Tells the story, several times side by side if several sets of brains are given.
+
+        Args:
+            donors (`np.ndarray` of shape `(tellings, windows)`, *optional*):
+                The window whose brain each window gets, its own by default; [`NO_BRAIN`] for all of a call reads the
+                text alone.
+            features ([`BrainFeatures`], *optional*):
+                From [`StoryDecoder.encode`]; those of the true brains by default.
+            progress (`bool`, *optional*, defaults to `False`):
+                Whether to show a progress bar.
+
+        Returns:
+            `list[list[TimedWord]]`: what the best hypothesis of each telling says. The tokens of a window are spread
+            evenly over it.
+        """
+        features = self.own if features is None else features
+        donors = np.arange(len(self.num_tokens))[None] if donors is None else np.asarray(donors)
+        search, references = self._search()
+        tellings = search.start(len(donors), self.opening)
+        with tqdm(total=len(self.num_tokens), desc="telling", unit="window", disable=not progress) as bar:
+            for count, numbers in zip(self.num_tokens, donors.T, strict=True):
+                brains = None if (numbers == NO_BRAIN).all() else take_brains(features, numbers)
+                tellings = search.advance(tellings, count, [brains, *references])
+                bar.update()
+        return [self._timed(hypotheses[0].tokens()) for hypotheses in tellings]
+
+    def _search(self) -> tuple[BeamSearch, list[BrainFeatures | None]]:
+        """A fresh search, and what its second scorer reads throughout, if there is one."""
+        options, tokenizer = self.options, self.processor.tokenizer
+        references: list[BrainFeatures | None] = []
+        if options.search.contrast_weight > 0:
+            references = [None if options.contrast_reference == "none" else take_brains(self.encode("zero"), [0])]
+        scorers = [
+            StoryScorer(self.model, tokenizer.bos_token_id, context_tokens=options.context_tokens, carry=options.carry)
+            for _ in range(1 + len(references))
+        ]
+        return BeamSearch(scorers, options.search, options.proposals, self.sayable, self.stop_ids), references
+
+    def _timed(self, tokens: list[int]) -> list[TimedWord]:
+        times = [
+            window.start + (window.end - window.start) * (place + 0.5) / count
+            for window, count in zip(self.story.windows, self.num_tokens, strict=True)
+            for place in range(count)
+        ]
+        return join_words(token_pieces(self.processor.tokenizer, tokens), times)
+
+
+def take_brains(features: Any, numbers: Sequence[int] | np.ndarray) -> BrainFeatures:
+    """Some of the brain samples, in this order."""
+    index = torch.as_tensor(np.asarray(numbers), device=features.tokens.device)
+    return BrainFeatures(
+        features.tokens[index],
+        None if features.mask is None else features.mask[index],
+        [(keys[index], values[index]) for keys, values in features.keys_values],
+    )
+
+
+def token_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> list[str]:
+    """
+    What each token adds to the text, white space included.
+
+    Each is decoded behind the one before it, since tokenizers drop the space before a text's first word.
+    """
+    if not tokens:  # of which `batch_decode` would make one empty text
+        return []
+    pairs = tokenizer.batch_decode([list(tokens[max(i - 1, 0) : i + 1]) for i in range(len(tokens))])
+    before = ["", *tokenizer.batch_decode([[token] for token in tokens])]
+    return [pair[len(single) :] for pair, single in zip(pairs, before, strict=False)]
+
+
+def join_words(pieces: Iterable[str], times: Iterable[float]) -> list[TimedWord]:
+    """Words of tokens: a word begins where a piece begins with white space, at the time of that piece."""
+    words: list[TimedWord] = []
+    for piece, time in zip(pieces, times, strict=True):
+        for number, part in enumerate(piece.split()):
+            if words and number == 0 and not piece[0].isspace():
+                words[-1] = TimedWord(words[-1].text + part, words[-1].onset)
+            else:
+                words.append(TimedWord(part, time))
+    return words
+
+
+def other_times(num_windows: int, num_decodings: int, least_shift: int, seed: int = 0) -> np.ndarray:
+    """
+    For each decoding the window whose brain each window gets: all of them moved by one distance, round the story.
+
+    Neighbours stay neighbours, so the brains are as smooth in time as the true ones.
+
+    Args:
+        num_windows (`int`), num_decodings (`int`):
+            Shape of the result.
+        least_shift (`int`):
+            Windows by which each is moved at least, either way.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the distances, which differ as long as there are enough.
+
+    Returns:
+        `np.ndarray` of shape `(decodings, windows)`.
+
+    Raises:
+        ValueError: the story is too short to be moved so far.
+    """
+    distances = np.arange(least_shift, num_windows - least_shift + 1)
+    if not len(distances):
+        raise ValueError(
+            f"{num_windows} windows cannot be moved by {least_shift} or more either way: the story is too short."
+        )
+    generator = np.random.default_rng(seed)
+    shuffled = np.resize(generator.permutation(distances), num_decodings)
+    return (np.arange(num_windows) + shuffled[:, None]) % num_windows
+
+
+def spoken_text(words: Sequence[TimedWord | Mapping[str, Any]]) -> str:
+    """The words of a telling as one text."""
+    return " ".join(word.text if isinstance(word, TimedWord) else word["text"] for word in words)
+
+
+__all__ = [
+    "REFERENCES",
+    "DecodingOptions",
+    "StoryDecoder",
+    "join_words",
+    "other_times",
+    "spoken_text",
+    "take_brains",
+    "token_pieces",
+]
