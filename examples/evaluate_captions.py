@@ -20,12 +20,14 @@ Captions the images that a brain saw, under the brain and under every control, a
 
     python examples/evaluate_captions.py --checkpoint runs/sft --dataset runs/nsd --output_dir runs/sft/captions
 
-writes `caption_report.json`, `caption_report.md` and `captions.jsonl`. A LoRA adapter of reward tuning, in a folder
-or on the Hub, goes on top of the checkpoint that it was trained on; `--subjects` chooses who is tested, and the others
-of the split lend their brains as controls:
+writes `caption_report.json`, `caption_report.md`, `caption_report.html` and `captions.jsonl`. A LoRA adapter of reward
+tuning, in a folder or on the Hub, goes on top of the checkpoint that it was trained on; `--subjects` chooses who is
+tested, and the others of the split lend their brains as controls:
 
     python examples/evaluate_captions.py --checkpoint runs/sft --adapter runs/grpo --dataset runs/nsd \
         --subjects subj08 --output_dir runs/grpo/captions
+
+A report that lacks a control, or whose split leaks, is not written unless `--allow` names what is missing.
 """
 
 import argparse
@@ -52,17 +54,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", required=True, help="folder written by prepare_dataset.py, or Hub id of such")
     parser.add_argument("--dataset_config", help="configuration of a Hub dataset")
     parser.add_argument("--output_dir", required=True, help="folder to write")
+    parser.add_argument("--allow", nargs="+", default=[], metavar="NAME", help="what the report may lack, by name")
     parser.add_argument("--split", default="test", help="split that is evaluated")
     parser.add_argument("--subjects", nargs="+", help="subjects to evaluate; all of the split if absent")
     parser.add_argument("--max_new_tokens", type=int, help="longest caption, in place of the checkpoint's setting")
     parser.add_argument("--num_beams", type=int, help="beams, in place of the checkpoint's setting")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
-    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder; adds the text similarity")
+    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge floor")
     parser.add_argument("--max_identification", type=int, default=256, help="most images that captions are to tell")
     parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
     parser.add_argument("--seed", type=int, default=0, help="seed of controls, bootstrap and tests")
     parser.add_argument("--dtype", default="float32", help="type of the weights")
     parser.add_argument("--device", help="where to run, such as cuda; the CPU if absent")
+    parser.add_argument("--no_progress", action="store_true", help="show no progress bars")
     return parser.parse_args()
 
 
@@ -81,28 +85,31 @@ def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
 
 def evaluate(args: argparse.Namespace) -> CaptionReport:
     options = {name: getattr(args, name) for name in ("max_new_tokens", "num_beams")}
+    splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
+    encoder = MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None
     return evaluate_captions(
         load_model(args),
         BrainLlamaProcessor.from_pretrained(args.checkpoint),
-        load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config)),
+        splits,
         split=args.split,
         subjects=args.subjects,
         corpus=read_corpus_facts(args.dataset),
         generation={name: value for name, value in options.items() if value is not None},
         frequencies=DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
-        embed=MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None,
+        embed=encoder,
         max_identification=args.max_identification,
         batch_size=args.batch_size,
         seed=args.seed,
         device=args.device,
         checkpoint=args.checkpoint if args.adapter is None else f"{args.checkpoint} + {args.adapter}",
+        progress=not args.no_progress,
     )
 
 
 def main() -> None:
     args = parse_arguments()
     report = evaluate(args)
-    report.save(args.output_dir)
+    report.save(args.output_dir, args.allow)
     print(report.describe())
 
 

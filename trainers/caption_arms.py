@@ -23,11 +23,11 @@ from tqdm.auto import tqdm
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
+from . import caption_figures
 from .brain_format import with_brain_arrays
 from .caption_figures import (
     MANDATORY_ARMS,
     NOBODY,
-    OPTIONAL_ARMS,
     OTHER_IMAGE,
     SUBJECT_OTHER_IMAGE,
     SUBJECT_SAME_IMAGE,
@@ -36,6 +36,9 @@ from .controls import NO_BRAIN, VALUE_CONTROLS, no_brain, permute_across_groups,
 from .reading import continue_texts, encode_brains
 
 
+TEXT_ONLY = "text_only"
+#: Arms beside the mandatory ones: of lent brains and of no brain, then of noise and of the subject's mean brain.
+OPTIONAL_ARMS = (*caption_figures.OPTIONAL_ARMS, "noise", TEXT_ONLY)
 # All of a row that a caption can depend on.
 _VISIBLE = ("subject", "brain_values")
 
@@ -77,7 +80,28 @@ def assign_donors(
         lent = swap_subjects(groups, subjects, arm == SUBJECT_SAME_IMAGE, seed)[:num_tested]
         if arm in optional_arms and (lent != NO_BRAIN).any():
             donors[arm] = lent
-    return donors | ({NOBODY: no_brain(own.tolist())} if NOBODY in optional_arms else {})
+    donors |= {NOBODY: no_brain(own.tolist())} if NOBODY in optional_arms else {}
+    return donors | {arm: own for arm in ("noise", TEXT_ONLY) if arm in optional_arms}
+
+
+def explain_absent(
+    donors: Mapping[str, np.ndarray], subjects: Sequence[str], optional_arms: Sequence[str] = OPTIONAL_ARMS
+) -> dict[str, str]:
+    """
+    Why arms are absent, for the report.
+
+    Args:
+        donors (`Mapping[str, np.ndarray]`):
+            Result of [`assign_donors`].
+        subjects (`Sequence[str]`):
+            Subject of each brain, tested or lent.
+        optional_arms (`Sequence[str]`, *optional*):
+            Arms that were asked for.
+    """
+    alone = "there is no brain of another subject that the model can read"
+    reason = {SUBJECT_SAME_IMAGE: "no other subject saw the same images", SUBJECT_OTHER_IMAGE: alone}
+    reason |= dict.fromkeys(reason, alone) if len(set(subjects)) < 2 else {}
+    return {arm: why for arm, why in reason.items() if arm in optional_arms and arm not in donors}
 
 
 def caption_arms(
@@ -125,6 +149,8 @@ def caption_arms(
     used = np.unique(np.concatenate([numbers[numbers >= 0] for numbers in donors.values()]))
     visible = with_brain_arrays(brains.select_columns(list(_VISIBLE))).select(used)
     captions: dict[str, list[str | None]] = {}
+    was_training = model.training
+    model.eval()
     with torch.inference_mode(), tqdm(total=len(donors), disable=not progress, unit="arm") as bar:
         whole = _encode(model, processor, visible, batch_size, None, seed)
         for arm, numbers in donors.items():
@@ -132,6 +158,8 @@ def caption_arms(
             embeds, text = whole, prompt
             if arm in VALUE_CONTROLS:
                 embeds = _encode(model, processor, visible, batch_size, VALUE_CONTROLS[arm], seed)
+            elif arm == TEXT_ONLY:
+                embeds = _mean_brains(whole, visible["subject"])
             elif arm == NOBODY:
                 embeds, text = None, prompt.replace(processor.brain_token, "")
             places = np.where(numbers < 0, NO_BRAIN, np.searchsorted(used, numbers))
@@ -141,6 +169,7 @@ def caption_arms(
                 found = [_caption(model, processor, embeds, batch, text, generation) for batch in batches]
             captions[arm] = [caption for batch in found for caption in batch]
             bar.update()
+    model.train(was_training)
     return captions
 
 
@@ -165,6 +194,12 @@ def _encode(
     )
     # argsort of a permutation is its inverse: from the order of subjects back to that of rows
     return embeds[torch.from_numpy(np.argsort(np.concatenate(members))).to(embeds.device)]
+
+
+def _mean_brains(embeds: torch.Tensor, subjects: Sequence[str]) -> torch.Tensor:
+    """Every brain's encoder output replaced by the mean of its subject: what the interface says about any image."""
+    numbers = torch.from_numpy(np.unique(np.asarray(subjects), return_inverse=True)[1]).to(embeds.device)
+    return torch.stack([embeds[numbers == number].mean(0) for number in range(int(numbers.max()) + 1)])[numbers]
 
 
 def _caption(
@@ -192,4 +227,4 @@ def _caption(
     return captions
 
 
-__all__ = ["assign_donors", "caption_arms"]
+__all__ = ["OPTIONAL_ARMS", "TEXT_ONLY", "assign_donors", "caption_arms", "explain_absent"]

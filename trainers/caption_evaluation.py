@@ -13,7 +13,7 @@
 # limitations under the License.
 """Model × images → report: captions under the brain and under every control, each score beside its floors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +22,13 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
-from .caption_arms import assign_donors, caption_arms
-from .caption_figures import OPTIONAL_ARMS, REAL
+from .brain_format import with_brain_arrays
+from .caption_arms import OPTIONAL_ARMS, assign_donors, caption_arms, explain_absent
+from .caption_figures import REAL
 from .caption_report import CaptionReport
 from .conditions import find_fingerprint, find_protocol, find_versions, require_rows, split_facts
 from .instructions import caption_prompt
+from .ridge_floor import Embedder, identification_figure, ridge_floor
 
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def evaluate_captions(
     generation: Mapping[str, Any] | None = None,
     optional_arms: Sequence[str] = OPTIONAL_ARMS,
     frequencies: "DocumentFrequencies | None" = None,
-    embed: Callable[[list[str]], np.ndarray] | None = None,
+    embed: Embedder | None = None,
     max_identification: int = 256,
     batch_size: int = 32,
     seed: int = 0,
@@ -91,7 +93,8 @@ def evaluate_captions(
 
     Arms: `real`; `zero` and `voxel_shuffle`, broken values; `other_image`, the same subject's brain of another image;
     `other_subject_same_image` and `other_subject_other_image`, another subject's brain, where the split (or, if it has
-    one subject alone, the train split) holds one; `no_brain`, the language model on the bare instruction.
+    one subject alone, the train split) holds one; `no_brain`, the language model on the bare instruction; `noise` with
+    the covariance of the subject's brains; `text_only`, the subject's mean brain.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
@@ -101,19 +104,15 @@ def evaluate_captions(
         corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
             Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
         prompt (`str`, *optional*):
-            The request as the model was trained on it, rendered, with one marker; by default what the processor
-            keeps, see [`~trainers.instructions.caption_prompt`].
-        generation (`Mapping`, *optional*):
-            Arguments of `generate` in place of those of [`caption_generation`].
+            The request, rendered, with one marker; by default [`~trainers.instructions.caption_prompt`].
+        generation (`Mapping`, *optional*): Arguments of `generate` in place of those of [`caption_generation`].
         optional_arms (`Sequence[str]`, *optional*): Which arms to run beside the first four, which are mandatory.
-        frequencies ([`~trainers.metrics.DocumentFrequencies`], *optional*):
-            For CIDEr; by default of the evaluation's own references, as COCO does.
+        frequencies ([`~trainers.metrics.DocumentFrequencies`], *optional*): For CIDEr; COCO's way by default.
         embed (`Callable`, *optional*):
-            Texts → vectors `[texts, width]`, such as a sentence encoder; adds `text_similarity` to the scores.
-        max_identification (`int`, *optional*, defaults to 256):
-            Images of a subject among which captions are to find their own; more are thinned out by a seeded draw.
-        batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*:
-            Rows per batch; seed of everything drawn; where to run; whether to show a progress bar.
+            Texts → vectors `[texts, width]`; adds `text_similarity` and, where there is a train split, the floors of
+            [`~trainers.ridge_floor`]: identification, and `retrieval`, the training caption nearest to the brain.
+        max_identification (`int`, *optional*): Most images of a subject among which captions find their own.
+        batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*: As for `evaluate_arms`.
 
     Returns:
         [`CaptionReport`]: Not yet saved.
@@ -129,14 +128,16 @@ def evaluate_captions(
     donors = assign_donors(brains["group"], brains["subject"], len(tested), optional_arms, seed)
     settings: dict[str, Any] = {"prompt": caption_prompt(processor) if prompt is None else prompt}
     settings |= {"generation": caption_generation(model.generation_config, generation), "batch_size": batch_size}
-    was_training = model.training
-    model = model.to(model.device if device is None else device).eval()
+    model = model.to(model.device if device is None else device)
     texts = caption_arms(model, processor, brains, donors, **settings, seed=seed, progress=progress)
-    model.train(was_training)
     settings |= {"seed": seed, "max_identification": max_identification, "dtype": str(model.dtype)}
     settings |= {"document_frequencies": "the evaluation's references" if frequencies is None else "given"}
-    return CaptionReport.from_samples(
-        _table(brains, donors, texts),
+    settings |= {"absent_arms": explain_absent(donors, brains["subject"], optional_arms)}
+    samples = _table(brains, donors, texts)
+    settings |= {"ridge_floor": embed is not None and "train" in dataset}
+    figures = _add_ridge_floor(samples, dataset, tested, embed)
+    report = CaptionReport.from_samples(
+        samples,
         split=split_facts(corpus, split),
         protocol=find_protocol(model.config, dataset, tested, corpus),
         settings=settings,
@@ -146,6 +147,24 @@ def evaluate_captions(
         frequencies=frequencies,
         embed=embed,
     )
+    report.identification += figures
+    return report
+
+
+def _add_ridge_floor(
+    samples: list[dict[str, Any]], dataset: DatasetDict, tested: Dataset, embed: Embedder | None
+) -> list[dict[str, Any]]:
+    """Writes retrieved captions and ranks into the table; returns the figure of identification, if there is one."""
+    if embed is None or "train" not in dataset:
+        return []
+    train, rows = (list(with_brain_arrays(split)) for split in (dataset["train"], tested))
+    floor = ridge_floor(train, rows, embed)
+    for sample, text, found in zip(samples, floor.retrieved, floor.identification.tolist(), strict=True):
+        if text is not None:
+            sample["texts"]["retrieval"] = text
+            sample["identification"] = {"ridge": {"cosine": found}}
+    figure = identification_figure(floor)
+    return [] if figure is None else [{"arm": "ridge", "score": "cosine"} | figure]
 
 
 def _choose_rows(rows: Dataset, subjects: Sequence[str] | None) -> Dataset:

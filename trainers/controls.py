@@ -23,6 +23,8 @@ import numpy as np
 
 
 NO_BRAIN = -1
+#: Seconds from a stimulus to the peak of the blood's answer to it (Glover 1999, NeuroImage 9:416).
+HAEMODYNAMIC_DELAY = 6.0
 # A stream of its own: data simulated from the same bare seed would otherwise be "broken" into themselves.
 _STREAM = 0xB2A1
 
@@ -138,6 +140,45 @@ def swap_subjects(groups: Sequence, subjects: Sequence, same_group: bool, seed: 
     return donors
 
 
+def shift_in_time(
+    runs: Sequence, times: Sequence[float], seconds: float = 2 * HAEMODYNAMIC_DELAY, seed: int = 0
+) -> np.ndarray:
+    """Give every brain the brain of the same run some time later; the end of a run is followed by its beginning.
+
+    Person, story, scanner drift and order stay, and only the moment is wrong: what a decoder still gains over this
+    control it has from the words of these very seconds. All brains of a run are shifted by the same number of places,
+    drawn among those numbers that bring nobody closer to the own moment than `seconds`.
+
+    Args:
+        runs (`Sequence` of length brains):
+            Run of each brain (subject, session, story); anything hashable.
+        times (`Sequence[float]` of length brains):
+            Seconds of the run's clock.
+        seconds (`float`, *optional*, defaults to 12.0):
+            Least distance in time: twice the haemodynamic delay, after which the answer to a moment has faded.
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+
+    Returns:
+        `np.ndarray` of shape `(brains,)`: The brain that each one gets; `NO_BRAIN` (-1) in runs that are too short.
+    """
+    clock, generator = np.asarray(times, float), np.random.default_rng((_STREAM, seed))
+    members: dict[object, list[int]] = {}
+    for i, run in enumerate(runs):
+        members.setdefault(run, []).append(i)
+    donors = np.full(len(clock), NO_BRAIN)
+    for places in members.values():
+        order = np.array(places)[np.argsort(clock[places], kind="stable")]
+        shifts = [k for k in range(1, len(order)) if _least_distance(clock[order], k) >= seconds]
+        if shifts:
+            donors[order] = np.roll(order, -generator.choice(shifts))
+    return donors
+
+
+def _least_distance(clock: np.ndarray, places: int) -> float:
+    return float(np.abs(np.roll(clock, -places) - clock).min())
+
+
 def no_brain(brain_ids: Sequence) -> np.ndarray:
     """Take every sample's brain away: the language model alone.
 
@@ -180,20 +221,26 @@ def voxel_shuffle(brain_values: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def noise(brain_values: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Gaussian noise with each feature's own mean and standard deviation.
+    r"""Gaussian noise with the mean and the whole covariance of the values: a brain in all but what it answers to.
+
+    With $X$ the centred values of $n$ brains, every brain laid out as one vector over frames and features, the noise
+    is $\bar x + Z X / \sqrt n$ with $Z$ standard normal: its covariance is $X^\top X / n$ exactly. The values
+    themselves are the factor, of rank $n$, so that the covariance of many thousand voxels is never formed.
 
     Args:
         brain_values (`np.ndarray` of shape `(brains, ..., features)`):
-            Values; moments run over all axes but the last.
+            Values of one subject.
         seed (`int`, *optional*, defaults to 0):
             Seed.
 
     Returns:
         `np.ndarray`: The noise, same shape and type.
     """
-    axes = tuple(range(brain_values.ndim - 1))
-    draw = np.random.default_rng((_STREAM, seed)).standard_normal(brain_values.shape)
-    return (brain_values.mean(axes) + draw * brain_values.std(axes)).astype(brain_values.dtype)
+    rows = brain_values.reshape(len(brain_values), -1)
+    mean = rows.mean(axis=0)
+    draw = np.random.default_rng((_STREAM, seed)).standard_normal((len(rows), len(rows)), np.float32)
+    mixed = mean + draw @ (rows - mean) / np.sqrt(len(rows))
+    return mixed.reshape(brain_values.shape).astype(brain_values.dtype)
 
 
 #: Controls of the second kind, as functions of standardised values and a seed.
@@ -204,11 +251,13 @@ VALUE_CONTROLS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 }
 
 __all__ = [
+    "HAEMODYNAMIC_DELAY",
     "NO_BRAIN",
     "VALUE_CONTROLS",
     "no_brain",
     "noise",
     "permute_across_groups",
+    "shift_in_time",
     "swap_subjects",
     "voxel_shuffle",
     "zero",

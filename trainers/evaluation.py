@@ -23,17 +23,21 @@ from tqdm.auto import tqdm
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from . import controls
+from .brain_format import with_brain_arrays
+from .centering import expected_wins
 from .comparisons import best_constant
-from .conditions import find_fingerprint, find_versions, require_rows, split_facts
+from .conditions import find_fingerprint, find_protocol, find_versions, require_rows, split_facts
 from .controls import VALUE_CONTROLS
 from .data_collator import read_as
+from .donors import find_donors
 from .metrics import identify, remove_text_prior
 from .reading import Reading
 from .report import EvaluationReport
+from .ridge_floor import Embedder, ridge_floor
 
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
 
 # Ye et al. (2025), released code. There the repetition penalty sees generated tokens only, and so it does here.
@@ -58,6 +62,7 @@ def evaluate_arms(
     value_controls: Sequence[str] = tuple(VALUE_CONTROLS),
     generate: bool = True,
     generation: Mapping[str, Any] | None = None,
+    embedder: Embedder | None = None,
     max_identification: int = 512,
     batch_size: int = 32,
     seed: int = 0,
@@ -68,15 +73,16 @@ def evaluate_arms(
     """Score a model with its own brains and with every control.
 
     Arms of each reading: `brain`; `permuted`, a brain of another group of the same subject, `num_permutations` times;
-    `no_brain`, the language model on the bare text; and `zero`, `voxel_shuffle`, `noise`, broken values. Losses are
-    the mean cross-entropy of the completion's tokens. Texts are generated for the first three. Brains are encoded
-    once. In the reading `"sentence"` each text is scored under every brain of its block, which gives the
+    `no_brain`, the language model on the bare text; `text_only`, the interface with the mean brain; `zero`,
+    `voxel_shuffle`, `noise`, broken values; and, where the data allow, the lent brains of [`~trainers.donors`]. Losses
+    are the mean cross-entropy of the completion's tokens. Texts are generated for the first three. In the reading
+    `"sentence"` each text is scored under every brain of its block, which gives the
     identification and from which the permuted losses are read.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
         dataset (`DatasetDict`):
-            Rows in their splits; `train` only serves to find the best constant completion.
+            Rows in their splits; `train` only serves the floors: the best constant completion, and ridge regression.
         corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
             Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
         split (`str`, *optional*, defaults to `"test"`), readings (`Sequence[str]`, *optional*): What is evaluated.
@@ -84,6 +90,9 @@ def evaluate_arms(
             Permutations of the brains across groups; which of the broken values to score.
         generate (`bool`, *optional*, defaults to `True`), generation (`Mapping`, *optional*):
             Whether to generate texts, and arguments of `generate` in place of the published ones.
+        embedder (`Callable`, *optional*):
+            Texts → embeddings `[texts, embedding]`; adds the floors of [`~trainers.ridge_floor`]: identification by
+            ridge regression, and the training completion that it retrieves.
         max_identification (`int`, *optional*, defaults to 512):
             Largest number of brains of a block for which the whole matrix of losses is computed.
         batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*:
@@ -96,36 +105,54 @@ def evaluate_arms(
         ValueError: If the split is missing or empty, or a subject's samples form a single group.
     """
     require_rows(dataset, split)
-    generation = dict(PUBLISHED_GENERATION if generation is None else generation)
     processor.check_config(model.config)
     was_training = model.training
     model = model.to(model.device if device is None else device).eval()
-    samples = []
+    options: dict[str, Any] = {"num_permutations": num_permutations, "value_controls": list(value_controls)}
+    decoding = dict(PUBLISHED_GENERATION if generation is None else generation) if generate else None
+    options |= {"max_identification": max_identification, "generation": decoding}
+    samples, absent = [], {}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         for reading in readings:
             bar.set_description(reading)
             rows = Reading(model, processor, read_as(dataset[split], reading), batch_size, seed)
-            columns = _loss_columns(rows, num_permutations, value_controls, reading, max_identification, bar.update)
-            if generate:
-                columns["texts"] = _generate_arms(rows, columns["donors"][0], generation, bar.update)
-                columns["texts"] |= _constant_arm(dataset, reading, len(rows.rows), seed)
-            samples += _table(rows, reading, columns)
+            found, absent[reading] = _score(rows, reading, dataset, bar.update, embedder=embedder, **options)
+            samples += found
     model.train(was_training)
-    settings: dict[str, Any] = {
-        "readings": list(readings),
-        "num_permutations": num_permutations,
-        "batch_size": batch_size,
-        "seed": seed,
-    }
-    settings |= {"value_controls": list(value_controls), "generation": generation if generate else None}
-    settings |= {"max_identification": max_identification, "dtype": str(model.dtype)}
+    settings = options | {"readings": list(readings), "batch_size": batch_size, "seed": seed}
+    settings |= {"dtype": str(model.dtype), "ridge_floor": embedder is not None, "absent_arms": absent}
     return EvaluationReport.from_samples(
         samples,
         split=split_facts(corpus, split),
         settings=settings,
+        protocol=find_protocol(model.config, dataset, dataset[split], corpus),
         versions=find_versions(),
         fingerprint=find_fingerprint(model, corpus, checkpoint),
     )
+
+
+def _score(
+    rows: Reading,
+    reading: str,
+    dataset: "DatasetDict",
+    advance: Callable,
+    *,
+    num_permutations: int,
+    value_controls: Sequence[str],
+    max_identification: int,
+    generation: Mapping[str, Any] | None,
+    embedder: Embedder | None,
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The table of one reading, and why arms are absent from it."""
+    columns = _loss_columns(rows, num_permutations, value_controls, reading, max_identification, advance)
+    absent = _add_lent_arms(rows, columns, advance)
+    if generation is not None:
+        columns["texts"] = _generate_arms(rows, columns["numbers"][0], generation, advance)
+        columns["texts"] |= _constant_arm(dataset, reading, len(rows.rows), rows.seed)
+    if embedder is not None:
+        require_rows(dataset, "train")
+        _add_ridge_floor(columns, read_as(dataset["train"], reading), rows, embedder)
+    return _table(rows, reading, columns), absent
 
 
 def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int, seed: int) -> dict[str, list[str]]:
@@ -146,21 +173,41 @@ def _loss_columns(
     """Losses of every arm, the donors of the permuted arm, and identification where the whole matrix is affordable."""
     groups, brain_ids = ([row[name] for row in rows.rows] for name in ("group", "brain_id"))
     permuted = controls.permute_across_groups(groups, brain_ids, num_permutations, rows.seed, rows.blocks)
-    donors = np.stack([rows.number(ids) for ids in permuted])
+    numbers = np.stack([rows.number(ids) for ids in permuted])
     losses: dict[str, np.ndarray] = {}
-    columns: dict[str, Any] = {"donors": donors, "losses": losses}
+    columns: dict[str, Any] = {"numbers": numbers, "donors": {"permuted": permuted.T.tolist()}, "losses": losses}
     if reading == "sentence" and max(map(len, rows.brains.values())) <= max_identification:
         matrix = _loss_matrix(rows, advance)
         each = np.arange(len(rows.rows))
-        losses["brain"], losses["permuted"] = matrix[each, rows.own], matrix[each, donors]
-        columns["identification"] = _identify(rows, matrix, groups)
+        losses["brain"], losses["permuted"] = matrix[each, rows.own], matrix[each, numbers]
+        columns |= _identify(rows, matrix, groups)
     else:
         losses["brain"] = rows.losses(rows.own)
-        losses["permuted"] = np.stack([_advance(advance, rows.losses(numbers)) for numbers in donors])
+        losses["permuted"] = np.stack([_advance(advance, rows.losses(given)) for given in numbers])
     losses["no_brain"] = rows.losses(None)
+    losses["text_only"] = _advance(advance, rows.losses(rows.own, rows.mean_brain()))
     for name in value_controls:
         losses[name] = _advance(advance, rows.losses(rows.own, rows.encode(VALUE_CONTROLS[name])))
     return columns
+
+
+def _add_lent_arms(rows: Reading, columns: dict[str, Any], advance: Callable) -> dict[str, str]:
+    """Losses under lent brains, NaN where a row has no donor; returns why arms are absent."""
+    distinct = [row for brains in rows.brains.values() for row in brains.values()]
+    found, absent = find_donors(distinct, rows.seed)
+    for arm, donors in found.items():
+        losses = _advance(advance, rows.losses(rows.own, rows.lend(donors)))
+        lent = [donors.get(row["brain_id"]) for row in rows.rows]
+        columns["losses"][arm] = np.where([donor is None for donor in lent], np.nan, losses)
+        columns["donors"][arm] = lent
+    return absent
+
+
+def _add_ridge_floor(columns: dict[str, Any], train: "Dataset", rows: Reading, embedder: Embedder) -> None:
+    floor = ridge_floor(list(with_brain_arrays(train)), rows.rows, embedder)
+    columns.setdefault("identification", {})["ridge"] = floor.identification
+    if "texts" in columns:
+        columns["texts"]["retrieval"] = floor.retrieved
 
 
 def _loss_matrix(rows: Reading, advance: Callable) -> np.ndarray:
@@ -173,17 +220,23 @@ def _loss_matrix(rows: Reading, advance: Callable) -> np.ndarray:
     return matrix
 
 
-def _identify(rows: Reading, matrix: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarray]:
-    """Rank and number of candidates `(rows, 2)` of the right text, by likelihood and by gain over the mean brain."""
-    found = {name: np.empty((len(groups), 2)) for name in ("likelihood", "likelihood_gain")}
+def _identify(rows: Reading, matrix: np.ndarray, groups: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """
+    Rank and number of candidates `(rows, 2)` of the right text, by likelihood and by gain over the mean brain; and
+    what the text beats under brains of other groups `(rows,)`, which is no merit of its own brain.
+    """
+    names = ("likelihood", "likelihood_gain")
+    found = {name: np.empty((len(groups), 2)) for name in names}
+    expected = {name: np.empty(len(groups)) for name in names}
     for block, brains in rows.brains.items():
         members = np.array([i for i, other in enumerate(rows.blocks) if other == block])
         members = members[np.argsort(rows.own[members])]
-        scores = -matrix[members, : len(brains)]
-        for name, values in (("likelihood", scores), ("likelihood_gain", remove_text_prior(scores))):
-            result = identify(values, [groups[i] for i in members])
+        scores, own = -matrix[members, : len(brains)], [groups[i] for i in members]
+        for name, values in zip(names, (scores, remove_text_prior(scores)), strict=True):
+            result = identify(values, own)
             found[name][members] = np.stack([result.ranks, result.num_candidates], axis=1)
-    return found
+            expected[name][members] = expected_wins(values, own)
+    return {"identification": found, "identification_expected": expected}
 
 
 def _generate_arms(
@@ -204,11 +257,14 @@ def _table(rows: Reading, reading: str, columns: Mapping[str, Any]) -> list[dict
     for i, (row, num_tokens) in enumerate(zip(rows.rows, rows.num_tokens(), strict=True)):
         sample = {name: row[name] for name in kept}
         sample |= {"reading": reading, "truth": row["completion"].strip(), "num_tokens": int(num_tokens)}
-        sample["losses"] = {arm: _at(values, i) for arm, values in columns["losses"].items()}
+        losses = {arm: _at(values, i) for arm, values in columns["losses"].items()}
+        sample["losses"] = {arm: loss for arm, loss in losses.items() if not np.isnan(loss).any()}
+        sample["donors"] = {arm: lent[i] for arm, lent in columns["donors"].items() if lent[i] is not None}
         if "texts" in columns:
-            sample["texts"] = {arm: texts[i] for arm, texts in columns["texts"].items()}
-        if "identification" in columns:
-            sample["identification"] = {name: found[i].tolist() for name, found in columns["identification"].items()}
+            sample["texts"] = {arm: text for arm, texts in columns["texts"].items() if (text := texts[i]) is not None}
+        for key in ("identification", "identification_expected"):
+            if key in columns:
+                sample[key] = {name: found[i].tolist() for name, found in columns[key].items() if _known(found[i])}
         samples.append(sample)
     return samples
 
@@ -216,6 +272,10 @@ def _table(rows: Reading, reading: str, columns: Mapping[str, Any]) -> list[dict
 def _at(losses: np.ndarray, row: int) -> float | list[float]:
     # Six decimals: finer than float32 can tell losses apart, and a fifth of the file.
     return np.round(losses[..., row], 6).tolist()
+
+
+def _known(found: np.ndarray) -> bool:
+    return not np.isnan(found).any()
 
 
 def _advance(advance: Callable, result: np.ndarray) -> np.ndarray:

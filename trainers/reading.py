@@ -95,6 +95,28 @@ class Reading:
             for block, brains in self.brains.items()
         }  # fmt: skip
 
+    def lend(self, donors: Mapping[str, str]) -> dict[tuple[str, int], torch.Tensor]:
+        """
+        Encoder outputs per block, in which each brain has its donor's, of whatever block; its own if it has none.
+
+        Args:
+            donors (`Mapping[str, str]`):
+                `brain_id` → `brain_id` of the donor, which has as many frames.
+        """
+        embeds = {
+            brain_id: self.embeds[block][i]
+            for block, brains in self.brains.items()
+            for i, brain_id in enumerate(brains)
+        }
+        return {
+            block: torch.stack([embeds[donors.get(brain_id, brain_id)] for brain_id in brains])
+            for block, brains in self.brains.items()
+        }
+
+    def mean_brain(self) -> dict[tuple[str, int], torch.Tensor]:
+        """Encoder outputs per block, all of them the block's mean: what the interface says to any text."""
+        return {block: embeds.mean(0, keepdim=True).expand_as(embeds) for block, embeds in self.embeds.items()}
+
     def brain_inputs(self, batch: _Batch, donors: np.ndarray, embeds: Mapping) -> dict[str, Any]:
         """The distinct brains that the batch's rows are given, each once, and which row reads which."""
         distinct, index = np.unique(donors[batch.rows], return_inverse=True)

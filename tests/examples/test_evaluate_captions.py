@@ -91,6 +91,7 @@ class TestScript:
         assert "Protocol: `held_out_subject`, tested on subj02 (0 of its brains in training)" in printed
         report = CaptionReport.load(tmp_path / "out")
         arms = ["real", "zero", "voxel_shuffle", "other_image", "other_subject_other_image", "no_brain"]
+        arms += ["noise", "text_only"]
         assert [row["arm"] for row in report.arms] == arms
         assert [row["arm"] for row in report.floors] == ["constant", "shuffled", "human"]
         assert report.settings["generation"]["max_new_tokens"] == 5

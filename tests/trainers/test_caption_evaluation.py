@@ -23,9 +23,10 @@ from remembered_floors import remembered_floors  # noqa: F401 - a fixture
 from transformers import GenerationConfig, LlamaForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
-from trainers.caption_arms import assign_donors, caption_arms
+from trainers.caption_arms import OPTIONAL_ARMS, assign_donors, caption_arms
 from trainers.caption_evaluation import GREEDY_CAPTIONS, caption_generation, evaluate_captions
-from trainers.caption_figures import MANDATORY_ARMS, OPTIONAL_ARMS
+from trainers.caption_figures import MANDATORY_ARMS
+from trainers.reading import encode_brains
 
 
 COLOURS, ANIMALS = ("red", "blue", "green", "gold"), ("cat", "dog", "bird")
@@ -158,6 +159,18 @@ class TestArms:
                 ids = model.generate(**inputs, **SHORT)[0, inputs["input_ids"].shape[1] :]
             assert caption == processor.decode(ids, skip_special_tokens=True).strip()
 
+    def test_text_only_is_the_mean_brain_of_the_subject(self, make_setting, evaluate):
+        model, processor, data = setting = make_setting()
+        report = evaluate(setting)
+        for subject in VOXELS:
+            (caption,) = {sample["texts"]["text_only"] for sample in report.samples if sample["subject"] == subject}
+            rows = [row for row in data["test"] if row["subject"] == subject]
+            embeds = encode_brains(model.eval(), processor, rows, batch_size=8).mean(0, keepdim=True)
+            inputs = processor(text=PROMPT, brain_embeds=embeds.detach())
+            with torch.no_grad():
+                ids = model.generate(**inputs, **SHORT)[0, inputs["input_ids"].shape[1] :]
+            assert caption == processor.decode(ids, skip_special_tokens=True).strip()
+
     @pytest.mark.parametrize("interface", ["prefix", "cross_attention"])
     def test_no_brain_is_the_plain_language_model(self, make_setting, evaluate, text_model, interface):
         setting = make_setting(interface)
@@ -188,13 +201,15 @@ class TestArms:
         data["train"] = make_images(9, ["s1", "s3"], name="train", seed=4)
         report = evaluate((model, processor, data))
         arms = {row["arm"] for row in report.arms}
-        assert arms == {*MANDATORY_ARMS, "other_subject_other_image", "no_brain"}
+        assert arms == {*MANDATORY_ARMS, "other_subject_other_image", "no_brain", "noise", "text_only"}
+        assert report.settings["absent_arms"] == {"other_subject_same_image": "no other subject saw the same images"}
         lent = [sample["donors"]["other_subject_other_image"] for sample in report.samples]
         assert {name.split("/")[2] for name in lent} == {"train"}
 
     def test_unknown_subjects_lend_nothing(self, make_setting, evaluate):
         report = evaluate(make_setting(known=["s1"]), subjects=["s1"])
-        assert {row["arm"] for row in report.arms} == {*MANDATORY_ARMS, "no_brain"}
+        assert {row["arm"] for row in report.arms} == {*MANDATORY_ARMS, "no_brain", "noise", "text_only"}
+        assert set(report.settings["absent_arms"]) == {"other_subject_same_image", "other_subject_other_image"}
 
     def test_an_image_that_only_some_have_seen(self):
         groups, subjects = ["a", "b", "c", "a", "b"], ["s1", "s1", "s1", "s2", "s2"]
@@ -206,6 +221,29 @@ class TestArms:
     def test_optional_arms_are_left_out(self, make_setting, evaluate):
         report = evaluate(make_setting(), optional_arms=["no_brain"])
         assert [row["arm"] for row in report.arms] == [*MANDATORY_ARMS, "no_brain"]
+
+
+class TestRidgeFloor:
+    def test_retrieves_training_captions_and_identifies(self, make_setting, evaluate):
+        model, processor, data = make_setting(subjects=["s1", "s2"])
+        data["train"] = make_images(36, ["s1", "s2"], name="train", seed=4)
+        words = sorted({word for row in data["train"] for word in row["completion"].split()})
+        report = evaluate(
+            (model, processor, data),
+            embed=lambda texts: np.array([[float(word in text.split()) for word in words] for text in texts]),
+        )
+        arms = {row["arm"]: row for row in report.arms}
+        assert arms["retrieval"]["cider"] > 2 * max(arms["real"]["cider"], 1)
+        figure = next(row for row in report.identification if row["arm"] == "ridge")
+        assert figure["pairwise_accuracy"] > 0.9
+        assert report.find("retrieval")["value"] < 0
+        trained = set(data["train"]["completion"])
+        assert {sample["texts"]["retrieval"] for sample in report.samples} <= trained
+
+    def test_absent_without_training_rows(self, make_setting, evaluate):
+        report = evaluate(make_setting(), embed=lambda texts: np.ones((len(texts), 2)))
+        assert report.settings["ridge_floor"] is False
+        assert "retrieval" not in [row["arm"] for row in report.arms]
 
 
 class TestLabels:
@@ -335,5 +373,5 @@ class TestErrors:
             evaluate(make_setting(), prompt=prompt)
 
     def test_an_unknown_arm(self, make_setting, evaluate):
-        with pytest.raises(ValueError, match=r"`optional_arms`: noise unknown; choose from other_subject_same_image"):
-            evaluate(make_setting(), optional_arms=["noise"])
+        with pytest.raises(ValueError, match=r"`optional_arms`: shuffle unknown; choose from other_subject_same"):
+            evaluate(make_setting(), optional_arms=["shuffle"])

@@ -15,8 +15,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from trainers.controls import no_brain, noise, permute_across_groups, voxel_shuffle, zero
+from trainers.controls import NO_BRAIN, no_brain, noise, permute_across_groups, shift_in_time, voxel_shuffle, zero
 
 
 def layout(sizes: list[int], rows_per_brain: int = 2):
@@ -99,7 +100,55 @@ class TestBrokenValues:
         assert drawn.std((0, 1)) == pytest.approx(scaled.std((0, 1)), rel=0.1)
         assert abs(np.corrcoef(drawn[..., 0].ravel(), scaled[..., 0].ravel())[0, 1]) < 0.1
 
+    def test_noise_has_the_covariance_of_frames_and_features(self):
+        generator = np.random.default_rng(1)
+        mixing = generator.normal(0, 1, (6, 6))
+        values = (generator.normal(0, 1, (2000, 6)) @ mixing).reshape(2000, 2, 3) + 5
+        drawn = noise(values)
+        expected = np.cov(values.reshape(-1, 6).T)
+        assert np.cov(drawn.reshape(-1, 6).T) == pytest.approx(expected, abs=0.15 * np.abs(expected).max())
+        assert drawn.mean(0) == pytest.approx(values.mean(0), abs=0.3)
+
+    def test_noise_of_few_brains_lies_in_their_span(self):
+        values = np.random.default_rng(2).normal(1, 1, (8, 5000)).astype(np.float32)
+        drawn, mean = noise(values), values.mean(0)
+        assert drawn.shape == values.shape
+        basis = np.linalg.svd(values - mean, full_matrices=False)[2][:7]
+        inside = (drawn - mean) @ basis.T @ basis
+        assert inside == pytest.approx(drawn - mean, abs=1e-3)
+
+    def test_noise_is_gaussian_whatever_the_values(self):
+        values = np.random.default_rng(3).exponential(1, (3000, 1)) ** 2
+        drawn = noise(values)
+        assert stats.kurtosis(values[:, 0]) > 10
+        assert abs(stats.kurtosis(drawn[:, 0])) < 0.5
+
     @pytest.mark.parametrize("control", [voxel_shuffle, noise])
     def test_draws_are_seeded(self, control):
         assert (control(self.values, seed=1) == control(self.values, seed=1)).all()
         assert (control(self.values, seed=1) != control(self.values, seed=2)).any()
+
+
+class TestShiftInTime:
+    def test_the_same_run_at_another_time(self):
+        runs, times = np.repeat(["a", "b"], 30), np.tile(2.0 * np.arange(30), 2)
+        order = np.random.default_rng(0).permutation(60)
+        runs, times = runs[order], times[order]
+        donors = shift_in_time(runs.tolist(), times)
+        assert (runs[donors] == runs).all()
+        assert np.abs(times[donors] - times).min() >= 12
+        assert sorted(donors) == list(range(60))
+
+    def test_neighbours_stay_neighbours_but_at_the_seam(self):
+        donors = shift_in_time(["run"] * 20, 2.0 * np.arange(20))
+        steps = np.diff(donors) % 20
+        assert (steps == 1).all()
+
+    def test_what_is_too_short_has_no_donor(self):
+        donors = shift_in_time(["long"] * 14 + ["short"] * 6, [2.0 * i for i in (*range(14), *range(6))])
+        assert (donors[:14] != NO_BRAIN).all()
+        assert (donors[14:] == NO_BRAIN).all()
+
+    def test_is_seeded(self):
+        draws = [shift_in_time(["run"] * 99, range(99), seed=seed).tolist() for seed in (0, 0, 1)]
+        assert draws[0] == draws[1] != draws[2]

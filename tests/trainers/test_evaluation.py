@@ -25,7 +25,9 @@ from transformers import LlamaForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
 from trainers import controls, evaluation
+from trainers.comparisons import compare_by_subject
 from trainers.evaluation import evaluate_arms
+from trainers.reading import encode_brains
 from trainers.report import EvaluationReport
 
 
@@ -128,6 +130,19 @@ class TestArms:
         assert np.ptp(losses(report, "continuation", "zero")) < 1e-5
         assert np.ptp(losses(report, "continuation", "brain")) > 1e-3
 
+    def test_text_only_is_the_interface_with_the_mean_brain(self, setting, evaluate):
+        model, processor, data = setting
+        report = evaluate(setting, readings=["continuation"])
+        brains = {row["brain_id"]: row for row in data["test"]}
+        embeds = encode_brains(model.eval(), processor, list(brains.values()), batch_size=8).mean(0, keepdim=True)
+        row = data["test"][5]
+        inputs = processor(text=[f"<|brain|>{row['prompt']} {row['completion']}"], brain_embeds=embeds.detach())
+        labels = inputs["input_ids"].clone()
+        labels[:, : -len(row["completion"].split())] = -100
+        with torch.no_grad():
+            expected = model(**inputs, labels=labels).loss.item()
+        assert report.samples[5]["losses"]["text_only"] == pytest.approx(expected, abs=2e-5)
+
     def test_batch_size_changes_nothing(self, setting, evaluate):
         small, large = evaluate(setting, batch_size=1), evaluate(setting, batch_size=64)
         for reading in ("continuation", "sentence"):
@@ -155,6 +170,71 @@ class TestArms:
         for sample in report.samples:
             if sample["reading"] == "continuation":
                 assert by_id[sample["sample_id"]] == pytest.approx(sample["losses"]["brain"], abs=1e-5)
+
+
+class TestLentBrains:
+    def test_time_shift_is_the_loss_under_the_later_brain(self, setting, evaluate, make_rows):
+        model, processor, _ = setting
+        timed = change(
+            make_rows(32),
+            story=lambda row: str(int(row["group"]) // 8),
+            frame_times=lambda row: [4.0 * int(row["brain_id"].split("/")[1])],
+        )
+        report = evaluate((model, processor, DatasetDict(test=timed)), readings=["continuation"])
+        assert set(report.settings["absent_arms"]["continuation"]) == {
+            "other_subject_same_stimulus", "other_subject_other_stimulus",
+        }  # fmt: skip
+        values = dict(zip(timed["brain_id"], timed["brain_values"], strict=True))
+        lent = {sample["sample_id"]: values[sample["donors"]["time_shift"]] for sample in report.samples}
+        swapped = change(timed, brain_values=lambda row: lent[row["sample_id"]])
+        expected = losses(evaluate((model, processor, DatasetDict(test=swapped))), "continuation", "brain")
+        assert losses(report, "continuation", "time_shift") == pytest.approx(expected, abs=1e-5)
+        for sample in report.samples:
+            own, donor = (int(name.split("/")[1]) for name in (sample["brain_id"], sample["donors"]["time_shift"]))
+            assert abs(donor - own) >= 3
+
+    def test_other_subjects_lend_where_they_can(self, setting, evaluate, make_rows):
+        model, processor, _ = setting
+        rows = [
+            row | {"subject": subject, "sample_id": f"{subject}/{row['sample_id']}"}
+            | {"brain_id": f"{subject}/{row['brain_id']}", "brain_values": (np.array(row["brain_values"]) + shift)}
+            for subject, shift in (("s1", 0.0), ("s2", 0.3))
+            for row in make_rows(12)
+            if subject == "s1" or int(row["group"]) < 4
+        ]  # fmt: skip
+        report = evaluate((model, processor, DatasetDict(test=Dataset.from_list(rows))))
+        by_id = {row["brain_id"]: row for row in rows}
+        for sample in report.samples:
+            donor = by_id[sample["donors"]["other_subject_other_stimulus"]]
+            assert donor["subject"] != sample["subject"]
+            assert donor["group"] != sample["group"]
+            shared = int(sample["group"]) < 4
+            assert ("other_subject_same_stimulus" in sample["losses"]) is shared
+        figures = {row["arm"]: row for row in report.arms if row["reading"] == "continuation"}
+        assert figures["other_subject_same_stimulus"]["num_samples"] == 32
+        assert report.find("continuation", "other_subject_same_stimulus", "loss_gain")["num_groups"] == 4
+        assert {row["subject"] for row in compare_by_subject(report.samples)} == {"s1", "s2"}
+        assert report.find("sentence", "permuted", "loss_gain")["num_subjects"] == 2
+
+
+class TestRidgeFloor:
+    def test_is_beside_the_decoder(self, setting, evaluate, make_rows):
+        model, processor, _ = setting
+        data = DatasetDict(train=make_rows(48, seed=1), test=make_rows(16))
+
+        def colours(texts):
+            return np.array([[float(colour in text) for colour in ("red", "blue", "green", "gold")] for text in texts])
+
+        report = evaluate((model, processor, data), embedder=colours, generate=True, generation=SHORT)
+        found = {(row["reading"], row["score"]): row for row in report.identification}
+        assert found["sentence", "ridge"]["pairwise_accuracy"] > 0.75  # texts of one colour tie
+        assert report.find("continuation", "other_texts", "identification_ridge")["ci_low"] > 0.5
+        floors = {(row["reading"], row["floor"], row["metric"]): row["value"] for row in report.floors}
+        assert floors["continuation", "retrieval", "bleu_1"] > floors["continuation", "constant", "bleu_1"]
+
+    def test_needs_training_rows(self, setting, evaluate, make_rows):
+        with pytest.raises(ValueError, match=r"'train'.*has no rows"):
+            evaluate((*setting[:2], DatasetDict(test=make_rows(4))), embedder=lambda texts: np.ones((len(texts), 2)))
 
 
 class TestOtherModels:
@@ -228,7 +308,7 @@ class TestGeneration:
 class TestReportOfAModel:
     def test_states_split_conditions_and_fingerprint(self, setting, evaluate):
         report = evaluate(setting, checkpoint="runs/x")
-        assert report.to_markdown().splitlines()[0].startswith("Split: tiny, policy `passage`, fold 0 of 2")
+        assert "Split: tiny, policy `passage`, fold 0 of 2" in report.to_markdown()
         assert report.fingerprint["data"] == "f"
         assert report.fingerprint["checkpoint"] == "runs/x"
         assert report.versions["torch"].startswith(torch.__version__.split("+")[0])
@@ -276,12 +356,14 @@ class TestExample:
         DatasetDict(**data, validation=data["train"]).save_to_disk(tmp_path / "data")
         script = load_example("evaluate")
         arguments = ["--checkpoint", "checkpoint", "--dataset", "data", "--output_dir", "out", "--no_generate"]
+        # No `corpus.json` lies beside the data.
+        allow = ["--allow", "split"]
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments, "--num_permutations", "2"])
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments, "--num_permutations", "2", *allow])
         script.main()
         assert EvaluationReport.load("out").settings["num_permutations"] == 2
         assert "What the brain adds" in capsys.readouterr().out
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--pool", "out", "--output_dir", "pooled"])
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--pool", "out", "--output_dir", "pooled", *allow])
         script.main()
         assert EvaluationReport.load("pooled").arms == EvaluationReport.load("out").arms
 

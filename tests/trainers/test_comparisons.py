@@ -1,0 +1,83 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Comparisons from a table: means are those of the raw values, and one correction holds for all subjects."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trainers.comparisons import arm_figures, compare, compare_by_subject, mean_with_tests
+from trainers.controls import permute_across_groups
+from trainers.metrics import pairwise_wins
+
+
+def make_table(num_groups: int = 12, subjects=("s1", "s2"), effect: float = 0.3, seed: int = 0) -> list[dict]:
+    """Two samples a group; brains differ in how likely they make everything."""
+    generator = np.random.default_rng(seed)
+    groups = np.repeat([f"g{i}" for i in range(num_groups)], 2)
+    samples = []
+    for subject in subjects:
+        brains = [f"{subject}/{i}" for i in range(len(groups))]
+        loud = dict(zip(brains, generator.normal(0, 2, len(brains)), strict=True))
+        donors = permute_across_groups(groups, brains, 5, seed)
+        for i, (group, brain) in enumerate(zip(groups, brains, strict=True)):
+            lent = donors[:, i].tolist()
+            losses = {"brain": loud[brain] - effect + generator.normal(0, 0.5)}
+            losses["permuted"] = [loud[donor] + generator.normal(0, 0.5) for donor in lent]
+            losses |= {"no_brain": 1.0} if subject == "s1" else {}
+            names = {"sample_id": brain, "subject": subject, "group": group, "brain_id": brain}
+            texts = {"reading": "sentence", "prompt": "", "truth": "a", "num_tokens": 3}
+            samples.append(names | texts | {"losses": losses, "donors": {"permuted": lent}})
+    return samples
+
+
+def found(rows: list[dict], control: str, metric: str) -> dict:
+    return next(row for row in rows if (row["control"], row["metric"]) == (control, metric))
+
+
+def test_values_are_those_of_the_raw_losses_and_tests_are_sharper():
+    samples = make_table()
+    own = np.array([sample["losses"]["brain"] for sample in samples])
+    others = np.array([sample["losses"]["permuted"] for sample in samples]).T
+    rows = compare(samples, {})
+    gain, wins = (found(rows, "permuted", metric) for metric in ("loss_gain", "pairwise_accuracy"))
+    assert gain["value"] == pytest.approx((others.mean(0) - own).mean())
+    assert wins["value"] == pytest.approx(pairwise_wins(own, others).mean())
+    raw = mean_with_tests(others.mean(0) - own, [sample["group"] for sample in samples])
+    assert gain["p"] < 0.05 < raw["p"]
+    bare = compare([{k: v for k, v in sample.items() if k != "donors"} for sample in samples], {})
+    assert found(bare, "permuted", "loss_gain")["p"] == pytest.approx(raw["p"], abs=0.02)
+
+
+def test_an_arm_that_some_samples_lack_counts_where_it_is():
+    samples = make_table()
+    (row,) = [row for row in arm_figures(samples, {}) if row["arm"] == "no_brain"]
+    assert (row["num_samples"], row["loss"]) == (24, 1.0)
+    assert found(compare(samples, {}), "no_brain", "loss_gain")["num_samples"] == 24
+
+
+def test_one_correction_over_subjects_metrics_and_controls():
+    rows = compare_by_subject(make_table())
+    assert {(row["subject"], row["control"]) for row in rows} == {
+        ("s1", "permuted"), ("s1", "no_brain"), ("s2", "permuted"),
+    }  # fmt: skip
+    expected = stats.false_discovery_control([row["p"] for row in rows])
+    assert [row["q"] for row in rows] == pytest.approx(expected)
+
+
+def test_the_interval_over_subjects_needs_several():
+    several, one = (found(compare(make_table(subjects=s), {}), "permuted", "loss_gain") for s in (("s1", "s2"), "s"))
+    assert several["num_subjects"] == 2
+    assert several["subject_ci_low"] < several["value"] < several["subject_ci_high"]
+    assert "subject_ci_low" not in one

@@ -1,0 +1,53 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Intervals over subjects cover what intervals over stimuli alone do not."""
+
+import numpy as np
+import pytest
+
+from trainers.metrics import cluster_bootstrap_ci
+from trainers.subjects import subject_bootstrap_ci
+
+
+def crossed(seed: int, people: float, num_subjects: int = 8, num_groups: int = 20):
+    generator = np.random.default_rng(seed)
+    values = people * generator.standard_normal((num_subjects, 1)) + generator.standard_normal(num_groups)
+    values = values + generator.standard_normal((num_subjects, num_groups))
+    subjects, groups = np.indices(values.shape)
+    return values.ravel(), groups.ravel().astype(str).tolist(), subjects.ravel().astype(str).tolist()
+
+
+def test_covers_the_mean_when_people_differ():
+    covered = np.zeros(2)
+    for seed in range(200):
+        values, groups, subjects = crossed(seed, people=1.0)
+        wide = subject_bootstrap_ci(values, groups, subjects, num_resamples=600, seed=seed)
+        narrow = cluster_bootstrap_ci(values, groups, num_resamples=600, seed=seed)
+        covered += [low < 0 < high for low, high in (wide, narrow)]
+    assert covered[0] / 200 >= 0.91
+    assert covered[1] / 200 < 0.85
+
+
+def test_is_no_narrower_than_that_over_stimuli_when_people_agree():
+    widths = []
+    for seed in range(20):
+        values, groups, subjects = crossed(seed, people=0.0)
+        ends = subject_bootstrap_ci(values, groups, subjects, seed=seed), cluster_bootstrap_ci(values, groups)
+        widths.append([high - low for low, high in ends])
+    assert np.mean(widths, axis=0)[0] > np.mean(widths, axis=0)[1]
+
+
+def test_one_subject_is_refused():
+    with pytest.raises(ValueError, match=r"of 1 subject\(s\) and 3 group\(s\).*needs two of each"):
+        subject_bootstrap_ci(np.ones(3), list("abc"), ["s1"] * 3)

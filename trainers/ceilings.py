@@ -1,0 +1,67 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The ceiling of a corpus: how much of its voxels' variance anybody can explain, where stimuli were repeated."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .sections import Section
+from .voxels import SubjectGeometry
+
+
+_COLUMNS = {
+    "subject": "subject",
+    "voxels": "voxels",
+    "median": "median",
+    "quarter": "upper quarter from",
+    "tenth": "upper tenth from",
+    "reliable": "share of voxels above 0",
+}
+
+
+def noise_ceiling_section(geometries: Mapping[str, SubjectGeometry]) -> Section | None:
+    """
+    The noise ceiling of each subject, as the corpus brings it along; `None` where it brings none.
+
+    Args:
+        geometries (`Mapping[str, SubjectGeometry]`):
+            Of [`~trainers.voxels.read_geometries`].
+    """
+    known = {name: found for name, found in geometries.items() if found.noise_ceiling is not None}
+    if not known:
+        return None
+    rows = [{"subject": name} | _summarise(np.asarray(found.noise_ceiling)) for name, found in known.items()]
+    text = (
+        "How much of a voxel's variance a perfect model of the stimulus could explain, from repeats of one stimulus "
+        "(Allen et al. 2022), in the unit of the corpus, mostly percent of the variance of what is decoded from. It "
+        "bounds what any decoder can read from these brains; it is no score of this decoder."
+    )
+    missing = sorted(set(geometries) - set(known))
+    text += f" Unknown for {', '.join(missing)}." if missing else ""
+    return Section("noise_ceiling", "Noise ceiling of the brains", text, _COLUMNS, rows)
+
+
+def _summarise(ceiling: np.ndarray) -> dict[str, Any]:
+    finite = ceiling[np.isfinite(ceiling)]
+    numbers: dict[str, Any] = {"voxels": len(ceiling)}
+    if not len(finite):
+        return numbers
+    median, quarter, tenth = np.quantile(finite, [0.5, 0.75, 0.9]).tolist()
+    reliable = float((finite > 0).mean())
+    return numbers | {"median": median, "quarter": quarter, "tenth": tenth, "reliable": reliable}
+
+
+__all__ = ["noise_ceiling_section"]

@@ -1,0 +1,76 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Intervals over subjects as well: would the effect be there in other people, and with other stimuli?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+
+def subject_bootstrap_ci(
+    values: np.ndarray,
+    groups: Sequence[str],
+    subjects: Sequence[str],
+    confidence: float = 0.95,
+    num_resamples: int = 2_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    r"""
+    Bootstrap interval of the mean when subjects and stimuli are both drawn with replacement.
+
+    A resample draws S of the S subjects and G of the G groups; a sample counts as often as its subject was drawn times
+    as often as its group was: $\sum_{sg} w_s w_g S_{sg} / \sum_{sg} w_s w_g n_{sg}$. Stimuli that several subjects
+    share are drawn once for all of them (Owen 2007, "The pigeonhole bootstrap"). As in
+    [`~trainers.metrics.cluster_bootstrap_ci`] the levels are those of Student's t, here with S - 1 degrees of freedom:
+    with two or three subjects the interval spans nearly all that the resamples reach, for so few say little about
+    people.
+
+    Args:
+        values (`np.ndarray` of shape `(samples,)`):
+            Differences of two arms, or wins.
+        groups (`Sequence[str]`), subjects (`Sequence[str]`):
+            Group (stimulus) and subject of each sample.
+        confidence (`float`, *optional*, defaults to 0.95):
+            Coverage.
+        num_resamples (`int`, *optional*, defaults to 2000), seed (`int`, *optional*, defaults to 0):
+            Bootstrap resamples and their seed.
+
+    Returns:
+        `tuple[float, float]`: Lower and upper end.
+
+    Raises:
+        ValueError: If there are fewer than two subjects or two groups.
+    """
+    (people, own), (stimuli, seen) = (
+        np.unique(np.asarray(names), return_inverse=True) for names in (subjects, groups)
+    )
+    if min(len(people), len(stimuli)) < 2:
+        raise ValueError(
+            f"The {len(values)} samples are of {len(people)} subject(s) and {len(stimuli)} group(s): an interval over "
+            "subjects needs two of each. Use `cluster_bootstrap_ci` for one subject."
+        )
+    shape = (len(people), len(stimuli))
+    cells = own * len(stimuli) + seen
+    sums, counts = (np.bincount(cells, w, np.prod(shape)).reshape(shape) for w in (np.asarray(values, float), None))
+    generator = np.random.default_rng(seed)
+    drawn = [generator.multinomial(size, np.full(size, 1 / size), num_resamples) for size in shape]
+    totals, sizes = (np.einsum("rg,rg->r", drawn[0] @ cell, drawn[1]) for cell in (sums, counts))
+    means = totals[sizes > 0] / sizes[sizes > 0]
+    quantile = stats.t.ppf((1 - confidence) / 2, len(people) - 1) * np.sqrt(len(people) / (len(people) - 1))
+    low, high = np.quantile(means, [stats.norm.cdf(quantile), stats.norm.cdf(-quantile)])
+    return float(low), float(high)
+
+
+__all__ = ["subject_bootstrap_ci"]
