@@ -53,11 +53,12 @@ def between(name: str, document: str) -> str:
 class TestReadme:
     README = (REPOSITORY / "README.md").read_text()
 
-    def test_results_are_what_the_benchmark_wrote(self):
-        """`real_participant.py` writes the table; compared to the letter, so that no figure can be typed."""
-        block = re.search(r"<!-- results:start -->\n(.*?)<!-- results:end -->", self.README, re.DOTALL)[1]
-        written = (REPOSITORY / "examples" / "benchmarks" / "results" / "real_participant.md").read_text()
-        assert block.strip() == written.strip()
+    @pytest.mark.parametrize(("block", "file"), [("results", "real_participant.md"), ("captions", "bitllm_tables.md")])
+    def test_results_are_what_the_benchmark_wrote(self, block, file):
+        """The benchmarks write the tables; compared to the letter, so that no figure can be typed."""
+        shown = re.search(rf"<!-- {block}:start -->\n(.*?)<!-- {block}:end -->", self.README, re.DOTALL)[1]
+        written = (REPOSITORY / "examples" / "benchmarks" / "results" / file).read_text()
+        assert shown.strip() == written.strip()
 
     def test_the_table_of_corpora_is_made_from_their_classes(self):
         block = re.search(r"<!-- corpora:start -->\n(.*?)<!-- corpora:end -->", self.README, re.DOTALL)[1]

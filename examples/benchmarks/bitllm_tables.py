@@ -35,6 +35,7 @@ from pathlib import Path
 from datasets import load_from_disk
 
 from trainers.arguments import DataArguments
+from trainers.caption_figures import SHUFFLED
 from trainers.caption_report import CaptionReport
 from trainers.loading import load_corpus_splits
 from trainers.semantic import MeanPooledEmbedder
@@ -89,6 +90,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=600, help="steps of instruction tuning, 16 images each")
     parser.add_argument("--max_answers", type=int, default=5, help="captions of an image that are learnt")
     parser.add_argument("--reward_steps", type=int, default=100, help="steps of reward tuning, 16 brains each")
+    parser.add_argument("--noise_dir", type=Path, help="`output_dir` of another run, on brains without a signal")
     parser.add_argument("--table_only", action="store_true", help="print the tables of what is there")
     args, args.training_arguments = parser.parse_known_args()
     return args
@@ -100,8 +102,12 @@ def run(script: str, *arguments: object) -> None:
     subprocess.run(command, check=True)
 
 
+def name_of_folder(row: str) -> str:
+    return row.replace(", ", "-").replace(" + ", "-").replace(" ", "-")
+
+
 def folder_of(args: argparse.Namespace, row: str) -> Path:
-    return args.output_dir / row.replace(", ", "-").replace(" + ", "-").replace(" ", "-")
+    return args.output_dir / name_of_folder(row)
 
 
 def prepare(args: argparse.Namespace) -> Path:
@@ -161,7 +167,7 @@ def evaluate(
     args: argparse.Namespace, name: str, dataset: Path, checkpoint: Path, adapter: Path | None = None
 ) -> None:
     output = folder_of(args, name) / "evaluation"
-    if not (output / "report.json").is_file():
+    if not (output / CaptionReport.FILES[0]).is_file():
         arguments = ("--checkpoint", checkpoint, "--dataset", dataset, "--output_dir", output, "--batch_size", 64)
         run("evaluate_captions.py", *arguments, *(() if adapter is None else ("--adapter", adapter)))
 
@@ -177,13 +183,15 @@ def run_all(args: argparse.Namespace) -> None:
             evaluate(args, name, dataset, instruct(args, name, dataset, aligned))
 
 
-def make_tables(args: argparse.Namespace) -> str:
-    """The poster's tables: captions of every row under three arms beside their floors, and the encoder's retrieval."""
-    reports = {
-        name: CaptionReport.load(folder_of(args, name) / "evaluation")
-        for name in (*ROWS, REWARDED)
-        if (folder_of(args, name) / "evaluation" / "report.json").is_file()
-    }
+def load_reports(folder: Path) -> dict[str, CaptionReport]:
+    """The reports of the rows that were run, in the order of the poster."""
+    paths = {name: folder / name_of_folder(name) / "evaluation" for name in (*ROWS, REWARDED)}
+    there = {name: path for name, path in paths.items() if (path / CaptionReport.FILES[0]).is_file()}
+    return {name: CaptionReport.load(path) for name, path in there.items()}
+
+
+def caption_table(reports: dict[str, CaptionReport]) -> tuple[list[str], dict[str, dict]]:
+    """The poster's table as lines of Markdown, three arms of every row above their floors; and its figures."""
     header = ["row", "trainable", *(f"{score}, {arm}" for score in SCORES.values() for arm in ARMS.values())]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     results = {}
@@ -193,20 +201,37 @@ def make_tables(args: argparse.Namespace) -> str:
         results[name] = {"trainable": trained, **figures}
         cells = [f"{figures[score][arm]:.2f}" for score in SCORES for arm in ARMS]
         lines.append(f"| {name} | {trained / 1e6:.2f} M | " + " | ".join(cells) + " |")
-    for floor in next(iter(reports.values())).floors:
+    # The floor `shuffled` is another one for each row; it is in the rows' reports.
+    for floor in (floor for floor in next(iter(reports.values())).floors if floor["arm"] != SHUFFLED):
         cells = [f"{100 * floor[score]:.2f}" if i == 0 else "" for score in SCORES for i in range(len(ARMS))]
         lines.append(f"| *{floor['arm']}* | | " + " | ".join(cells) + " |")
-    found = json.loads((args.output_dir / "aligned" / "held_out_results.json").read_text(encoding="utf-8"))
-    test = load_from_disk(str(args.output_dir / "rows-with-targets"))["test"]
-    lines += ["", f"Encoder on {HELD_OUT}, {len(test)} brains of {len(set(test['group']))} images:", ""]
+    return lines, results
+
+
+def encoder_table(folder: Path) -> tuple[list[str], dict[str, float]]:
+    """Retrieval of the held-out person's images, as lines of Markdown; and its figures."""
+    found = json.loads((folder / "aligned" / "held_out_results.json").read_text(encoding="utf-8"))
+    test = load_from_disk(str(folder / "rows-with-targets"))["test"]
+    lines = [f"Encoder on {HELD_OUT}, {len(test)} brains of {len(set(test['group']))} images:", ""]
     lines += ["| voxels | R@1 | R@5 | R@10 | median rank |", "|---|---|---|---|---|"]
     for title, kind in (("real", ""), ("shuffled", "shuffled_"), ("zero", "zero_")):
         cells = [f"{found[f'held_out_text_{kind}recall_at_{k}']:.3f}" for k in (1, 5, 10)]
         lines.append(f"| {title} | " + " | ".join(cells) + f" | {found[f'held_out_text_{kind}median_rank']:.1f} |")
     cosines = {name: found[f"held_out_cos_real_{name}"] for name in ("zero", "real")}
-    lines += ["", f"cos(real, zero) {cosines['zero']:.3f}, cos(real, real) {cosines['real']:.3f}."]
-    (args.output_dir / "tables.json").write_text(json.dumps({"captions": results, "encoder": found}, indent=2))
-    return "\n".join(lines)
+    return [*lines, "", f"cos(real, zero) {cosines['zero']:.3f}, cos(real, real) {cosines['real']:.3f}."], found
+
+
+def make_tables(args: argparse.Namespace) -> str:
+    """Both tables, and those of brains of noise if there are any."""
+    parts, figures = [], {}
+    for title, folder in (("", args.output_dir), ("Brains of noise", args.noise_dir)):
+        if folder is not None:
+            captions, results = caption_table(load_reports(folder))
+            encoder, found = encoder_table(folder)
+            parts += [*([f"{title}:", ""] if title else []), *captions, "", *encoder, ""]
+            figures[title or "signal"] = {"captions": results, "encoder": found}
+    (args.output_dir / "tables.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    return "\n".join(parts).strip()
 
 
 def main() -> None:
