@@ -30,7 +30,7 @@ from repository import PROJECT, REPOSITORY, ROOMS, every_file, python_files, rel
 
 
 # What a room may import: the base install and the extras that a user of this room is told to install.
-EXTRAS = {"modeling_brainllm": (), "trainers": ("train", "eval"), "dataset_builders": ("data",)}
+EXTRAS = {"modeling_brainllm": (), "trainers": ("train", "eval", "maps"), "dataset_builders": ("data",)}
 # Declared, though no file of ours imports it.
 NEEDED_BY_OTHERS = {
     "accelerate": "transformers.Trainer",
@@ -102,7 +102,7 @@ class TestDependencies:
         )
         ranges = PROJECT["dependencies"] + [
             requirement
-            for extra in ("train", "data", "eval")
+            for extra in ("train", "data", "eval", "maps")
             for requirement in PROJECT["optional-dependencies"][extra]
         ]
         promised = {normal(requirement): re.search(r">=([\w.]+)", requirement)[1] for requirement in ranges}
