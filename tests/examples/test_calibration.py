@@ -55,7 +55,7 @@ def test_runs_resume_where_they_stopped(tmp_path):
 @pytest.mark.slow
 def test_noise_is_seldom_rejected_and_an_effect_always(tmp_path):
     for name, effect, runs in (("noise", 0.0, 20), ("planted", 3.0, 3)):
-        calibration.run(tmp_path / f"{name}.jsonl", effect, 12, range(runs))
+        calibration.run(tmp_path / f"{name}.jsonl", effect, 16, range(runs))
     noise = {row["test"]: row for row in calibration.rejections(tmp_path / "noise.jsonl")}
     planted = {row["test"]: row for row in calibration.rejections(tmp_path / "planted.jsonl")}
     for control, metric in calibration.TESTS:

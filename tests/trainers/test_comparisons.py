@@ -22,7 +22,7 @@ from trainers.controls import permute_across_groups
 from trainers.metrics import pairwise_wins
 
 
-def make_table(num_groups: int = 12, subjects=("s1", "s2"), effect: float = 0.3, seed: int = 0) -> list[dict]:
+def make_table(num_groups: int = 16, subjects=("s1", "s2"), effect: float = 0.3, seed: int = 0) -> list[dict]:
     """Two samples a group; brains differ in how likely they make everything."""
     generator = np.random.default_rng(seed)
     groups = np.repeat([f"g{i}" for i in range(num_groups)], 2)
@@ -63,8 +63,8 @@ def test_values_are_those_of_the_raw_losses_and_tests_are_sharper():
 def test_an_arm_that_some_samples_lack_counts_where_it_is():
     samples = make_table()
     (row,) = [row for row in arm_figures(samples, {}) if row["arm"] == "no_brain"]
-    assert (row["num_samples"], row["loss"]) == (24, 1.0)
-    assert found(compare(samples, {}), "no_brain", "loss_gain")["num_samples"] == 24
+    assert (row["num_samples"], row["loss"]) == (32, 1.0)
+    assert found(compare(samples, {}), "no_brain", "loss_gain")["num_samples"] == 32
 
 
 def test_one_correction_over_subjects_metrics_and_controls():
