@@ -35,6 +35,7 @@ EXTRAS = {"modeling_brainllm": (), "trainers": ("train", "eval", "maps"), "datas
 NEEDED_BY_OTHERS = {
     "accelerate": "transformers.Trainer",
     "brainllm": "an extra that names other extras",
+    "evaluate": "trainers/evaluate_metrics; taken here for examples/evaluate.py, which bears its name",
     "deepspeed": "accelerate, under examples/accelerate_configs/deepspeed_*.yaml",
     # command-line tools of the `dev` extra
     "build": "make build",

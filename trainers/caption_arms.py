@@ -23,7 +23,6 @@ from tqdm.auto import tqdm
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
-from . import caption_figures
 from .brain_format import with_brain_arrays
 from .caption_figures import (
     MANDATORY_ARMS,
@@ -38,7 +37,7 @@ from .reading import continue_texts, encode_brains
 
 TEXT_ONLY = "text_only"
 #: Arms beside the mandatory ones: of lent brains and of no brain, then of noise and of the subject's mean brain.
-OPTIONAL_ARMS = (*caption_figures.OPTIONAL_ARMS, "noise", TEXT_ONLY)
+OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, NOBODY, "noise", TEXT_ONLY)
 # All of a row that a caption can depend on.
 _VISIBLE = ("subject", "brain_values")
 

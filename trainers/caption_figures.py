@@ -46,7 +46,6 @@ REAL, OTHER_IMAGE, NOBODY = "real", "other_image", "no_brain"
 SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE = "other_subject_same_image", "other_subject_other_image"
 #: Without these no score is reported.
 MANDATORY_ARMS = (REAL, "zero", "voxel_shuffle", OTHER_IMAGE)
-OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, NOBODY)
 CONSTANT, SHUFFLED, HUMAN = "constant", "shuffled", "human"
 #: What captions score without any decoding; the higher one is the floor of a score.
 FLOORS = (CONSTANT, SHUFFLED)
@@ -324,7 +323,6 @@ def references_of_images(samples: Sequence[Sample]) -> list[list[str]]:
 
 __all__ = [
     "MANDATORY_ARMS",
-    "OPTIONAL_ARMS",
     "CaptionScorer",
     "Embedder",
     "compare_captions",

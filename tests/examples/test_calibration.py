@@ -44,10 +44,10 @@ def test_rejections_and_their_wilson_interval(tmp_path):
 @pytest.mark.slow
 def test_runs_resume_where_they_stopped(tmp_path):
     file = tmp_path / "noise.jsonl"
-    calibration.run(file, 0.0, 6, range(2))
+    calibration.run(file, 0.0, 16, range(2))
     whole = file.read_text().splitlines()
     file.write_text(whole[0] + "\n")
-    calibration.run(file, 0.0, 6, range(2))
+    calibration.run(file, 0.0, 16, range(2))
     assert file.read_text().splitlines() == whole
     assert set(json.loads(whole[0])["p"]) == {f"{control} {metric}" for control, metric in calibration.TESTS}
 

@@ -14,8 +14,19 @@
 """Scores as pure functions of strings and arrays, without torch or transformers: one definition for all who score."""
 
 from .caption_floors import best_constant_caption, constant_floor, human_ceiling, shuffled_floor
-from .captions import bleu_from_statistics, bleu_statistics, caption_bleu, caption_rouge_l, caption_scores
+from .captions import (
+    bleu_from_statistics,
+    bleu_statistics,
+    caption_bleu,
+    caption_rouge_1,
+    caption_rouge_l,
+    caption_scores,
+)
 from .cider import Cider, DocumentFrequencies
+from .embedding_scores import EmbeddedTokens, bert_score, inverse_document_frequencies, sentence_similarity
+from .meteor import Meteor, classic_meteor, meteor_from_statistics
+from .meteor_data import MeteorData
+from .perplexity import corpus_perplexity_gap, perplexity_gap
 from .ptb_tokenization import ptb_tokenize
 from .retrieval import (
     Identification,
@@ -41,28 +52,39 @@ from .tokenization import detokenize, word_tokenize
 __all__ = [
     "Cider",
     "DocumentFrequencies",
+    "EmbeddedTokens",
     "Identification",
+    "Meteor",
+    "MeteorData",
     "benjamini_hochberg",
+    "bert_score",
     "best_constant_caption",
     "bleu_from_statistics",
     "bleu_statistics",
     "brainllm_scores",
     "caption_bleu",
+    "caption_rouge_1",
     "caption_rouge_l",
     "caption_scores",
+    "classic_meteor",
     "cluster_bootstrap_ci",
     "constant_floor",
     "corpus_bleu",
+    "corpus_perplexity_gap",
     "corpus_word_error_rate",
     "detokenize",
     "human_ceiling",
     "identify",
+    "inverse_document_frequencies",
+    "meteor_from_statistics",
     "pairwise_accuracy",
     "pairwise_wins",
+    "perplexity_gap",
     "ptb_tokenize",
     "remove_text_prior",
     "rouge_f1",
     "sentence_bleu",
+    "sentence_similarity",
     "shuffled_floor",
     "sign_flip_test",
     "text_scores",

@@ -24,6 +24,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import Tokenizer
 
 from .cider import MAX_ORDER, Cider, DocumentFrequencies, caption_words, check_captions, ngrams
 from .ptb_tokenization import ptb_tokens
@@ -109,6 +111,36 @@ def caption_bleu(predictions: Sequence[str], references: Sequence[Sequence[str]]
     return {name: float(score) for name, score in bleu_from_statistics(totals).items()}
 
 
+def caption_rouge_1(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """ROUGE-1 F1 of each caption, `2PR / (P + R)` of clipped matching words, by rouge-score over the caption's tokens.
+
+    The reference that scores best counts. Lin (2004), section 2.
+
+    Args:
+        predictions (`Sequence[str]`):
+            One caption per sample; an empty one scores 0.
+        references (`Sequence[Sequence[str]]`):
+            All reference captions of each sample.
+
+    Returns:
+        `np.ndarray` of shape `(samples,)`: The scores.
+
+    Raises:
+        ValueError: a sample has no references, or an empty one.
+    """
+    check_captions(predictions, references)
+    scorer = RougeScorer(["rouge1"], tokenizer=_PtbTokenizer())
+    scores = [scorer.score_multi(own, prediction) for prediction, own in zip(predictions, references, strict=True)]
+    return np.array([score["rouge1"].fmeasure for score in scores])
+
+
+class _PtbTokenizer(Tokenizer):
+    """The tokens of caption scores, as rouge-score asks for them."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return list(ptb_tokens(text))
+
+
 def caption_rouge_l(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
     """ROUGE-L of each caption, `(1 + b^2) P R / (R + b^2 P)` with b = 1.2, as pycocoevalcap computes it.
 
@@ -192,6 +224,7 @@ __all__ = [
     "bleu_from_statistics",
     "bleu_statistics",
     "caption_bleu",
+    "caption_rouge_1",
     "caption_rouge_l",
     "caption_scores",
 ]

@@ -40,7 +40,7 @@ _SPECIAL_TOKENS = re.compile(r"<\|endoftext\|>|\?\?|⁇|</?s>|<unk>")
 _MISSING_SPACE = re.compile(r"(?<=\w)([.?!:;])(?=\w)")
 
 
-def _check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
+def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
     if len(predictions) != len(references) or not references:
         raise ValueError(
             f"`predictions` and `references` must be equally many and at least one, found {len(predictions)} and "
@@ -79,7 +79,7 @@ def corpus_bleu(predictions: Sequence[str], references: Sequence[str], max_order
     Returns:
         `float`: The score.
     """
-    _check_pairs(predictions, references)
+    check_pairs(predictions, references)
     return min(_bleu(max_order, False).corpus_score(list(predictions), [list(references)]).score / 100, 1.0)
 
 
@@ -99,7 +99,7 @@ def sentence_bleu(predictions: Sequence[str], references: Sequence[str], max_ord
     Returns:
         `list[float]`: One score per sample.
     """
-    _check_pairs(predictions, references)
+    check_pairs(predictions, references)
     bleu = _bleu(max_order, True)
     # sacrebleu rounds a perfect score to a hair above 100.
     return [min(bleu.sentence_score(p, [r]).score / 100, 1.0) for p, r in zip(predictions, references, strict=True)]
@@ -120,7 +120,7 @@ def rouge_f1(predictions: Sequence[str], references: Sequence[str]) -> dict[str,
     Returns:
         `dict[str, list[float]]`: `"rouge_1"` and `"rouge_l"`, one score per sample.
     """
-    _check_pairs(predictions, references)
+    check_pairs(predictions, references)
     scorer = RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
     scores = [scorer.score(reference, p) for p, reference in zip(predictions, references, strict=True)]
     return {"rouge_1": [s["rouge1"].fmeasure for s in scores], "rouge_l": [s["rougeL"].fmeasure for s in scores]}
@@ -140,7 +140,7 @@ def word_error_rate(predictions: Sequence[str], references: Sequence[str]) -> li
     Returns:
         `list[float]`: One rate per sample; above 1 when the prediction is much too long.
     """
-    _check_pairs(predictions, references)
+    check_pairs(predictions, references)
     return [float(jiwer.wer(r, p)) for p, r in zip(predictions, references, strict=True)]
 
 
@@ -156,7 +156,7 @@ def corpus_word_error_rate(predictions: Sequence[str], references: Sequence[str]
     Returns:
         `float`: The rate.
     """
-    _check_pairs(predictions, references)
+    check_pairs(predictions, references)
     return float(jiwer.wer(list(references), list(predictions)))
 
 
@@ -240,7 +240,7 @@ def brainllm_scores(
     Returns:
         `dict[str, list[float]]`: One score per sample under each of the names above.
     """
-    _check_pairs(predictions, references)
+    check_pairs(predictions, references)
     rows = [_brainllm_row(p, reference, lowercase) for p, reference in zip(predictions, references, strict=True)]
     return {name: [row[name] for row in rows] for name in rows[0]}
 

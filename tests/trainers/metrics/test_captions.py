@@ -29,6 +29,7 @@ from trainers.metrics import (
     bleu_from_statistics,
     bleu_statistics,
     caption_bleu,
+    caption_rouge_1,
     caption_rouge_l,
     caption_scores,
 )
@@ -303,6 +304,21 @@ class TestRouge:
         np.testing.assert_allclose(scores, [1.0, 1.0])
 
 
+class TestRouge1:
+    @pytest.mark.parametrize("seed", range(2))
+    def test_the_equation(self, seed):
+        predictions, references = draw_captions(30, seed)
+        for found, prediction, texts in zip(
+            caption_rouge_1(predictions, references), predictions, references, strict=True
+        ):
+            matches = [(grams(prediction, 1) & grams(text, 1)).total() for text in texts]
+            lengths = [len(prediction.split()) + len(text.split()) for text in texts]
+            assert found == pytest.approx(max(2 * m / n for m, n in zip(matches, lengths, strict=True)))
+
+    def test_words_are_the_tokens_of_captions(self):
+        assert caption_rouge_1(["The dog's bowl, here."], [["the dog 's bowl here"]]).tolist() == [1.0]
+
+
 class TestTable:
     def test_all_scores(self):
         predictions, references = draw_captions(15, 8)
@@ -313,7 +329,9 @@ class TestTable:
         np.testing.assert_array_equal(scores["rouge_l"], caption_rouge_l(predictions, references))
         assert {name: scores[name] for name in list(scores)[:4]} == caption_bleu(predictions, references)
 
-    @pytest.mark.parametrize("score", [caption_bleu, caption_rouge_l, caption_scores, bleu_statistics])
+    @pytest.mark.parametrize(
+        "score", [caption_bleu, caption_rouge_1, caption_rouge_l, caption_scores, bleu_statistics]
+    )
     @pytest.mark.parametrize(
         ("predictions", "references", "message"),
         [

@@ -1,0 +1,31 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""ROUGE of captions for the library `evaluate`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from trainers.evaluate_metrics.base import CaptionMetric, with_samples
+from trainers.metrics import caption_rouge_1, caption_rouge_l
+
+
+class CaptionRouge(CaptionMetric):
+    """ROUGE-1 and ROUGE-L of captions; see [`~trainers.metrics.caption_rouge_l`]."""
+
+    def score(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Any]:
+        scores = {score.__name__: score(predictions, references) for score in (caption_rouge_1, caption_rouge_l)}
+        return with_samples({name.removeprefix("caption_"): values for name, values in scores.items()})
+
+
+__all__ = ["CaptionRouge"]
