@@ -26,8 +26,10 @@ with their hash, which a test repeats without Java.
 import argparse
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -89,7 +91,9 @@ def java_tokens(captions: list[str]) -> dict[str, str]:
 def oracle_scores(scorer: Any, tokens: Captions) -> tuple[Any, np.ndarray]:
     """Score of the corpus and of each sample."""
     references = {place: texts[1:] for place, texts in enumerate(tokens)}
-    corpus, samples = scorer.compute_score(references, {place: texts[:1] for place, texts in enumerate(tokens)})
+    predictions = {place: texts[:1] for place, texts in enumerate(tokens)}
+    with redirect_stdout(sys.stderr):
+        corpus, samples = scorer.compute_score(references, predictions)
     return corpus, np.array(samples)
 
 

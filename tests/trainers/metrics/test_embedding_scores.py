@@ -136,7 +136,10 @@ class TestSentenceSimilarity:
 
 @pytest.mark.slow
 class TestSentenceEncoder:
-    """A real MiniLM; its BERTScores were recorded from `bert_score.score` of bert-score 0.3.13 with all 6 layers."""
+    """A real MiniLM; its BERTScores were recorded from `bert_score.score` of bert-score 0.3.13 with all 6 layers.
+
+    Without `idf` pair by pair: in a batch, that program lets padding win over negative cosines.
+    """
 
     PREDICTIONS = ["A cat sleeps on the sofa.", "A man rides a wave.", "Taxes rose last year."]
     REFERENCES = [
@@ -147,8 +150,8 @@ class TestSentenceEncoder:
     RECORDED = {
         False: [
             (0.7495708, 0.6046322, 0.0654406),
-            (0.7258275, 0.6358061, 0.0713260),
-            (0.7375080, 0.6198274, 0.0682567),
+            (0.7258275, 0.6358061, 0.0681687),
+            (0.7375080, 0.6198274, 0.0667768),
         ],
         True: [
             (0.7415556, 0.5538334, 0.0460377),
@@ -167,12 +170,7 @@ class TestSentenceEncoder:
         embed = TokenEmbedder.from_pretrained(model)
         embed.batch_size = 4
         scores = bert_score(self.PREDICTIONS, self.REFERENCES, embed, idf)
-        found, recorded = np.array(list(scores.values())), np.array(self.RECORDED[idf])
-        # That program pads the texts of a batch, and there padding's cosine of 0 beats a negative one with every word:
-        # so for "runs" in the third sample, whose recall is 0.0681687 without padding and 0.0713260 with it.
-        is_padded = np.zeros((3, 3), bool) if idf else np.array([[0, 0, 0], [0, 0, 1], [0, 0, 1]], bool)
-        np.testing.assert_allclose(found[~is_padded], recorded[~is_padded], rtol=0, atol=2e-6)
-        assert (found[is_padded] < recorded[is_padded]).all()
+        np.testing.assert_allclose(list(scores.values()), self.RECORDED[idf], rtol=0, atol=2e-6)
 
     def test_similarity_knows_meaning(self, model):
         embed = MeanPooledEmbedder.from_pretrained(model)
