@@ -23,19 +23,18 @@ Stage 1 of BIT-LLM: aligns a brain encoder with embeddings of the captions, of t
 
 Subjects are taught together by `--subjects subj01 subj02 ...`; those left out can be diagnosed without any training on
 them by `--held_out_subjects subj08`. Every option of the recipe can be overridden on the command line. A run that was
-interrupted goes on from its last checkpoint when it is started again. The encoder is then taken over by
-`examples/train_sft.py --encoder_name_or_path runs/aligned --freeze_encoder`.
+interrupted goes on from its last checkpoint when it is started again, or from the one that `--resume_from_checkpoint`
+names. The encoder is then taken over by `examples/train_sft.py --encoder_name_or_path runs/aligned --freeze_encoder`.
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from datasets import DatasetDict
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from trl import TrlParser
 
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
+from trainers.checkpoints import find_checkpoint
 from trainers.conditions import count_brains, note_training_brains
 from trainers.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive_trainer import BrainContrastiveTrainer
@@ -73,9 +72,8 @@ def main(
     # 1. Seed
     set_seed(training_args.seed)
 
-    # 2. Last checkpoint
-    Path(training_args.output_dir).mkdir(parents=True, exist_ok=True)
-    last_checkpoint = get_last_checkpoint(training_args.output_dir)
+    # 2. Checkpoint to go on from
+    checkpoint = find_checkpoint(training_args)
 
     # 3. Data: targets first, subjects then, since adding a column to selected rows would copy their brains
     everyone = add_targets(load_corpus_splits(replace(data_args, subjects=None)), target_args, training_args.device)
@@ -97,7 +95,7 @@ def main(
         eval_dataset=splits["validation"],
         processing_class=extractor,
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
 
     # 6. Save
     trainer.save_model()

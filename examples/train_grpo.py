@@ -26,7 +26,7 @@ Stage 3 of BIT-LLM: tunes the captions of an instructed model by rewards (GRPO),
 encoder checks which brain a caption came from. Saved are the adapter, which names the checkpoint of stage 2 as its
 base, and the document frequencies of CIDEr, which are those of the training references. Every option of the recipe can
 be overridden on the command line. A run that was interrupted goes on from its last checkpoint when it is started
-again.
+again, or from the one that `--resume_from_checkpoint` names.
 """
 
 from dataclasses import dataclass, field, replace
@@ -34,11 +34,11 @@ from pathlib import Path
 
 from datasets import DatasetDict
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from trl import TrlParser
 
 from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 from trainers.arguments import DataArguments, ModelArguments
+from trainers.checkpoints import find_checkpoint
 from trainers.conditions import count_brains, note_training_brains, save_training_brains
 from trainers.grpo_config import BrainGRPOConfig
 from trainers.grpo_trainer import BrainGRPOTrainer
@@ -75,10 +75,9 @@ def main(
     # 1. Seed
     set_seed(training_args.seed)
 
-    # 2. Last checkpoint
+    # 2. Checkpoint to go on from
     output_dir = Path(training_args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    last_checkpoint = get_last_checkpoint(str(output_dir))
+    checkpoint = find_checkpoint(training_args)
 
     # 3. Data, processor and model
     splits = load_corpus_splits(replace(data_args, subjects=None))
@@ -115,7 +114,7 @@ def main(
         processing_class=processor,
         reward_monitor=RewardMonitor(),
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
 
     # 7. Save: adapter, processor, document frequencies, and whose brains it was trained on
     trainer.save_model()

@@ -28,13 +28,10 @@ Instruction tuning of BIT-LLM (stage 2), with the encoder of stage 1 and one of 
         --text_model_id meta-llama/Llama-3.2-3B-Instruct --dtype bfloat16 --output_dir runs/instructed
 
 Every option of the recipe can be overridden on the command line. A run that was interrupted goes on from its last
-checkpoint when it is started again.
+checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
 """
 
-from pathlib import Path
-
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from trl import TrlParser
 
 from trainers import (
@@ -47,6 +44,7 @@ from trainers import (
     load_corpus_splits,
     load_model_and_processor,
 )
+from trainers.checkpoints import find_checkpoint
 from trainers.conditions import count_brains, note_training_brains
 from trainers.model_card import create_model_card
 from trainers.processes import end_run
@@ -63,9 +61,8 @@ def main(
     # 1. Seed
     set_seed(training_args.seed)
 
-    # 2. Last checkpoint
-    Path(training_args.output_dir).mkdir(parents=True, exist_ok=True)
-    last_checkpoint = get_last_checkpoint(training_args.output_dir)
+    # 2. Checkpoint to go on from
+    checkpoint = find_checkpoint(training_args)
 
     # 3. Data
     splits = load_corpus_splits(data_args)
@@ -80,18 +77,18 @@ def main(
     note_training_brains(model.config, count_brains(train_rows))
 
     # 6. Stages before prompt tuning; a checkpoint holds what they taught
-    if warmup_args.warmup_epochs and last_checkpoint is None:
+    if warmup_args.warmup_epochs and checkpoint is None:
         run_warmup(model, processor, train_rows, training_args, warmup_args)
     if semantic_args.semantic:
         train_rows = run_semantic_stages(
-            model, processor, splits, training_args, semantic_args, teach=last_checkpoint is None
+            model, processor, splits, training_args, semantic_args, teach=checkpoint is None
         )
 
     # 7. Prompt tuning, or instruction tuning if the recipe names tasks
     trainer = BrainSFTTrainer(
         model, training_args, train_dataset=train_rows, eval_dataset=validation_rows, processing_class=processor
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
 
     # 8. Save, with a card that says that nothing has been evaluated yet
     trainer.save_model()

@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Checkpoints on their way to disk: the folder that gets its name last, and the class that is saved with a model."""
+"""Checkpoints: from which one a run goes on, the folder that gets its name last, the class saved with a model."""
 
 import os
 import shutil
@@ -21,10 +21,36 @@ from pathlib import Path
 from typing import Any
 
 from torch.distributed.fsdp import FSDPModule
+from transformers import TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import get_last_checkpoint
 
 
 # A push to the Hub leaves out what begins with an underscore, and no search for checkpoints looks there.
 UNFINISHED = "_unfinished"
+
+
+def find_checkpoint(args: TrainingArguments) -> str | None:
+    """
+    The checkpoint from which a run goes on: the one that the user names, else the last one of its own folder, if any.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            Options of a trainer. `output_dir` is made where it does not exist.
+
+    Raises:
+        ValueError: `resume_from_checkpoint` is no folder of a checkpoint.
+    """
+    named = args.resume_from_checkpoint
+    if named is None:
+        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+        return get_last_checkpoint(args.output_dir)
+    if not Path(named, TRAINER_STATE_NAME).is_file():
+        raise ValueError(
+            f"`resume_from_checkpoint` is '{named}', which is no checkpoint: it has no `{TRAINER_STATE_NAME}`. Give a "
+            f"folder `checkpoint-N`, or leave it out: a run goes on from the last one in '{args.output_dir}' anyway."
+        )
+    return named
 
 
 @contextmanager
@@ -68,4 +94,4 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["UNFINISHED", "finish_checkpoint", "own_class"]
+__all__ = ["UNFINISHED", "find_checkpoint", "finish_checkpoint", "own_class"]

@@ -15,6 +15,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,6 +89,19 @@ def run_example(tmp_path) -> Callable[..., str]:
         if done.returncode != 0:
             pytest.fail(f"{script} ended with {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
         return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys) -> Callable[..., str]:
+    """Runs a script without a process of its own, which would import everything anew, and returns what it printed."""
+
+    def run(script: str, *arguments: object) -> str:
+        file = str(REPOSITORY / "examples" / script)
+        monkeypatch.setattr(sys, "argv", [file, *map(str, arguments)])
+        runpy.run_path(file, run_name="__main__")
+        return capsys.readouterr().out
 
     return run
 

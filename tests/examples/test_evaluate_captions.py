@@ -13,8 +13,6 @@
 # limitations under the License.
 """The script that evaluates captions, as users run it: on a prepared corpus, with an adapter on a slim checkpoint."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +22,6 @@ from datasets import load_from_disk
 from trainers.caption_report import CaptionReport
 
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = {"num_subjects": 2, "num_sessions": 2, "trials_per_session": 24, "num_shared": 4, "num_voxels": 40}
 ENCODER = {
     "region_embedding_size": 4, "num_frequencies": 8, "key_size": 8, "num_queries": 16, "num_residual_layers": 1,
@@ -70,23 +67,10 @@ def checkpoint(images, text_model, tmp_path) -> Path:
     return tmp_path / "checkpoint"
 
 
-@pytest.fixture
-def run_here(monkeypatch, capsys):
-    """Runs the script without a process of its own, and returns what it printed."""
-
-    def run(*arguments: object) -> str:
-        script = REPOSITORY / "examples" / "evaluate_captions.py"
-        monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
-        runpy.run_path(str(script), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
-
-
 @pytest.mark.slow
 class TestScript:
     def test_a_checkpoint(self, run_here, images, checkpoint, tmp_path):
-        options = ("--checkpoint", checkpoint, "--dataset", images, "--max_new_tokens", 5)
+        options = ("evaluate_captions.py", "--checkpoint", checkpoint, "--dataset", images, "--max_new_tokens", 5)
         printed = run_here(*options, "--output_dir", tmp_path / "out")
         assert "Protocol: `held_out_subject`, tested on subj02 (0 of its brains in training)" in printed
         report = CaptionReport.load(tmp_path / "out")

@@ -25,10 +25,14 @@ SMALL = ("--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--num_tr
 
 
 @pytest.fixture
-def train(run_example, corpus, text_model, tmp_path):
+def train(run_example, run_here, corpus, text_model, tmp_path):
     def run(recipe: str, *options: object, folder: str = "run", launch: bool = False) -> Path:
         paths = ("--dataset", corpus, "--text_model_id", text_model, "--output_dir", tmp_path / folder)
-        run_example("train_sft.py", "--config", RECIPES / recipe, *paths, *SMALL, *options, launch=launch)
+        given = ("--config", RECIPES / recipe, *paths, *SMALL, *options)
+        if launch:
+            run_example("train_sft.py", *given, launch=True)
+        else:
+            run_here("train_sft.py", *given)
         return tmp_path / folder
 
     return run
@@ -47,6 +51,18 @@ class TestScripts:
         assert json.loads((folder / "trainer_state.json").read_text())["global_step"] == 2 * first
         printed = run_example("generate.py", "--checkpoint", folder, "--dataset", corpus, "--num_samples", 2)
         assert printed.count("truth") == printed.count("no brain") == 2
+
+    def test_goes_on_from_the_checkpoint_that_is_named(self, train):
+        """Without the stages before prompt tuning, which the checkpoint has behind it."""
+        every_step = ("--save_strategy", "steps", "--save_steps", 1, "--eval_strategy", "steps", "--eval_steps", 1)
+        steps = ("--max_steps", 2, "--save_total_limit", 3, "--warmup_epochs", 1, *every_step)
+        first = train("official.yaml", *steps)
+        other = train("official.yaml", *steps, "--resume_from_checkpoint", first / "checkpoint-1", folder="other")
+        assert [path.name for path in other.glob("checkpoint-*")] == ["checkpoint-2"]
+        assert (first / "warmup").is_dir()
+        assert not (other / "warmup").exists()
+        weights, expected = load_file(other / "model.safetensors"), load_file(first / "model.safetensors")
+        assert all(weights[name].equal(weight) for name, weight in expected.items())
 
     def test_brainllama_recipe(self, train, tmp_path):
         from dataset_builders import load_corpus

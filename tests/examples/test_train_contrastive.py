@@ -73,13 +73,16 @@ class TestRecipe:
 
 
 @pytest.fixture
-def align(run_example, corpus, text_model, tmp_path):
+def align(run_example, run_here, corpus, text_model, tmp_path):
     def run(*options: object, launch: bool = False) -> Path:
         small = ("--voxel_encoder", json.dumps(SMALL), "--per_device_train_batch_size", 16, "--use_cpu")
         quiet = ("--report_to", "none", "--disable_tqdm", "true")
         paths = ("--dataset", corpus, "--sentence_encoder", text_model, "--output_dir", tmp_path / "aligned")
         given = ("--config", RECIPE, *small, *quiet, *paths, "--held_out_subjects", "s3", *options)
-        run_example("train_contrastive.py", *given, launch=launch)
+        if launch:
+            run_example("train_contrastive.py", *given, launch=True)
+        else:
+            run_here("train_contrastive.py", *given)
         return tmp_path / "aligned"
 
     return run
@@ -100,6 +103,16 @@ class TestScript:
         assert {"model.safetensors", "brain_subjects.safetensors", "modeling_brain_contrastive.py"} <= {
             path.name for path in folder.iterdir()
         }
+
+    def test_goes_on_from_the_checkpoint_that_is_named(self, align, tmp_path):
+        every_step = ("--save_strategy", "steps", "--save_steps", 1, "--eval_strategy", "steps", "--eval_steps", 1)
+        steps = ("--max_steps", 2, "--save_total_limit", 3, *every_step)
+        first = align(*steps)
+        named = ("--resume_from_checkpoint", first / "checkpoint-1", "--output_dir", tmp_path / "other")
+        align(*steps, *named)
+        assert [path.name for path in (tmp_path / "other").glob("checkpoint-*")] == ["checkpoint-2"]
+        weights, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("other", "aligned"))
+        assert all(weights[name].equal(weight) for name, weight in expected.items())
 
     def test_its_encoder_is_taken_over_by_stage_two(self, align, run_example, corpus, text_model, tmp_path):
         aligned = load_file(align("--num_train_epochs", 1) / "model.safetensors")

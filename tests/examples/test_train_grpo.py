@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 import yaml
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 from trl import TrlParser
 from voxel_corpus import write_voxel_corpus
@@ -126,6 +127,14 @@ class TestScript:
         assert set(json.loads((folder / "training_brains.json").read_text())) == {"s1", "s2"}
         settings = json.loads((folder / "adapter_config.json").read_text())
         assert settings["base_model_name_or_path"] == str(stages / "instructed")
+
+    def test_goes_on_from_the_checkpoint_that_is_named(self, run_here, arguments, tmp_path):
+        run_here("train_grpo.py", *arguments, "--max_steps", 2)
+        named = ("--resume_from_checkpoint", tmp_path / "out" / "checkpoint-1", "--output_dir", tmp_path / "other")
+        run_here("train_grpo.py", *arguments, "--max_steps", 2, *named)
+        assert [path.name for path in (tmp_path / "other").glob("checkpoint-*")] == ["checkpoint-2"]
+        weights, expected = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("other", "out"))
+        assert all(weights[name].equal(weight) for name, weight in expected.items())
 
     def test_the_adapter_is_pulled_by_id(self, run_python, arguments, local_hub, stages, tmp_path):
         """The language model, stage 2 and the adapter on a Hub: another process makes the same captions of them."""
