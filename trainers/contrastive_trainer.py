@@ -59,7 +59,7 @@ class BrainContrastiveTrainer(BrainTrainer):
 
     Raises:
         ValueError: rows lack the embeddings of a space, or are fewer than one batch.
-        FloatingPointError: a batch has a NaN or infinite loss; names the step and the samples.
+        FloatingPointError: a loss or a gradient is NaN or infinite; names the step and the samples.
     """
 
     args: BrainContrastiveTrainingConfig
@@ -125,21 +125,9 @@ class BrainContrastiveTrainer(BrainTrainer):
             pair = symmetric_info_nce(brains.float(), targets, inputs["image_number"], scale)
             total, weights = total + self.args.weight_of(space) * pair, weights + self.args.weight_of(space)
         loss = total / weights
-        self._require_finite(loss, outputs.embeddings, inputs)
+        is_finite = [vectors.isfinite().all(dim=-1) for vectors in outputs.embeddings.values()]
+        self._require_finite_loss(loss, inputs["sample_id"], torch.stack(is_finite).all(dim=0))
         return (loss, outputs) if return_outputs else loss
-
-    def _require_finite(
-        self, loss: torch.Tensor, embeddings: Mapping[str, torch.Tensor], inputs: Mapping[str, Any]
-    ) -> None:
-        if self.args.logging_nan_inf_filter or torch.isfinite(loss):
-            return
-        finite = torch.stack([vectors.isfinite().all(dim=-1) for vectors in embeddings.values()]).all(dim=0)
-        broken = [name for name, fine in zip(inputs["sample_id"], finite.tolist(), strict=True) if not fine]
-        raise FloatingPointError(
-            f"The loss of step {self.state.global_step + 1} is {loss.item()}, in the batch of samples "
-            f"{', '.join(broken or inputs['sample_id'])}. Look for extreme brain values (standardise them), a "
-            "learning rate that is too high, or half precision."
-        )
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"

@@ -79,7 +79,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
     Raises:
         ValueError: a reward is NaN or infinite, naming reward and samples; or the adapter could not be loaded from
             where it is pushed to.
-        FloatingPointError: a loss is; names the step and the samples, before any weight has changed.
+        FloatingPointError: a loss or a gradient is; names the step and the samples, before any weight has changed.
     """
 
     args: BrainGRPOConfig
@@ -89,6 +89,8 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
     # Rows that the next log-probabilities belong to, and their prompts and brains as long as they are rolled out
     _rows: dict[str, Any]
     _prompts: PromptBatch
+    # Log-probabilities of the last pass `(rows, tokens)`
+    _logps: torch.Tensor
     # Whether all completions of a row's group earned the same, for the rows of all processes
     _is_constant: torch.Tensor
     _buffered_inputs: Any
@@ -243,9 +245,11 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
         self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
         if not self.args.share_prefill:
-            return self._unshared_logps(
+            found = self._unshared_logps(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
+            self._logps = found[0].detach()
+            return found
         prompts, completions = slice(None, -logits_to_keep), slice(-logits_to_keep, None)
         chunks = []
         for rows in torch.arange(len(input_ids), device=input_ids.device).split(batch_size or len(input_ids)):
@@ -270,8 +274,10 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
                 )
             entropy = packed.unpack(outputs.entropy) if compute_entropy else None
             chunks.append((packed.unpack(outputs.log_probs), entropy))
-        logps, entropies = zip(*chunks, strict=True)
-        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+        parts, entropies = zip(*chunks, strict=True)
+        logps = torch.cat(parts)
+        self._logps = logps.detach()
+        return logps, torch.cat(entropies) if compute_entropy else None, None
 
     def _unshared_logps(self, model, input_ids, *args, **kwargs):
         """TRL's own, each row with a brain of its own."""
@@ -287,13 +293,16 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
     def _compute_loss(self, model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         self._rows = inputs
         loss = super()._compute_loss(model, inputs)
-        if not self.args.logging_nan_inf_filter and not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss of step {self.state.global_step + 1} is {loss.item()}, in the batch of samples "
-                f"{', '.join(dict.fromkeys(inputs['sample_id']))}. Look for a learning rate that is too high, or half "
-                "precision."
-            )
+        is_finite = None if torch.isfinite(loss) else self._are_finite(inputs)
+        self._require_finite_loss(loss, inputs["sample_id"], is_finite)
         return loss
+
+    def _are_finite(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """Whether all that the loss of each completion is made of is finite, `(rows,)`; TRL keeps only their mean."""
+        others = (inputs.get(name) for name in ("old_per_token_logps", "ref_per_token_logps"))
+        logps = torch.stack([self._logps, *(part for part in others if part is not None)])
+        is_padding = ~inputs["completion_mask"].bool()
+        return (logps.isfinite() | is_padding).all(-1).all(0) & inputs["advantages"].isfinite()
 
     # --------------------------------------------------------------------------------------------------- checkpoints
 

@@ -24,6 +24,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
 from transformers.integrations import deepspeed
 
@@ -103,6 +104,12 @@ def gathered(model: nn.Module) -> Generator[None]:
             part.reshard()
 
 
+def own_part(parameter: torch.Tensor) -> torch.Tensor:
+    """What this process holds of a weight: its shard under ZeRO-3 and FSDP2, else all of it."""
+    held = getattr(parameter, "ds_tensor", parameter)
+    return held.to_local() if isinstance(held, DTensor) else held
+
+
 def end_stage() -> None:
     """Forgets the settings of a stage's trainer: under DeepSpeed, the next one would be refused otherwise."""
     AcceleratorState._reset_state()
@@ -130,6 +137,7 @@ __all__ = [
     "end_stage",
     "gathered",
     "loaded_whole",
+    "own_part",
     "require_whole_weights",
     "wants_fsdp",
 ]

@@ -72,7 +72,7 @@ class BrainSFTTrainer(BrainTrainer):
             Further arguments of [`~transformers.Trainer`], e.g. `callbacks`.
 
     Raises:
-        FloatingPointError: a batch has a NaN or infinite loss; names the step and the samples.
+        FloatingPointError: a loss or a gradient is NaN or infinite; names the step and the samples.
     """
 
     args: BrainSFTConfig
@@ -202,7 +202,9 @@ class BrainSFTTrainer(BrainTrainer):
             loss = loss + self.args.contrastive_weight * contrast / self.current_gradient_accumulation_steps
             self._note("contrast", contrast)
             self._note("cross_entropy", own_loss / num_tokens.sum())
-        self._require_finite(loss, inputs)
+        # Texts whose own brain breaks them before those that only another text's brain does.
+        own, every = losses[:, 0].isfinite().all(-1), losses.isfinite().flatten(1).all(-1)
+        self._require_finite_loss(loss, inputs["sample_id"], torch.where(own.all(), every, own))
         return (loss, {"loss": loss}) if return_outputs else loss
 
     def _contrast(self, losses: torch.Tensor, exists: torch.Tensor, num_tokens: torch.Tensor) -> torch.Tensor:
@@ -279,14 +281,6 @@ class BrainSFTTrainer(BrainTrainer):
                 f"{load_result.unexpected_keys[:1]}. Resume with the interface and projector (here "
                 f"'{self.model.config.interface}', '{self.model.config.projector_type}') that it was trained with, or "
                 "begin anew in another `output_dir`."
-            )
-
-    def _require_finite(self, loss: torch.Tensor, inputs: Mapping[str, Any]) -> None:
-        if not self.args.logging_nan_inf_filter and not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss of step {self.state.global_step + 1} is {loss.item()}, in the batch of samples "
-                f"{', '.join(inputs['sample_id'])}. Look for extreme brain values (standardise them), a learning rate "
-                "that is too high, or half precision."
             )
 
     def _note(self, name: str, value: torch.Tensor) -> None:

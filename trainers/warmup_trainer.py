@@ -51,6 +51,7 @@ class BrainWarmupTrainer(BrainTrainer):
 
     Raises:
         ValueError: the model has no brain tokens among the text, or a row has no prompt.
+        FloatingPointError: a loss or a gradient is NaN or infinite; names the step and the samples.
     """
 
     args: BrainWarmupConfig
@@ -97,6 +98,7 @@ class BrainWarmupTrainer(BrainTrainer):
         squares = (features.tokens[index] - target[:, None]).square().mean(-1)
         real = torch.ones_like(squares, dtype=torch.bool) if features.mask is None else features.mask[index]
         loss = squares[real].mean()
+        self._require_finite_loss(loss, inputs["sample_id"], squares.masked_fill(~real, 0).isfinite().all(-1))
         return (loss, {"loss": loss}) if return_outputs else loss
 
     def _without_positions(self, brain_inputs: dict[str, Any]) -> dict[str, Any]:

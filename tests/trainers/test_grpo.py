@@ -333,7 +333,7 @@ class TestStops:
         options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 1}
         trainer = make_trainer(tmp_path, text_model, trainer_class=Breaks, **options)
         with pytest.raises(
-            FloatingPointError, match=r"loss of step 3 is nan, in the batch of samples tiny/\d, tiny/\d"
+            FloatingPointError, match=r"loss of step 3 is nan, in the batch of samples tiny/\d\. Look for"
         ):
             trainer.train()
         state = json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())
@@ -342,6 +342,16 @@ class TestStops:
             saved = {name: handle.get_tensor(name) for name in list(handle.keys())}
         for name, weight in adapter_weights(trainer).items():
             assert torch.equal(weight, saved[name.replace(".default", "")])
+
+    @pytest.mark.parametrize("share_prefill", [True, False])
+    def test_a_gradient_that_is_no_number(self, tmp_path, text_model, share_prefill):
+        options = {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 1, "share_prefill": share_prefill}
+        trainer = make_trainer(tmp_path, text_model, **options)
+        weight = next(weight for name, weight in trainer.model.named_parameters() if "lora_B" in name)
+        weight.register_hook(lambda gradient: gradient * (math.nan if trainer.state.global_step == 1 else 1.0))
+        with pytest.raises(FloatingPointError, match=r"gradient of step 2 is NaN .* samples tiny/\d, tiny/\d\. Look"):
+            trainer.train()
+        assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-1"]
 
     @pytest.mark.parametrize(
         ("options", "message"),

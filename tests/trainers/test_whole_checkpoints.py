@@ -11,9 +11,10 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""A folder `checkpoint-N` is whole, whatever became of the run that wrote it."""
+"""A folder `checkpoint-N` is whole and its weights are finite, whatever became of the run that wrote it."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -21,11 +22,13 @@ from pathlib import Path
 import pytest
 import torch
 from repository import REPOSITORY
+from safetensors.torch import load_file
 from torch import nn
+from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from modeling_brainllm import BrainLlamaProcessor
-from trainers.checkpoints import UNFINISHED, finish_checkpoint, own_class
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from trainers.checkpoints import UNFINISHED, find_checkpoint, finish_checkpoint, own_class
 from trainers.sft_config import BrainSFTConfig
 from trainers.sft_trainer import BrainSFTTrainer
 
@@ -104,6 +107,82 @@ class TestWhole:
         with own_class(model):
             assert type(model) is nn.Linear
         assert type(model) is nn.Linear
+
+
+class BreaksAWeight(TrainerCallback):
+    """As an optimizer may whose step is too long for the weights' type."""
+
+    def on_step_end(self, args, state, control, model, **kwargs) -> None:
+        if state.global_step == 2:
+            model.model.brain_interface.projector.output.weight.data[0, 0] = math.inf
+
+
+class TestFinite:
+    """What is NaN or infinite ends the run, and the last good checkpoint stays, whatever `save_total_limit` is."""
+
+    def test_gradient(self, make_trainer, tmp_path):
+        """The loss is finite; the step, of two batches, is neither taken nor saved, and the run can be taken up."""
+        batches = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+        trainer = make_trainer(save_steps=1, save_total_limit=1, **batches)
+        weight = trainer.model.model.brain_interface.projector.output.weight
+        weight.register_hook(lambda gradient: gradient * (math.nan if trainer.state.global_step == 2 else 1.0))
+        message = r"gradient of step 3 is NaN or infinite \(norm nan\), .* samples (tiny/\d+/\d, ){7}tiny/\d+/\d\. "
+        with pytest.raises(FloatingPointError, match=message):
+            trainer.train()
+        assert names(tmp_path / "run") == ["checkpoint-2"]
+        saved, weights = load_file(tmp_path / "run" / "checkpoint-2" / "model.safetensors"), trainer.model.state_dict()
+        assert all(torch.equal(weight, weights[name]) for name, weight in saved.items())
+        make_trainer(save_steps=1, save_total_limit=1, **batches).train(resume_from_checkpoint=True)
+        assert names(tmp_path / "run") == ["checkpoint-6"]
+
+    def test_loss_of_some_texts(self, make_trainer, tmp_path):
+        """Only the texts of the broken brain are named, and the checkpoint loads."""
+        trainer = make_trainer(save_total_limit=1)
+        collate, broken = trainer.data_collator, []
+
+        def break_one(rows):
+            batch = collate(rows)
+            broken.append([row["sample_id"] for row in rows if row["brain_id"] == rows[0]["brain_id"]])
+            if len(broken) == 4:
+                batch["brain_values"][batch["brain_index"][0]] = math.nan
+            return batch
+
+        trainer.data_collator = break_one
+        with pytest.raises(FloatingPointError) as error:
+            trainer.train()
+        assert f"loss of step 4 is nan, in the batch of samples {', '.join(broken[3])}. Look" in str(error.value)
+        assert names(tmp_path / "run") == ["checkpoint-2"]
+        model = BrainLlamaForCausalLM.from_pretrained(tmp_path / "run" / "checkpoint-2")
+        assert all(weight.isfinite().all() for weight in model.state_dict().values())
+
+    def test_weights(self, make_trainer, tmp_path):
+        trainer = make_trainer(save_steps=1, save_total_limit=1)
+        trainer.add_callback(BreaksAWeight())
+        with pytest.raises(FloatingPointError, match=r"After step 2, 1 weights are NaN or inf.* \(.*output.weight\)"):
+            trainer.train()
+        assert Path(get_last_checkpoint(tmp_path / "run")).name == "checkpoint-1"
+        with pytest.raises(FloatingPointError, match="checkpoints in '.*' are as they were"):
+            trainer.save_model()
+
+
+class TestFound:
+    """The checkpoint from which a run goes on."""
+
+    def test_the_last_one_or_the_one_that_is_named(self, make_trainer, tmp_path):
+        args = make_trainer(max_steps=4).args
+        assert find_checkpoint(args) is None
+        trainer = make_trainer(max_steps=4)
+        trainer.train()
+        assert find_checkpoint(args) == str(tmp_path / "run" / "checkpoint-4")
+        args.resume_from_checkpoint = str(tmp_path / "run" / "checkpoint-2")
+        assert find_checkpoint(args) == args.resume_from_checkpoint
+
+    @pytest.mark.parametrize("name", ["true", "run", "run/checkpoint-9"])
+    def test_what_is_no_checkpoint_is_refused(self, make_trainer, tmp_path, name):
+        make_trainer(max_steps=2).train()
+        args = make_trainer(resume_from_checkpoint=str(tmp_path / name)).args
+        with pytest.raises(ValueError, match=rf"`resume_from_checkpoint` is '.*{name}', which is no checkpoint"):
+            find_checkpoint(args)
 
 
 @pytest.mark.slow
