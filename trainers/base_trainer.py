@@ -57,6 +57,7 @@ class BrainTrainer(Trainer):
             or weights are, before they are saved.
     """
 
+    model: Any
     _is_saving = False
     # Samples of this process in the step that is under way, of all its accumulated batches
     _step_samples: tuple[str, ...] = ()

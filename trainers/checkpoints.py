@@ -41,14 +41,14 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
     Raises:
         ValueError: `resume_from_checkpoint` is no folder of a checkpoint.
     """
-    named = args.resume_from_checkpoint
+    named, own = args.resume_from_checkpoint, str(args.output_dir)
     if named is None:
-        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
-        return get_last_checkpoint(args.output_dir)
+        Path(own).mkdir(parents=True, exist_ok=True)
+        return get_last_checkpoint(own)
     if not Path(named, TRAINER_STATE_NAME).is_file():
         raise ValueError(
             f"`resume_from_checkpoint` is '{named}', which is no checkpoint: it has no `{TRAINER_STATE_NAME}`. Give a "
-            f"folder `checkpoint-N`, or leave it out: a run goes on from the last one in '{args.output_dir}' anyway."
+            f"folder `checkpoint-N`, or leave it out: a run goes on from the last one in '{own}' anyway."
         )
     return named
 
