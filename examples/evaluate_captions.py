@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from trainers.adapter_base import describe_base, require_base
 from trainers.arguments import DataArguments
 from trainers.caption_evaluation import evaluate_captions
 from trainers.caption_report import CaptionReport
@@ -73,6 +74,7 @@ def parse_arguments() -> argparse.Namespace:
 def load_model(args: argparse.Namespace) -> BrainLlamaForCausalLM:
     model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype)
     if args.adapter:
+        require_base(describe_base(model), args.adapter)
         model.load_adapter(args.adapter)
         take_over_training_brains(model.config, args.adapter)
     return model

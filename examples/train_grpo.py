@@ -126,7 +126,13 @@ def main(
     # 8. Push the adapter with a card; both name the checkpoint of stage 2
     if training_args.push_to_hub and trainer.is_world_process_zero():
         adapter = trainer.accelerator.unwrap_model(trainer.model)
-        push_adapter(adapter, trainer.hub_model_id, license=model_args.license, private=training_args.hub_private_repo)
+        push_adapter(
+            adapter,
+            trainer.hub_model_id,
+            license=model_args.license,
+            saved=output_dir,
+            private=training_args.hub_private_repo,
+        )
 
     # 9. End
     end_run(trainer.accelerator)

@@ -29,6 +29,7 @@ from trl.models import unwrap_model_for_generation
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
+from .adapter_base import describe_base, require_base, save_base
 from .base_trainer import BrainTrainer
 from .grpo_config import BrainGRPOConfig
 from .processes import gathered
@@ -56,8 +57,9 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
     All columns reach the rewards. Groups in which all completions earn the same teach nothing: their advantage is
     zero, and their share is in the log as `frac_reward_zero_std`.
 
-    Checkpoints hold the adapter, the processor, and the rollouts that wait for their update: a resumed run equals an
-    undisturbed one. With another number of processes the waiting rollouts are made anew.
+    Checkpoints hold the adapter, what it was trained on top of ([`~trainers.adapter_base`]), the processor, and the
+    rollouts that wait for their update: a resumed run equals an undisturbed one. With another number of processes the
+    waiting rollouts are made anew.
 
     Args:
         model ([`BrainLlamaForCausalLM`]):
@@ -78,7 +80,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
 
     Raises:
         ValueError: a reward is NaN or infinite, naming reward and samples; or the adapter could not be loaded from
-            where it is pushed to.
+            where it is pushed to; or a run is resumed on top of another model.
         FloatingPointError: a loss or a gradient is; names the step and the samples, before any weight has changed.
     """
 
@@ -129,6 +131,8 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
             **kwargs,
         )
         self.processing_class = processing_class
+        # While weights are whole, or can be made so: what checkpoints say that the adapter belongs to.
+        self._base = describe_base(model, self._dist.gather_params)
         self.reward_monitor = reward_monitor
         # Apart for training and evaluation, which may come between rollouts and their update.
         self._brains: dict[str, EncodedBrains] = {}
@@ -310,7 +314,14 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
         self._train_sampler = super()._get_train_sampler(dataset)
         return self._train_sampler
 
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            save_base(self._base, output_dir or str(self.args.output_dir))
+
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            require_base(self._base, checkpoint)
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self.shuffle_dataset:
             # The sampler draws one permutation an epoch from a generator of its own: past epochs have drawn theirs.

@@ -13,6 +13,8 @@
 # limitations under the License.
 """The model card, filled from the configuration and the evaluation report; no figure is typed by hand."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import ModelCard, ModelCardData, create_repo, upload_folder
 
+from .adapter_base import ADAPTER_BASE, describe_base, save_base
 from .conditions import save_training_brains
 from .results import save_eval_results, to_model_index
 from .saved_report import SavedReport
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
+# As PEFT names them.
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 TAGS = ("brain-decoding", "fmri", "brain-to-text", "neuroscience", "brainllm")
 # What a reader must see beside the own brain; a report without makes no card, whatever it was allowed to lack.
 CARD_CONTROLS = ("permuted", "no_brain", "other_image")
@@ -118,6 +123,7 @@ def push_adapter(
     repo_id: str,
     *,
     license: str,
+    saved: str | Path | None = None,
     adapter_base: str | None = None,
     report: SavedReport | None = None,
     benchmark: str | None = None,
@@ -132,6 +138,9 @@ def push_adapter(
             Repository to push to.
         license (`str`), report ([`EvaluationReport`], *optional*):
             As in [`create_model_card`].
+        saved (`str` or `Path`, *optional*):
+            Folder into which the trainer has saved the adapter. One process can push it from there, though under
+            ZeRO-3 and FSDP each has but shards of the model. By default the weights are those in memory.
         adapter_base (`str`, *optional*):
             Hub id of the brain checkpoint; by default the one that the adapter was trained on.
         benchmark (`str`, *optional*):
@@ -151,11 +160,17 @@ def push_adapter(
             f"The adapter's base is {base!r}, which nobody else can load. Push the brain checkpoint first and give "
             "its Hub id as `adapter_base`."
         )
-    peft_config.base_model_name_or_path = base
-    config: Any = model.get_base_model().config
+    brain_model: Any = model.get_base_model()
+    config = brain_model.config
     card = create_model_card(config, report, model_id=repo_id, license=license, adapter_base=base)
     with TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
+        if saved is None:
+            model.save_pretrained(folder)
+            save_base(describe_base(brain_model), folder)
+        else:
+            for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_BASE):
+                shutil.copy(Path(saved) / name, folder)
+        _name_base(Path(folder) / ADAPTER_CONFIG, base)
         if hasattr(config, "training_brains"):
             save_training_brains(config, folder)
         card.save(Path(folder) / "README.md")
@@ -163,6 +178,11 @@ def push_adapter(
             save_eval_results(report.results(), benchmark, folder)
         create_repo(repo_id, private=private, exist_ok=True)
         return str(upload_folder(repo_id=repo_id, folder_path=folder))
+
+
+def _name_base(file: Path, base: str) -> None:
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**settings, "base_model_name_or_path": base}, indent=2), encoding="utf-8")
 
 
 def _require_controls(report: SavedReport) -> None:

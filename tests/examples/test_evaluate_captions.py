@@ -97,6 +97,18 @@ class TestScript:
         assert found == adapted
         assert found != plain
 
+    def test_an_adapter_of_another_checkpoint(self, run_here, images, checkpoint, tmp_path):
+        from modeling_brainllm import BrainLlamaForCausalLM
+        from trainers.adapter_base import describe_base, save_base
+
+        other = BrainLlamaForCausalLM.from_pretrained(checkpoint)
+        for parameter in other.model.brain_interface.parameters():
+            parameter.data.mul_(1.1)
+        save_base(describe_base(other), tmp_path / "adapter")
+        options = ("--adapter", tmp_path / "adapter", "--dataset", images, "--output_dir", tmp_path / "out")
+        with pytest.raises(ValueError, match=r"on top of another model: .* have other values, .*brain_interface"):
+            run_here("evaluate_captions.py", "--checkpoint", checkpoint, *options)
+
 
 def caption_directly(images: Path, checkpoint: Path, adapter: str | None) -> list[str]:
     """Captions of the test images, one by one, by the model's own `generate` with the settings of its checkpoint."""

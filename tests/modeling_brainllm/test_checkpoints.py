@@ -264,6 +264,9 @@ class TestInAnotherProcess:
         run_python(PUSH, str(text_model), str(tmp_path / "slim"), env=local_hub.environment(tmp_path / "pusher"))
         assert "model.safetensors" in local_hub.files("lab/brain")
         assert "base_model: lab/brain" in local_hub.files("lab/adapter")["README.md"].decode()
+        pushed, of_shards = (local_hub.files(f"lab/{name}") for name in ("adapter", "adapter-of-shards"))
+        for name in ("adapter_model.safetensors", "adapter_base.json", "adapter_config.json"):
+            assert of_shards[name] == pushed[name], name
         environment = local_hub.environment(tmp_path / "puller")
         run_python(SCRIPT, "lab/brain", str(tmp_path), "true", env=environment, isolated=True)
         assert check(tmp_path, expected).startswith("transformers_modules.")
@@ -277,6 +280,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 from modeling_brainllm import BrainLlamaForCausalLM
+from trainers.adapter_base import describe_base, save_base
 from trainers.model_card import push_adapter
 text_model, slim = sys.argv[1:]
 AutoModelForCausalLM.from_pretrained(text_model).push_to_hub("lab/llama")
@@ -293,6 +297,10 @@ for name, parameter in adapted.named_parameters():
     if "lora_B" in name:
         torch.nn.init.constant_(parameter, 0.1)
 push_adapter(adapted, "lab/adapter", license="apache-2.0")
+# As a process that holds none of the weights, which the trainer has saved before.
+adapted.save_pretrained("saved")
+save_base(describe_base(adapted.get_base_model()), "saved")
+push_adapter(adapted.to("meta"), "lab/adapter-of-shards", license="apache-2.0", saved="saved")
 """
 
 PULL_ADAPTER = """

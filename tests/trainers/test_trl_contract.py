@@ -42,6 +42,7 @@ METHODS = {
     ],
     "_compute_loss": ["self", "model", "inputs"],
     "_get_train_sampler": ["self", "dataset"],
+    "_save": ["self", "output_dir", "state_dict"],
     "_load_optimizer_and_scheduler": ["self", "checkpoint"],
     "_save_rng_state": ["self", "output_dir"],
     "_load_rng_state": ["self", "checkpoint"],
