@@ -13,9 +13,11 @@
 # limitations under the License.
 """
 Reward tuning whose rollouts are written beforehand, so that one process and several learn from the same completions:
-those that are sampled differ, since each process draws from a generator of its own.
+those that are sampled differ, since each process draws from a generator of its own. The adapter is pushed at the end.
 
-    accelerate launch tests/examples/scripted_rollouts.py OUTPUT_DIR TEXT_MODEL COMPLETIONS_PER_PROCESS
+    accelerate launch tests/examples/scripted_rollouts.py OUTPUT_DIR TEXT_MODEL COMPLETIONS_PER_PROCESS [STEPS]
+
+A run of fewer than all three steps goes on when it is started again.
 """
 
 import sys
@@ -24,8 +26,15 @@ from pathlib import Path
 
 import torch
 from grpo_runs import make_trainer
+from transformers import TrainerCallback
 
+from trainers.checkpoints import find_checkpoint
 from trainers.grpo_trainer import BrainGRPOTrainer
+from trainers.model_card import push_adapter
+from trainers.processes import end_run
+
+
+STEPS = 3
 
 
 class ScriptedRollouts(BrainGRPOTrainer):
@@ -42,12 +51,27 @@ class ScriptedRollouts(BrainGRPOTrainer):
         return completions, None
 
 
-def main(folder: str, text_model: str, batch: str) -> None:
-    options = {"max_steps": 3, "per_device_train_batch_size": int(batch), "adam_epsilon": 1e-3, "beta": 0.1}
+class Stops(TrainerCallback):
+    def __init__(self, steps: int):
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        control.should_training_stop = control.should_training_stop or state.global_step >= self.steps
+
+
+def main(folder: str, text_model: str, batch: str, steps: str = str(STEPS)) -> None:
+    options = {"max_steps": STEPS, "per_device_train_batch_size": int(batch), "adam_epsilon": 1e-3, "beta": 0.1}
+    options |= {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 1}
     trainer = make_trainer(Path(folder), Path(text_model), trainer_class=ScriptedRollouts, **options)
-    trainer.train()
-    trainer.save_model()
-    trainer.save_state()
+    trainer.add_callback(Stops(int(steps)))
+    trainer.train(resume_from_checkpoint=find_checkpoint(trainer.args))
+    if int(steps) == STEPS:
+        trainer.save_model()
+        trainer.save_state()
+        if trainer.is_world_process_zero():
+            adapter = trainer.accelerator.unwrap_model(trainer.model)
+            push_adapter(adapter, f"lab/{Path(folder).name}", license="mit", adapter_base="lab/brain", saved=folder)
+    end_run(trainer.accelerator)
 
 
 if __name__ == "__main__":
