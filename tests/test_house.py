@@ -36,6 +36,7 @@ NEEDED_BY_OTHERS = {
     "accelerate": "transformers.Trainer",
     "brainllm": "an extra that names other extras",
     "evaluate": "trainers/evaluate_metrics; taken here for examples/evaluate.py, which bears its name",
+    "trackio": "transformers.Trainer, for `--report_to trackio`",
     "deepspeed": "accelerate, under examples/accelerate_configs/deepspeed_*.yaml",
     # command-line tools of the `dev` extra
     "build": "make build",
@@ -71,7 +72,8 @@ def distributions(modules: set[str]) -> set[str]:
     third_party = modules - sys.stdlib_module_names - set(ROOMS)
     ours = {name for path in python_files("tests", "examples") for name in (path.stem, path.parent.name)}
     owners = packages_distributions()
-    return {normal(owners[name][0]) for name in third_party - ours}
+    # What an extra brings that is not installed here is taken to bear the name of its module.
+    return {normal(owners.get(name, [name])[0]) for name in third_party - ours}
 
 
 def normal(requirement: str) -> str:
