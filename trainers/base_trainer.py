@@ -15,11 +15,13 @@
 
 import os
 import shutil
+from collections.abc import Sized
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from torch import nn
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
@@ -94,4 +96,28 @@ class BrainTrainer(Trainer):
             super()._push_from_checkpoint(checkpoint_folder)
 
 
-__all__ = ["BrainTrainer"]
+def rows_to_evaluate(rows: Any, args: TrainingArguments) -> Any:
+    """
+    The rows of a validation split; one without rows counts as none where nothing is evaluated during training.
+
+    Args:
+        rows ([`~datasets.Dataset`] or a `dict` of them, *optional*):
+            Validation rows.
+        args ([`~transformers.TrainingArguments`]):
+            Whose `eval_strategy` says whether training asks for them.
+
+    Raises:
+        ValueError: training is to be evaluated on a split without rows.
+    """
+    if not isinstance(rows, Sized) or len(rows):
+        return rows
+    if args.eval_strategy != "no":
+        raise ValueError(
+            f"`eval_strategy` is '{args.eval_strategy.value}', but the validation split has no rows to evaluate on; a "
+            "subject who is held out, or adapted to by a few images, has none. Set `--eval_strategy no "
+            "--load_best_model_at_end false`, or keep subjects that have validation rows."
+        )
+    return None
+
+
+__all__ = ["BrainTrainer", "rows_to_evaluate"]

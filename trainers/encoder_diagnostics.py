@@ -73,8 +73,10 @@ def diagnose_encoder(
           chosen; the first goes on rising where the others have reached their end
 
     Raises:
-        ValueError: a row lacks an embedding, or the encoder gives values that are not finite.
+        ValueError: there are no rows, a row lacks an embedding, or the encoder gives values that are not finite.
     """
+    if not len(rows):
+        raise ValueError("`rows` are none, so that no brain tells what the encoder hears: choose another split.")
     was_training = model.training
     model.eval()
     cosines, embeddings = _Cosines(), {}

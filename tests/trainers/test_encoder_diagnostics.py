@@ -167,6 +167,10 @@ class TestDiagnosis:
         with pytest.raises(ValueError, match="no column 'text_embedding'"):
             diagnose_encoder(*make(), rows.remove_columns("text_embedding"))
 
+    def test_no_rows(self, make, rows):
+        with pytest.raises(ValueError, match="`rows` are none"):
+            diagnose_encoder(*make(), rows.select([]))
+
 
 class TestOtherModels:
     def test_language_model_that_reads_brains(self, make, rows, tmp_path):
