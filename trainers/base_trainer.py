@@ -23,7 +23,7 @@ from typing import Any
 from torch import nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
 
 from .checkpoints import UNFINISHED, finish_checkpoint, own_class
 from .processes import check_processes
@@ -111,9 +111,10 @@ def rows_to_evaluate(rows: Any, args: TrainingArguments) -> Any:
     """
     if not isinstance(rows, Sized) or len(rows):
         return rows
-    if args.eval_strategy != "no":
+    strategy = IntervalStrategy(args.eval_strategy)
+    if strategy != IntervalStrategy.NO:
         raise ValueError(
-            f"`eval_strategy` is '{args.eval_strategy.value}', but the validation split has no rows to evaluate on; a "
+            f"`eval_strategy` is '{strategy.value}', but the validation split has no rows to evaluate on; a "
             "subject who is held out, or adapted to by a few images, has none. Set `--eval_strategy no "
             "--load_best_model_at_end false`, or keep subjects that have validation rows."
         )

@@ -28,7 +28,7 @@ from .contrastive_collator import ContrastiveCollator
 from .contrastive_config import BrainContrastiveTrainingConfig
 from .encoder_diagnostics import diagnose_encoder
 from .info_nce import symmetric_info_nce
-from .target_embeddings import EMBEDDING_COLUMNS
+from .target_embeddings import EMBEDDING_COLUMNS, require_embeddings
 
 
 class BrainContrastiveTrainer(BrainTrainer):
@@ -176,6 +176,8 @@ def _check_rows(rows: Any, model: BrainContrastiveModel, args: BrainContrastiveT
             f"The model aligns brains with {', '.join(model.heads)}, but the rows have no column "
             f"{', '.join(missing)}. Add it by `trainers.target_embeddings`, or build the model without that space."
         )
+    for name in model.heads:
+        require_embeddings(rows, EMBEDDING_COLUMNS[name])
     found = {name: len(rows[0][EMBEDDING_COLUMNS[name]]) for name in model.heads}
     if found != model.config.target_sizes:
         raise ValueError(
