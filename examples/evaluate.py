@@ -35,12 +35,10 @@ A report that lacks a control, or whose split leaks, is not written unless `--al
 """
 
 import argparse
-import json
-from pathlib import Path
-from typing import Any
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
+from trainers.conditions import read_corpus_facts
 from trainers.evaluation import evaluate_arms
 from trainers.loading import load_corpus_splits
 from trainers.metrics.captions import DocumentFrequencies
@@ -80,11 +78,6 @@ def parse_arguments() -> argparse.Namespace:
     if not (args.predictions or args.pool or (args.checkpoint and args.dataset)):
         parser.error("give --checkpoint and --dataset to evaluate, --predictions to score captions, or --pool")
     return args
-
-
-def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
-    path = Path(dataset) / "corpus.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def load_encoder(args: argparse.Namespace) -> MeanPooledEmbedder | None:

@@ -31,16 +31,13 @@ A report that lacks a control, or whose split leaks, is not written unless `--al
 """
 
 import argparse
-import json
-from pathlib import Path
-from typing import Any
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.adapter_base import describe_base, require_base
 from trainers.arguments import DataArguments
 from trainers.caption_evaluation import evaluate_captions
 from trainers.caption_report import CaptionReport
-from trainers.conditions import take_over_training_brains
+from trainers.conditions import read_corpus_facts, take_over_training_brains
 from trainers.loading import load_corpus_splits
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.semantic import MeanPooledEmbedder
@@ -78,11 +75,6 @@ def load_model(args: argparse.Namespace) -> BrainLlamaForCausalLM:
         model.load_adapter(args.adapter)
         take_over_training_brains(model.config, args.adapter)
     return model
-
-
-def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
-    path = Path(dataset) / "corpus.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def evaluate(args: argparse.Namespace) -> CaptionReport:

@@ -24,7 +24,8 @@ Stage 1 of BIT-LLM: aligns a brain encoder with embeddings of the captions, of t
 Subjects are taught together by `--subjects subj01 subj02 ...`; those left out can be diagnosed without any training on
 them by `--held_out_subjects subj08`. Every option of the recipe can be overridden on the command line. A run that was
 interrupted goes on from its last checkpoint when it is started again, or from the one that `--resume_from_checkpoint`
-names. The encoder is then taken over by `examples/train_sft.py --encoder_name_or_path runs/aligned --freeze_encoder`.
+names. The encoder is then taken over by `examples/train_sft.py --encoder_name_or_path runs/aligned --freeze_encoder`;
+or, with the same option, by this script, which adapts it to a new person: see "A new person" in examples/README.md.
 """
 
 from dataclasses import dataclass, field, replace
@@ -33,12 +34,13 @@ from datasets import DatasetDict
 from transformers import set_seed
 from trl import TrlParser
 
+from modeling_brainllm import BrainContrastiveModel
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
 from trainers.checkpoints import find_checkpoint
 from trainers.conditions import count_brains, note_training_brains
 from trainers.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive_trainer import BrainContrastiveTrainer
-from trainers.loading import keep_subjects, load_contrastive_model, load_corpus_splits
+from trainers.loading import choose_rows, keep_subjects, load_contrastive_model, load_corpus_splits
 from trainers.processes import end_run
 from trainers.semantic import MeanPooledEmbedder
 from trainers.target_embeddings import add_image_embeddings, add_text_embeddings, read_image_embeddings
@@ -62,6 +64,30 @@ def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> D
     return splits
 
 
+def check_held_out(held_out: list[str], subjects: list[str] | None, everyone: DatasetDict) -> None:
+    known = set(everyone["test"]["subject"]) if "test" in everyone else set()
+    unknown, both = sorted(set(held_out) - known), sorted(set(held_out) & set(subjects or ()))
+    if unknown:
+        raise ValueError(
+            f"`held_out_subjects`: the test split has no rows of {', '.join(unknown)}; it has those of "
+            f"{', '.join(sorted(known)) or 'nobody'}. Correct the name."
+        )
+    if both:
+        raise ValueError(
+            f"`subjects` and `held_out_subjects` both name {', '.join(both)}, who would be trained on and reported as "
+            "never met. Take them out of one of the two."
+        )
+
+
+def check_never_met(held_out: list[str], model: BrainContrastiveModel, checkpoint: str | None) -> None:
+    met = sorted(set(held_out) & set(getattr(model.config, "training_brains", {})))
+    if met:
+        raise ValueError(
+            f"`held_out_subjects` names {', '.join(met)}, on whose brains the checkpoint '{checkpoint}' was trained. "
+            "Leave them out, or begin with an encoder that has not met them."
+        )
+
+
 def main(
     encoder_args: EncoderArguments,
     data_args: DataArguments,
@@ -76,15 +102,18 @@ def main(
     checkpoint = find_checkpoint(training_args)
 
     # 3. Data: targets first, subjects then, since adding a column to selected rows would copy their brains
-    everyone = add_targets(load_corpus_splits(replace(data_args, subjects=None)), target_args, training_args.device)
+    everyone = load_corpus_splits(replace(data_args, subjects=None, max_train_groups=None))
     held_out = protocol_args.held_out_subjects or []
+    check_held_out(held_out, data_args.subjects, everyone)
+    everyone = add_targets(everyone, target_args, training_args.device)
     subjects = data_args.subjects or sorted(set(everyone["train"]["subject"]) - set(held_out))
-    splits = keep_subjects(everyone, subjects)
+    splits = choose_rows(everyone, replace(data_args, subjects=subjects))
 
     # 4. Model and feature extractor
     model, extractor = load_contrastive_model(
         encoder_args, target_args, splits["train"], data_args.standardize, data_args.dataset
     )
+    check_never_met(held_out, model, encoder_args.encoder_name_or_path)
     note_training_brains(model.config, count_brains(splits["train"]))
 
     # 5. Alignment
@@ -101,10 +130,11 @@ def main(
     trainer.save_model()
     trainer.save_state()
 
-    # 7. Diagnoses: of validation rows, and of the test rows of people whom the encoder has never met
-    metrics = trainer.evaluate()
-    trainer.log_metrics("eval", metrics)
-    trainer.save_metrics("eval", metrics)
+    # 7. Diagnoses: of validation rows if there are any, and of the test rows of people whom the encoder has never met
+    if trainer.eval_dataset is not None:
+        metrics = trainer.evaluate()
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics)
     if held_out:
         rows = keep_subjects(everyone, held_out)["test"]
         metrics = trainer.evaluate(rows, metric_key_prefix="held_out")

@@ -43,7 +43,7 @@ from trainers.conditions import count_brains, note_training_brains, save_trainin
 from trainers.grpo_config import BrainGRPOConfig
 from trainers.grpo_trainer import BrainGRPOTrainer
 from trainers.instructions import caption_prompt
-from trainers.loading import keep_subjects, load_corpus_splits, load_model_and_processor
+from trainers.loading import choose_rows, load_corpus_splits, load_model_and_processor
 from trainers.model_card import push_adapter
 from trainers.processes import end_run, loaded_whole
 from trainers.reward_monitor import RewardMonitor
@@ -80,8 +80,8 @@ def main(
     checkpoint = find_checkpoint(training_args)
 
     # 3. Data, processor and model
-    splits = load_corpus_splits(replace(data_args, subjects=None))
-    model, processor = load_model_and_processor(model_args, splits["train"])
+    splits = load_corpus_splits(replace(data_args, subjects=None, max_train_groups=None))
+    model, processor = load_model_and_processor(model_args, splits["train"], dataset=data_args.dataset)
 
     # 4. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
     splits = DatasetDict({name: with_prompt(rows, caption_prompt(processor)) for name, rows in splits.items()})
@@ -92,8 +92,7 @@ def main(
         names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
         embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
         splits = DatasetDict({**splits, **embedded})
-    if data_args.subjects is not None:
-        splits = keep_subjects(splits, data_args.subjects)
+    splits = choose_rows(splits, data_args)
     note_training_brains(model.config, count_brains(splits["train"]))
 
     # 5. Rewards, and what CIDEr holds to be rare

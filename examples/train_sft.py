@@ -27,6 +27,9 @@ Instruction tuning of BIT-LLM (stage 2), with the encoder of stage 1 and one of 
         --config examples/recipes/sft_nsd_cross_attention.yaml --dataset runs/nsd --encoder_name_or_path runs/aligned \
         --text_model_id meta-llama/Llama-3.2-3B-Instruct --dtype bfloat16 --output_dir runs/instructed
 
+With `--model_name_or_path runs/instructed` it goes on from a checkpoint, as with a few images of a new person: see "A
+new person" in examples/README.md.
+
 Every option of the recipe can be overridden on the command line. A run that was interrupted goes on from its last
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
 """
@@ -93,9 +96,10 @@ def main(
     # 8. Save, with a card that says that nothing has been evaluated yet
     trainer.save_model()
     trainer.save_state()
-    metrics = trainer.evaluate()
-    trainer.log_metrics("eval", metrics)
-    trainer.save_metrics("eval", metrics)
+    if trainer.eval_dataset is not None:
+        metrics = trainer.evaluate()
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics)
     if model_args.license is not None and trainer.is_world_process_zero():
         model_id = training_args.hub_model_id or training_args.output_dir
         card = create_model_card(model.config, model_id=model_id, license=model_args.license)

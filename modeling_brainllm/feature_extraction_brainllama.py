@@ -174,7 +174,11 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         return self
 
     def __call__(
-        self, brain: Any, subject: str | list[str] | None = None, return_tensors: str | None = "pt"
+        self,
+        brain: Any,
+        subject: str | list[str] | None = None,
+        return_tensors: str | None = "pt",
+        names: list[str] | None = None,
     ) -> BatchFeature:
         """
         Checks, standardises and batches brain samples.
@@ -188,6 +192,8 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
                 Subject of all samples, or of each; needed for voxels and for standardising.
             return_tensors (`str`, *optional*, defaults to `"pt"`):
                 `"pt"` for torch tensors; NumPy arrays otherwise.
+            names (`list[str]`, *optional*):
+                What errors call each sample, such as the `sample_id` of its row; its number by default.
 
         Returns:
             [`BatchFeature`] with `brain_index` `[brains]`, the place of each given sample in the batch, and for frames
@@ -203,12 +209,13 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         subjects = [subject] * len(samples) if subject is None or isinstance(subject, str) else list(subject)
         if not samples or len(subjects) != len(samples):
             raise ValueError(f"Expected one `subject` for each brain sample; got {len(subjects)} for {len(samples)}.")
-        values = [self._prepare(*item) for item in zip(samples, range(len(samples)), subjects, strict=True)]
+        called = range(len(samples)) if names is None else [f"'{name}'" for name in names]
+        values = [self._prepare(*item) for item in zip(samples, called, subjects, strict=True)]
         data = self._pad_frames(values) if self.input_kind == "frames" else self._group_voxels(values, subjects)
         return BatchFeature(_to_tensors(data) if return_tensors == "pt" else data)
 
-    def _check(self, sample: Any, number: int, subject: str | None) -> np.ndarray:
-        where = f"Brain sample {number}" + (f" of subject '{subject}'" if subject is not None else "")
+    def _check(self, sample: Any, name: int | str, subject: str | None) -> np.ndarray:
+        where = f"Brain sample {name}" + (f" of subject '{subject}'" if subject is not None else "")
         values = _to_array(sample, where)
         values = values[None] if values.ndim == 1 else values
         expected = self.num_features
@@ -229,11 +236,11 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
             )
         return values
 
-    def _prepare(self, sample: Any, number: int, subject: str | None) -> np.ndarray:
-        values = self._check(sample, number, subject)
+    def _prepare(self, sample: Any, name: int | str, subject: str | None) -> np.ndarray:
+        values = self._check(sample, name, subject)
         if len(values) > self.num_frames:
             raise ValueError(
-                f"Brain sample {number} has {len(values)} frames; at most {self.num_frames} fit (`num_frames`)."
+                f"Brain sample {name} has {len(values)} frames; at most {self.num_frames} fit (`num_frames`)."
                 " Pass several samples as a list with one entry each, or configure the model for more frames."
             )
         if self.do_standardize:

@@ -151,6 +151,7 @@ class BrainLlamaProcessor(ProcessorMixin):
         subject: str | list[str] | None = None,
         brain_index: Any = None,
         brain_embeds: torch.Tensor | None = None,
+        brain_names: list[str] | None = None,
         add_special_tokens: bool = True,
         return_offsets_mapping: bool = False,
         padding: bool | str = True,
@@ -172,6 +173,8 @@ class BrainLlamaProcessor(ProcessorMixin):
                 belong to the texts with a marker, in order.
             brain_embeds (`torch.Tensor` `[brains, encoder_tokens, encoder_hidden]`, *optional*):
                 Output of the encoder, in place of `brain`.
+            brain_names (`list[str]`, *optional*):
+                What errors call each sample, such as the `sample_id` of its row; its number by default.
             add_special_tokens (`bool`, *optional*, defaults to `True`):
                 Whether each text begins with exactly one BOS token, if the tokenizer has one.
             return_offsets_mapping (`bool`, *optional*, defaults to `False`):
@@ -188,7 +191,8 @@ class BrainLlamaProcessor(ProcessorMixin):
             `ValueError`: if markers and brain samples do not match, and for all that the feature extractor refuses.
         """
         texts = [text] if isinstance(text, str) else list(text)
-        brain_inputs, places, num_tokens = self._process_brain(brain, subject, brain_embeds, return_tensors)
+        given = (brain, subject, brain_embeds, brain_names)
+        brain_inputs, places, num_tokens = self._process_brain(*given, return_tensors)
         index = self._match(texts, len(places), brain_index)
         encoded = [
             self._expand(ids, offsets, num_tokens[sample] if sample >= 0 else 0)
@@ -212,6 +216,7 @@ class BrainLlamaProcessor(ProcessorMixin):
         brain: Any,
         subject: str | list[str] | None,
         brain_embeds: torch.Tensor | None,
+        names: list[str] | None,
         return_tensors: str | None,
     ) -> tuple[dict[str, Any], list[int], list[int]]:
         """Brain inputs of the model; of each given sample its place in them and its number of tokens."""
@@ -226,7 +231,7 @@ class BrainLlamaProcessor(ProcessorMixin):
             return {"brain_embeds": brain_embeds}, list(range(num_brains)), num_tokens
         if brain is None:
             return {}, [], []
-        inputs = dict(self.feature_extractor(brain, subject=subject, return_tensors=return_tensors))
+        inputs = dict(self.feature_extractor(brain, subject=subject, return_tensors=return_tensors, names=names))
         places = inputs.pop("brain_index").tolist()
         is_frames = "brain_attention_mask" in inputs
         num_frames = inputs["brain_attention_mask"].sum(1).tolist() if is_frames else [1] * len(places)

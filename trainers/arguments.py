@@ -101,7 +101,8 @@ class ModelArguments(EncoderArguments):
 
     Args:
         model_name_or_path (`str`, *optional*):
-            Checkpoint to continue from; the other arguments, but `freeze_encoder`, are then those of the checkpoint.
+            Checkpoint to continue from; the other arguments are then those of the checkpoint, but `freeze_encoder` and
+            `encoder_name_or_path`, whose encoder takes the place of the checkpoint's.
         text_model_id (`str`, *optional*):
             Folder or Hub id of the language model for a new model, any Llama checkpoint.
         text_model_revision (`str`, *optional*):

@@ -16,7 +16,7 @@
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
 
 from .checkpoints import UNFINISHED, finish_checkpoint, own_class
 from .processes import check_processes, own_part
@@ -170,4 +170,29 @@ class BrainTrainer(Trainer):
             super()._push_from_checkpoint(checkpoint_folder)
 
 
-__all__ = ["BrainTrainer"]
+def rows_to_evaluate(rows: Any, args: TrainingArguments) -> Any:
+    """
+    The rows of a validation split; one without rows counts as none where nothing is evaluated during training.
+
+    Args:
+        rows ([`~datasets.Dataset`] or a `dict` of them, *optional*):
+            Validation rows.
+        args ([`~transformers.TrainingArguments`]):
+            Whose `eval_strategy` says whether training asks for them.
+
+    Raises:
+        ValueError: training is to be evaluated on a split without rows.
+    """
+    if not isinstance(rows, Sized) or len(rows):
+        return rows
+    strategy = IntervalStrategy(args.eval_strategy)
+    if strategy != IntervalStrategy.NO:
+        raise ValueError(
+            f"`eval_strategy` is '{strategy.value}', but the validation split has no rows to evaluate on; a "
+            "subject who is held out, or adapted to by a few images, has none. Set `--eval_strategy no "
+            "--load_best_model_at_end false`, or keep subjects that have validation rows."
+        )
+    return None
+
+
+__all__ = ["BrainTrainer", "rows_to_evaluate"]

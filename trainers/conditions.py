@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import RemoteEntryNotFoundError
 from transformers.utils import cached_file
 
 
@@ -32,10 +34,32 @@ if TYPE_CHECKING:
 
 REPORTED_PACKAGES = ("brainllm", "torch", "transformers", "datasets", "peft", "numpy", "scipy", "sacrebleu", "jiwer")
 
+#: Lies beside the rows of a prepared corpus, in its folder and on the Hub.
+CORPUS_FACTS = "corpus.json"
 #: Lies beside an adapter.
 TRAINING_BRAINS = "training_brains.json"
 WITHIN_SUBJECT, HELD_OUT_SUBJECT, FEW_SHOT = "within_subject", "held_out_subject", "few_shot"
 MIXED = "mixed"
+
+
+def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
+    """
+    What a prepared corpus says of itself: how it was divided, its leaks and its terms.
+
+    Args:
+        dataset (`str`):
+            Folder of the corpus, or Hub id of one that was pushed from there.
+
+    Returns:
+        `dict`: content of `corpus.json`; `None` where there is none, for rows that no corpus builder wrote.
+    """
+    file = Path(dataset) / CORPUS_FACTS
+    if not Path(dataset).is_dir():
+        try:
+            file = Path(hf_hub_download(dataset, CORPUS_FACTS, repo_type="dataset"))
+        except RemoteEntryNotFoundError:
+            return None
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def split_facts(corpus: Mapping[str, Any] | None, evaluated: str) -> dict[str, Any]:
@@ -203,6 +227,7 @@ def require_rows(dataset: "DatasetDict", split: str) -> None:
 
 
 __all__ = [
+    "CORPUS_FACTS",
     "FEW_SHOT",
     "HELD_OUT_SUBJECT",
     "MIXED",
@@ -214,6 +239,7 @@ __all__ = [
     "find_protocol",
     "find_versions",
     "note_training_brains",
+    "read_corpus_facts",
     "require_rows",
     "save_training_brains",
     "split_facts",

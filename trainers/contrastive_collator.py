@@ -23,7 +23,7 @@ import torch
 from modeling_brainllm import BrainLlamaFeatureExtractor
 
 from .info_nce import image_numbers
-from .target_embeddings import EMBEDDING_COLUMNS
+from .target_embeddings import EMBEDDING_COLUMNS, stack_embeddings
 
 
 @dataclass
@@ -44,7 +44,8 @@ class ContrastiveCollator:
         shape `(batch, width)`; `image_number` `(batch,)`, equal for rows of one image; and `sample_id`, a list.
 
     Raises:
-        ValueError: a target embedding is not finite, or 0, and so has no direction.
+        ValueError: a target embedding is null, not finite, or 0, and so has no direction; or a brain does not fit its
+            subject. Names the row.
     """
 
     extractor: BrainLlamaFeatureExtractor
@@ -52,22 +53,13 @@ class ContrastiveCollator:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         brains = [np.asarray(row["brain_values"], np.float32) for row in rows]
-        inputs = dict(self.extractor(brains, [row["subject"] for row in rows]))
+        names = [row["sample_id"] for row in rows]
+        inputs = dict(self.extractor(brains, [row["subject"] for row in rows], names=names))
         for space in self.spaces:
-            inputs[EMBEDDING_COLUMNS[space]] = self._targets(rows, EMBEDDING_COLUMNS[space])
+            column = EMBEDDING_COLUMNS[space]
+            inputs[column] = torch.from_numpy(stack_embeddings(rows, column))
         inputs["image_number"] = image_numbers([row["group"] for row in rows])
-        return {**inputs, "sample_id": [row["sample_id"] for row in rows]}
-
-    def _targets(self, rows: Sequence[Mapping[str, Any]], column: str) -> torch.Tensor:
-        targets = torch.tensor(np.array([row[column] for row in rows], np.float32))
-        lengths = targets.norm(dim=-1)
-        for row, length in zip(rows, lengths.tolist(), strict=True):
-            if not 0 < length < float("inf"):
-                raise ValueError(
-                    f"`{column}` of row '{row['sample_id']}' (image '{row['group']}') has the length {length}, and "
-                    "so no direction. Compute the embedding of this image again."
-                )
-        return targets
+        return {**inputs, "sample_id": names}
 
 
 __all__ = ["ContrastiveCollator"]

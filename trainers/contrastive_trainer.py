@@ -23,12 +23,12 @@ from transformers import EarlyStoppingCallback
 
 from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 
-from .base_trainer import BrainTrainer
+from .base_trainer import BrainTrainer, rows_to_evaluate
 from .contrastive_collator import ContrastiveCollator
 from .contrastive_config import BrainContrastiveTrainingConfig
 from .encoder_diagnostics import diagnose_encoder
 from .info_nce import symmetric_info_nce
-from .target_embeddings import EMBEDDING_COLUMNS
+from .target_embeddings import EMBEDDING_COLUMNS, require_embeddings
 
 
 class BrainContrastiveTrainer(BrainTrainer):
@@ -51,14 +51,16 @@ class BrainContrastiveTrainer(BrainTrainer):
         train_dataset ([`~datasets.Dataset`], *optional*):
             Rows with target embeddings for each space of the model, by [`~trainers.target_embeddings`].
         eval_dataset ([`~datasets.Dataset`] or `dict` of them, *optional*):
-            Validation rows; never the test split, which decides nothing about training.
+            Validation rows; never the test split, which decides nothing about training. A split without rows counts as
+            none.
         processing_class ([`BrainLlamaFeatureExtractor`]):
             Feature extractor; saved with each checkpoint.
         **kwargs:
             Further arguments of [`~transformers.Trainer`], e.g. `callbacks`.
 
     Raises:
-        ValueError: rows lack the embeddings of a space, or are fewer than one batch.
+        ValueError: rows lack the embeddings of a space, or are fewer than one batch; or `eval_strategy` asks for an
+            evaluation and there are no rows for it.
         FloatingPointError: a loss or a gradient is NaN or infinite; names the step and the samples.
     """
 
@@ -91,7 +93,7 @@ class BrainContrastiveTrainer(BrainTrainer):
             args=args,
             data_collator=kwargs.pop("data_collator", ContrastiveCollator(processing_class, [*model.heads])),
             train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
+            eval_dataset=rows_to_evaluate(eval_dataset, args),
             processing_class=processing_class,
             **kwargs,
         )
@@ -162,6 +164,8 @@ def _check_rows(rows: Any, model: BrainContrastiveModel, args: BrainContrastiveT
             f"The model aligns brains with {', '.join(model.heads)}, but the rows have no column "
             f"{', '.join(missing)}. Add it by `trainers.target_embeddings`, or build the model without that space."
         )
+    for name in model.heads:
+        require_embeddings(rows, EMBEDDING_COLUMNS[name])
     found = {name: len(rows[0][EMBEDDING_COLUMNS[name]]) for name in model.heads}
     if found != model.config.target_sizes:
         raise ValueError(

@@ -85,7 +85,8 @@ class BrainCollator:
             embeddings = [np.asarray(brain["semantic_embedding"], dtype=np.float32) for brain in brains]
             return {"brain_embeds": torch.from_numpy(np.stack([np.atleast_2d(several) for several in embeddings]))}
         values = [np.asarray(brain["brain_values"], dtype=np.float32) for brain in brains]
-        return {"brain": values, "subject": [brain["subject"] for brain in brains]}
+        names = {"subject": "subject", "brain_names": "sample_id"}
+        return {"brain": values, **{name: [brain[column] for brain in brains] for name, column in names.items()}}
 
 
 @dataclass

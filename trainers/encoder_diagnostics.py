@@ -32,7 +32,7 @@ from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 
 from . import controls
 from .metrics.retrieval import Identification
-from .target_embeddings import EMBEDDING_COLUMNS
+from .target_embeddings import EMBEDDING_COLUMNS, stack_embeddings
 
 
 REAL, SHUFFLED, ZERO = "real", "shuffled", "zero"
@@ -73,13 +73,17 @@ def diagnose_encoder(
           chosen; the first goes on rising where the others have reached their end
 
     Raises:
-        ValueError: a row lacks an embedding, or the encoder gives values that are not finite.
+        ValueError: there are no rows, a row lacks an embedding, or the encoder gives values that are not finite.
     """
+    if not len(rows):
+        raise ValueError("`rows` are none, so that no brain tells what the encoder hears: choose another split.")
     was_training = model.training
     model.eval()
     cosines, embeddings = _Cosines(), {}
     for number, batch in enumerate(_batches(rows, batch_size)):
-        inputs = extractor([np.asarray(row["brain_values"]) for row in batch], [row["subject"] for row in batch])
+        names = [row["sample_id"] for row in batch]
+        brains = [np.asarray(row["brain_values"]) for row in batch]
+        inputs = extractor(brains, [row["subject"] for row in batch], names=names)
         arms = {arm: _encode(model, _break(inputs, how)) for arm, how in _arms(seed + number).items()}
         cosines.add(arms[REAL].pop(TOKENS), arms[ZERO].pop(TOKENS))
         for arm, spaces in arms.items():
@@ -136,7 +140,7 @@ def rank_in_gallery(scores: np.ndarray, right: np.ndarray) -> Identification:
 
 
 def _batches(rows: Any, batch_size: int) -> Iterator[list[Mapping[str, Any]]]:
-    some = rows.select_columns(["subject", "brain_values"])
+    some = rows.select_columns(["sample_id", "subject", "brain_values"])
     for start in range(0, len(rows), batch_size):
         yield [some[i] for i in range(start, min(start + batch_size, len(rows)))]
 
@@ -251,7 +255,7 @@ def _gallery(rows: Any, column: str, firsts: Sequence[int]) -> np.ndarray:
         raise ValueError(
             f"Rows have no column '{column}', in which to look for images; they have {rows.column_names}."
         )
-    vectors = np.array(rows.select(firsts)[column], np.float32)
+    vectors = stack_embeddings(rows.select(firsts).select_columns(["sample_id", "group", column]), column)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

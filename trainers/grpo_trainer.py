@@ -30,7 +30,7 @@ from trl.models import unwrap_model_for_generation
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from .adapter_base import describe_base, require_base, save_base
-from .base_trainer import BrainTrainer
+from .base_trainer import BrainTrainer, rows_to_evaluate
 from .grpo_config import BrainGRPOConfig
 from .processes import gathered
 from .reward_monitor import RewardMonitor
@@ -120,6 +120,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
                 "nobody else can load. Push the checkpoint first, and give its Hub id."
             )
         processing_class.check_config(model.config)
+        kwargs["eval_dataset"] = rows_to_evaluate(kwargs.get("eval_dataset"), args)
         super().__init__(
             model=model,
             reward_funcs=reward_funcs,

@@ -53,7 +53,7 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
         [`~datasets.DatasetDict`]: splits `train`, `validation` and `test`, `brain_values` as NumPy arrays.
 
     Raises:
-        ValueError: a split, a column or a subject is missing, or the train split is empty.
+        ValueError: a split, a column or a subject is missing, or there is no row to train on.
     """
     is_folder = Path(args.dataset).is_dir()
     splits = load_from_disk(args.dataset) if is_folder else load_dataset(args.dataset, args.dataset_config)
@@ -69,14 +69,35 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
         raise ValueError(
             f"'{args.dataset}' lacks the columns {', '.join(missing)}; found {splits['train'].column_names}."
         )
+    splits = choose_rows(splits, args)
+    refers = isinstance(splits["train"].features["brain_values"], dict)
+    return with_brain_arrays(splits, recording_files(args.dataset) if refers else None)
+
+
+def choose_rows(splits: DatasetDict, args: DataArguments) -> DatasetDict:
+    """
+    Splits cut to the subjects, and the train split to the groups, that the arguments name.
+
+    Args:
+        splits ([`~datasets.DatasetDict`]):
+            Splits of a corpus.
+        args ([`DataArguments`]):
+            `subjects`, and `max_train_groups` of their groups.
+
+    Raises:
+        ValueError: the corpus lacks a subject, or has not so many groups, or there is no row to train on.
+    """
     if args.subjects is not None:
         splits = keep_subjects(splits, args.subjects)
     if not len(splits["train"]):
-        raise ValueError(f"The train split of '{args.dataset}' is empty.")
+        whose = "" if args.subjects is None else f" of {', '.join(args.subjects)}"
+        raise ValueError(
+            f"The train split of '{args.dataset}' has no rows{whose}. To adapt to a subject that is held out, prepare "
+            "the corpus with `num_adaptation_groups`, which sets images of that subject aside for it."
+        )
     if args.max_train_groups is not None:
-        splits["train"] = keep_groups(splits["train"], args.max_train_groups)
-    refers = isinstance(splits["train"].features["brain_values"], dict)
-    return with_brain_arrays(splits, recording_files(args.dataset) if refers else None)
+        splits = DatasetDict({**splits, "train": keep_groups(splits["train"], args.max_train_groups)})
+    return splits
 
 
 def keep_subjects(splits: DatasetDict, subjects: Sequence[str]) -> DatasetDict:
@@ -127,13 +148,15 @@ def load_model_and_processor(
     """
     Continues from a checkpoint, or joins new brain modules to a language model; the language model is frozen.
 
-    The encoder of a new model is new too, or that of a checkpoint of the alignment stage.
+    The encoder of a new model is new too, or that of a checkpoint of the alignment stage; the latter also takes the
+    place of the encoder of a checkpoint, as when stage 1 was adapted to a new subject. A checkpoint learns where the
+    voxels of subjects lie whom it has not met, and, if it standardises, their statistics.
 
     Args:
         model_args ([`ModelArguments`]):
             Which model.
         train_rows ([`~datasets.Dataset`]):
-            Training rows: they give a new model the sizes of its brain input, and the statistics of each subject.
+            Training rows: they give a new model the sizes of its brain input, and the statistics of each new subject.
         standardize (`bool`, *optional*, defaults to `True`):
             Whether a new processor standardises with these statistics. Corpora whose voxels are standardised when they
             are prepared (NSD, within sessions) need it not.
@@ -149,7 +172,12 @@ def load_model_and_processor(
     if model_args.model_name_or_path is not None:
         model = BrainLlamaForCausalLM.from_pretrained(model_args.model_name_or_path, **options)
         processor = BrainLlamaProcessor.from_pretrained(model_args.model_name_or_path)
+        if model_args.encoder_name_or_path is not None:
+            _hand_over(BrainContrastiveModel.from_pretrained(model_args.encoder_name_or_path), model)
+            processor.feature_extractor = BrainLlamaFeatureExtractor.from_pretrained(model_args.encoder_name_or_path)
         processor.check_config(model.config)
+        extractor = processor.feature_extractor
+        _add_subjects(extractor, model.config, train_rows, extractor.do_standardize, dataset)
     else:
         model, processor = _join_new_modules(
             model_args, train_rows, standardize, encoder_hidden_size, dataset, options
@@ -184,11 +212,16 @@ def _join_new_modules(
         **options,
     )
     if aligned is not None:
-        aligned.hand_over_encoder(model)
-        note_training_brains(model.config, getattr(aligned.config, "training_brains", {}))
+        _hand_over(aligned, model)
     tokenizer: Any = AutoTokenizer.from_pretrained(text_model_id, revision=model_args.text_model_revision)
     extractor = _load_extractor(model_args, model.config, train_rows, standardize, dataset)
     return model, BrainLlamaProcessor.from_config(model.config, tokenizer, extractor)
+
+
+def _hand_over(aligned: BrainContrastiveModel, model: BrainLlamaForCausalLM) -> None:
+    """The encoder of stage 1, and with it the knowledge on whose brains it was trained."""
+    aligned.hand_over_encoder(model)
+    note_training_brains(model.config, getattr(aligned.config, "training_brains", {}))
 
 
 def load_contrastive_model(
@@ -265,6 +298,18 @@ def _load_extractor(
     else:
         extractor = BrainLlamaFeatureExtractor.from_pretrained(args.encoder_name_or_path)
         standardize = extractor.do_standardize
+    _add_subjects(extractor, config, train_rows, standardize, dataset)
+    return extractor
+
+
+def _add_subjects(
+    extractor: BrainLlamaFeatureExtractor,
+    config: BrainLlamaConfig | BrainContrastiveConfig,
+    train_rows: Dataset,
+    standardize: bool,
+    dataset: str | None,
+) -> None:
+    """Tells a feature extractor of the corpus's subjects whom it does not know; the others stay as they are."""
     if extractor.input_kind == "voxels":
         encoder_config: Any = config.encoder_config
         geometries = read_geometries(_named(dataset))
@@ -274,7 +319,6 @@ def _load_extractor(
     if standardize:
         known = {name for name, arrays in extractor.subjects.items() if "mean" in arrays}
         fit_statistics(extractor, train_rows, known)
-    return extractor
 
 
 def _named(dataset: str | None) -> str:
@@ -314,6 +358,7 @@ def rows_of_distinct_brains(rows: Dataset) -> dict[str, list[int]]:
 
 
 __all__ = [
+    "choose_rows",
     "fit_statistics",
     "keep_groups",
     "keep_subjects",

@@ -75,7 +75,8 @@ def with_brain_embeddings(
     for start in range(0, len(rows), batch_size):
         some = [rows[place] for place in range(start, min(start + batch_size, len(rows)))]
         brains = [np.asarray(row["brain_values"], np.float32) for row in some]
-        inputs = dict(extractor(brains, [row["subject"] for row in some]))
+        names = [row["sample_id"] for row in some]
+        inputs = dict(extractor(brains, [row["subject"] for row in some], names=names))
         parts.append(model.embed(**send_to_device(inputs, model.device))[space].float().cpu().numpy())
     flat = np.concatenate(parts)
     column = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel(), pa.float32()), flat.shape[1])

@@ -71,6 +71,7 @@ class PromptBatch:
                 text=[prompt if marker in prompt else marker + prompt for _, prompt in pairs],
                 brain=[np.asarray(row["brain_values"], dtype=np.float32) for row in brains.values()],
                 subject=[row["subject"] for row in brains.values()],
+                brain_names=[row["sample_id"] for row in brains.values()],
                 brain_index=[brain_places[brain_id] for brain_id, _ in pairs],
                 padding_side="left",
             )

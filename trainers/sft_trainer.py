@@ -26,7 +26,7 @@ from transformers import EarlyStoppingCallback, EvalPrediction
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
-from .base_trainer import BrainTrainer
+from .base_trainer import BrainTrainer, rows_to_evaluate
 from .controls import permute_across_groups
 from .data_collator import BOOKKEEPING_COLUMNS, IGNORE_INDEX, BrainCollator, BrainDataCollator, read_as
 from .instruction_rows import InstructionMaker, InstructionRows
@@ -63,7 +63,8 @@ class BrainSFTTrainer(BrainTrainer):
         train_dataset ([`~datasets.Dataset`], *optional*):
             Rows of a corpus.
         eval_dataset ([`~datasets.Dataset`], *optional*):
-            Validation rows; never the test split, which decides nothing about training.
+            Validation rows; never the test split, which decides nothing about training. A split without rows counts as
+            none.
         processing_class ([`BrainLlamaProcessor`]):
             Processor; saved with each checkpoint.
         perturb_embeddings (`Callable[[torch.Tensor], torch.Tensor]`, *optional*):
@@ -72,6 +73,7 @@ class BrainSFTTrainer(BrainTrainer):
             Further arguments of [`~transformers.Trainer`], e.g. `callbacks`.
 
     Raises:
+        ValueError: `eval_strategy` asks for an evaluation and there are no rows for it.
         FloatingPointError: a loss or a gradient is NaN or infinite; names the step and the samples.
     """
 
@@ -108,6 +110,7 @@ class BrainSFTTrainer(BrainTrainer):
         read, collator = _how_to_read(args, processing_class)
         if train_dataset is not None:
             train_dataset = read(train_dataset)
+        eval_dataset = rows_to_evaluate(eval_dataset, args)
         if eval_dataset is not None:
             eval_dataset = read(eval_dataset)
             if args.eval_permutations:

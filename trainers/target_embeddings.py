@@ -21,7 +21,7 @@ They are neither centred nor scaled. Rows of one image have equal embeddings.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,11 @@ from datasets import Dataset, DatasetDict
 from safetensors.numpy import load_file
 
 from .brain_format import RECORDINGS
+from .conditions import CORPUS_FACTS
 
 
 EMBEDDING_COLUMNS = {"text": "text_embedding", "image": "image_embedding"}
-_BESIDE_THE_ROWS = ("corpus.json", "README.md", "subjects", RECORDINGS)
+_BESIDE_THE_ROWS = (CORPUS_FACTS, "README.md", "subjects", RECORDINGS)
 
 
 def add_text_embeddings(splits: DatasetDict, embed: Callable[[Sequence[str]], np.ndarray]) -> DatasetDict:
@@ -145,6 +146,61 @@ def save_with_targets(splits: DatasetDict, dataset: str | Path, output_dir: str 
             shutil.copy2(path, folder / path.name)
 
 
+def stack_embeddings(rows: Iterable[Mapping[str, Any]], column: str) -> np.ndarray:
+    """
+    Target embeddings float32 `[rows, width]` of some rows.
+
+    Args:
+        rows (`Iterable[Mapping]`):
+            Rows with `sample_id`, `group` and the column.
+        column (`str`):
+            One of [`EMBEDDING_COLUMNS`].
+
+    Raises:
+        ValueError: a row has no embedding, one of another width than the first, or one that is 0 or not finite, and so
+            has no direction; names it.
+    """
+    vectors: list[np.ndarray] = []
+    for row in rows:
+        where = f"`{column}` of row '{row['sample_id']}' (image '{row['group']}')"
+        if row[column] is None:
+            raise ValueError(
+                f"{where} is null, and a space is for all rows or for none. Embed this image, or leave its rows "
+                "out, or the column."
+            )
+        vector = np.asarray(row[column], np.float32)
+        if vectors and vector.shape != vectors[0].shape:
+            raise ValueError(
+                f"{where} has the shape {list(vector.shape)}, that of the rows before {list(vectors[0].shape)}. Embed "
+                "all images by one model."
+            )
+        length = float(np.linalg.norm(vector))
+        if not 0 < length < float("inf"):
+            raise ValueError(
+                f"{where} has the length {length}, and so no direction. Compute the embedding of this image again."
+            )
+        vectors.append(vector)
+    return np.stack(vectors)
+
+
+def require_embeddings(rows: Dataset, column: str) -> None:
+    """
+    Looks for a row without an embedding before it is met in the middle of training.
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Rows of a corpus.
+        column (`str`):
+            One of [`EMBEDDING_COLUMNS`].
+
+    Raises:
+        ValueError: a row's embedding is null; names it.
+    """
+    # Arrow has counted: where there is none, nothing is read.
+    if rows.data.column(column).null_count:
+        stack_embeddings(rows.with_format(None).select_columns(["sample_id", "group", column]), column)
+
+
 def target_sizes(rows: Any) -> dict[str, int]:
     """
     Width of the embeddings of each space that rows carry, for [`BrainContrastiveConfig`].
@@ -154,9 +210,12 @@ def target_sizes(rows: Any) -> dict[str, int]:
             Rows of a corpus.
 
     Raises:
-        ValueError: rows carry none.
+        ValueError: rows carry none, or one of them none of a space that others have.
     """
-    sizes = {name: len(rows[0][column]) for name, column in EMBEDDING_COLUMNS.items() if column in rows.column_names}
+    columns = {name: column for name, column in EMBEDDING_COLUMNS.items() if column in rows.column_names}
+    for column in columns.values():
+        require_embeddings(rows, column)
+    sizes = {name: len(rows[0][column]) for name, column in columns.items()}
     if not sizes:
         raise ValueError(
             f"Rows have no column {' or '.join(EMBEDDING_COLUMNS.values())} to align brains with. Name a "
@@ -188,6 +247,8 @@ __all__ = [
     "add_image_embeddings",
     "add_text_embeddings",
     "read_image_embeddings",
+    "require_embeddings",
     "save_with_targets",
+    "stack_embeddings",
     "target_sizes",
 ]

@@ -19,6 +19,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -27,7 +28,9 @@ from trl import TrlParser
 from voxel_corpus import write_voxel_corpus
 
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
+from trainers.conditions import note_training_brains
 from trainers.contrastive_config import BrainContrastiveTrainingConfig
+from trainers.loading import load_contrastive_model, load_corpus_splits
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -41,10 +44,15 @@ def corpus(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def parts() -> tuple[type, ...]:
+def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("train_contrastive", EXAMPLES / "train_contrastive.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture
+def parts(script) -> tuple[type, ...]:
     own = (EncoderArguments, DataArguments, TargetArguments, script.ProtocolArguments)
     return (*own, BrainContrastiveTrainingConfig)
 
@@ -70,6 +78,44 @@ class TestRecipe:
         assert (EXAMPLES.parent / script).is_file()
         encoder, data, *_ = self.parse(parts, [*arguments, "--use_cpu"])
         assert (encoder.encoder_type, data.standardize) == ("voxels", False)
+
+
+class TestHeldOutSubjects:
+    """Who is reported as never met is never trained on; a mistake is noticed before the training."""
+
+    @pytest.fixture
+    def run(self, script, corpus, tmp_path):
+        def run(held_out: list[str], subjects: list[str] | None = None, **encoder: str) -> None:
+            new = {"encoder_type": "voxels", "voxel_encoder": SMALL}
+            script.main(
+                EncoderArguments(**(encoder or new)),
+                DataArguments(dataset=str(corpus), subjects=subjects, standardize=False),
+                TargetArguments(),
+                script.ProtocolArguments(held_out_subjects=held_out),
+                BrainContrastiveTrainingConfig(tmp_path / "aligned", use_cpu=True, report_to="none", max_steps=1),
+            )
+
+        yield run
+        assert list((tmp_path / "aligned").iterdir()) == []
+
+    def test_trained_on_as_well(self, run):
+        with pytest.raises(ValueError, match="`subjects` and `held_out_subjects` both name s3, who would be trained"):
+            run(["s2", "s3"], ["s1", "s3"])
+
+    @pytest.mark.parametrize("subjects", [None, ["s1", "s2"]])
+    def test_misspelt(self, run, subjects):
+        with pytest.raises(ValueError, match=r"the test split has no rows of S3; it has those of s1, s2, s3\."):
+            run(["S3"], subjects)
+
+    def test_known_to_the_checkpoint(self, run, corpus, tmp_path):
+        rows = load_corpus_splits(DataArguments(dataset=str(corpus)))["train"]
+        new = EncoderArguments(encoder_type="voxels", voxel_encoder=SMALL)
+        model, extractor = load_contrastive_model(new, TargetArguments(), rows, False, str(corpus))
+        note_training_brains(model.config, {"s2": 16, "s3": 16})
+        for part in (model, extractor):
+            part.save_pretrained(tmp_path / "earlier")
+        with pytest.raises(ValueError, match="names s3, on whose brains the checkpoint '.*earlier' was trained"):
+            run(["s3"], ["s1"], encoder_name_or_path=str(tmp_path / "earlier"))
 
 
 @pytest.fixture

@@ -146,6 +146,13 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"Brain sample 1 of subject 'P01' holds 2 NaN or infinite values"):
             frames([np.zeros(FEATURES), sample], subject="P01")
 
+    def test_samples_are_called_by_their_names(self, frames):
+        samples, names = [np.zeros(FEATURES), np.full(FEATURES, np.nan)], ["nsd/1", "nsd/2"]
+        with pytest.raises(ValueError, match=r"Brain sample 'nsd/2' of subject 'P01' holds 6 NaN"):
+            frames(samples, subject="P01", names=names)
+        with pytest.raises(ValueError, match=r"Brain sample 'nsd/1' has 5 frames"):
+            frames([np.zeros((5, FEATURES))], subject="P01", names=names[:1])
+
     @pytest.mark.parametrize(
         ("sample", "message"),
         [

@@ -128,6 +128,12 @@ class TestBrains:
         assert batch["brain_index"].tolist() == [0, 2, 1]
         assert batch["donor_index"].tolist() == [[1], [3], [0]]
 
+    def test_a_brain_of_another_size_is_named(self, processor, make_rows):
+        rows = list(make_rows(3))
+        message = "Brain sample 'tiny/1/1' of subject 's1' must have 6 features in each frame; found 5"
+        with pytest.raises(ValueError, match=message):
+            BrainDataCollator(processor)([*rows[:2], {**rows[2], "brain_values": [[0.0] * 5]}])
+
     def test_frames_of_different_number(self, make_model, make_processor, make_rows):
         processor = make_processor(make_model(num_frames=3))
         rows = [make_rows(1)[0], {**make_rows(1, num_frames=3)[0], "brain_id": "other"}]

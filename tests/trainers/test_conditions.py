@@ -13,6 +13,8 @@
 # limitations under the License.
 """The protocol of an evaluation is told from checkpoint and data, and cannot be chosen."""
 
+import json
+
 import pytest
 from datasets import Dataset, DatasetDict
 
@@ -23,6 +25,7 @@ from trainers.conditions import (
     describe_split,
     find_protocol,
     note_training_brains,
+    read_corpus_facts,
     save_training_brains,
     take_over_training_brains,
 )
@@ -46,6 +49,34 @@ def find(train: dict[str, int] | None, test: dict[str, int], noted: dict | None 
         note_training_brains(config, noted)
     dataset = DatasetDict(test=rows) if train is None else DatasetDict(test=rows, train=make_rows(train))
     return find_protocol(config, dataset, rows, {"split": split} if split else None)
+
+
+PUSH = """
+import sys
+from pathlib import Path
+from huggingface_hub import HfApi
+from trainers.conditions import read_corpus_facts
+for name, files in (("facts", ["corpus.json", "README.md"]), ("bare", ["README.md"])):
+    HfApi().create_repo(f"lab/{name}", repo_type="dataset")
+    for file in files:
+        target = {"path_in_repo": file, "repo_id": f"lab/{name}", "repo_type": "dataset"}
+        HfApi().upload_file(path_or_fileobj=Path(sys.argv[1], file), **target)
+print(read_corpus_facts("lab/facts"), read_corpus_facts("lab/bare"), read_corpus_facts(sys.argv[1]))
+"""
+
+
+class TestCorpusFacts:
+    FACTS = {"corpus": "nsd2022", "split": {"policy": "official", "leaks": []}}
+
+    def test_from_the_hub_as_from_a_folder(self, local_hub, run_python, tmp_path):
+        """Rows without them are those of no corpus builder, and not an error."""
+        (tmp_path / "corpus.json").write_text(json.dumps(self.FACTS))
+        (tmp_path / "README.md").write_text("# Rows")
+        printed = run_python(PUSH, str(tmp_path), env=local_hub.environment(tmp_path / "home"))
+        assert printed.splitlines()[-1] == f"{self.FACTS} None {self.FACTS}"
+
+    def test_a_folder_without(self, tmp_path):
+        assert read_corpus_facts(str(tmp_path)) is None
 
 
 class TestSplit:

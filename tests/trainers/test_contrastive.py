@@ -14,6 +14,7 @@
 """Alignment: the loss by hand, what is learnt and what is not, errors, resuming, evaluation."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -273,10 +274,26 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`text_embedding` of row 'tiny/s1/train/0/0' .* has the length 0.0"):
             trainer.data_collator([row])
 
+    @pytest.mark.parametrize("place", [0, 70])
+    def test_image_without_an_embedding(self, make_trainer, splits, place):
+        rows = splits["train"].with_format(None)
+        vectors = [None if row == place else vector for row, vector in enumerate(rows["text_embedding"])]
+        rows = rows.remove_columns("text_embedding").add_column("text_embedding", vectors)
+        name = re.escape(rows[place]["sample_id"])
+        message = rf"`text_embedding` of row '{name}' \(image 'train/\d+'\) is null"
+        for spaces in (None, splits["train"]):  # a new model, and one that knows the space
+            with pytest.raises(ValueError, match=message):
+                make_trainer(rows=rows, spaces=spaces)
+        trainer = make_trainer()
+        with pytest.raises(ValueError, match=message):
+            trainer.data_collator([rows[10], rows[place]])
+
     def test_brain_of_another_size(self, make_trainer, splits):
-        row = {**splits["train"][0], "brain_values": np.zeros((1, 7))}
-        with pytest.raises(ValueError, match="must have 40 features"):
-            make_trainer().data_collator([row])
+        """In a later row of its subject, which no check of the corpus's first rows has seen."""
+        rows = [splits["train"][0], {**splits["train"][5], "brain_values": np.zeros((1, 7))}]
+        message = "Brain sample 'tiny/s1/train/5/0' of subject 's1' must have 40 features in each frame; found 7"
+        with pytest.raises(ValueError, match=message):
+            make_trainer().data_collator(rows)
 
     @pytest.mark.parametrize("option", [{"text_weight": 0.0}, {"image_weight": -1.0}])
     def test_weights(self, tmp_path, option):

@@ -167,6 +167,16 @@ class TestDiagnosis:
         with pytest.raises(ValueError, match="no column 'text_embedding'"):
             diagnose_encoder(*make(), rows.remove_columns("text_embedding"))
 
+    def test_an_image_without_an_embedding_is_named(self, make, rows):
+        vectors = [None, *rows.with_format(None)["text_embedding"][1:]]
+        broken = rows.remove_columns("text_embedding").add_column("text_embedding", vectors)
+        with pytest.raises(ValueError, match="`text_embedding` of row 'tiny/s1/train/0/0' .* is null"):
+            diagnose_encoder(*make(), broken)
+
+    def test_no_rows(self, make, rows):
+        with pytest.raises(ValueError, match="`rows` are none"):
+            diagnose_encoder(*make(), rows.select([]))
+
 
 class TestOtherModels:
     def test_language_model_that_reads_brains(self, make, rows, tmp_path):

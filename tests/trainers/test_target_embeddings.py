@@ -15,7 +15,7 @@
 
 import numpy as np
 import pytest
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
 from safetensors.numpy import save_file
 from voxel_corpus import VOXELS, WIDTH, write_voxel_corpus
 
@@ -26,7 +26,9 @@ from trainers.target_embeddings import (
     add_image_embeddings,
     add_text_embeddings,
     read_image_embeddings,
+    require_embeddings,
     save_with_targets,
+    stack_embeddings,
     target_sizes,
 )
 from trainers.voxels import read_geometries
@@ -148,3 +150,34 @@ class TestSaving:
     def test_rows_without_targets(self, splits):
         with pytest.raises(ValueError, match="no column text_embedding or image_embedding"):
             target_sizes(splits["train"].remove_columns("text_embedding"))
+
+
+class TestStacking:
+    ROWS = [{"sample_id": f"s/{i}", "group": f"image/{i}", "text_embedding": [i + 1.0, 0.0]} for i in range(3)]
+
+    def test_is_the_column_as_it_stands(self):
+        np.testing.assert_array_equal(stack_embeddings(self.ROWS, "text_embedding"), [[1, 0], [2, 0], [3, 0]])
+
+    @pytest.mark.parametrize(
+        ("vector", "message"),
+        [
+            (None, "is null"),
+            ([1.0], r"has the shape \[1\], that of the rows before \[2\]"),
+            ([0.0, 0.0], "has the length 0.0"),
+            ([1.0, np.nan], "has the length nan"),
+            ([1.0, None], "has the length nan"),
+        ],
+    )
+    def test_a_broken_one_is_named(self, vector, message):
+        rows = [*self.ROWS[:2], {**self.ROWS[2], "text_embedding": vector}]
+        with pytest.raises(ValueError, match=rf"`text_embedding` of row 's/2' \(image 'image/2'\) {message}"):
+            stack_embeddings(rows, "text_embedding")
+
+    def test_rows_are_searched_where_they_have_been_selected(self):
+        """A null among the rows that were left out is nobody's."""
+        rows = Dataset.from_list([*self.ROWS, {**self.ROWS[0], "sample_id": "s/3", "text_embedding": None}])
+        require_embeddings(rows.select([2, 0]), "text_embedding")
+        with pytest.raises(ValueError, match="of row 's/3'"):
+            require_embeddings(rows.select([3, 1]), "text_embedding")
+        with pytest.raises(ValueError, match="of row 's/3'"):
+            target_sizes(rows)
