@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from trainers.story.evaluation import StoryScore, WindowGrid, score_story
-from trainers.story.window_metrics import meteor
 from trainers.story.windows import TimedWord
 
 
@@ -123,12 +122,3 @@ class TestNulls:
         for heard, others, window in ((story, [[]], grid), ([], [[], []], grid), (story, [[], []], short)):
             with pytest.raises(ValueError, match="two tellings, one window and one shift are the least"):
                 score_story(heard, story, others, window)
-
-
-def test_meteor_by_hand():
-    """Equal words in two chunks of three: `F = 1`, less `.5 (2 / 3)^3`; a stem counts as its word."""
-    assert meteor(["c a b"], ["a b c"]) == pytest.approx([1 - 0.5 * (2 / 3) ** 3])
-    precision, recall = 2 / 3, 2 / 4
-    mean = precision * recall / (0.9 * precision + 0.1 * recall)
-    assert meteor(["dogs bark loudly"], ["the dog barked then"]) == pytest.approx([mean * (1 - 0.5 * (1 / 2) ** 3)])
-    assert meteor([""], ["a"]) == [0.0]
