@@ -139,10 +139,15 @@ class StoryScore:
 
     @property
     def other_brains_p(self) -> float:
-        """Two-sided: share of tellings, the true one among them, as far or farther from the mean of the null."""
-        stories = self.other_brains.mean(axis=1)
-        far = np.abs(stories - stories.mean()) >= abs(self.story - stories.mean())
-        return float((1 + far.sum()) / (1 + len(stories)))
+        """
+        Two-sided: share of tellings, the true one among them, as far or farther from the mean of all of them.
+
+        The mean is of all: under the null the true telling is one like the others, and must not alone be measured from
+        a point that it had no part in.
+        """
+        stories = np.append(self.other_brains.mean(axis=1), self.story)
+        distances = np.abs(stories - stories.mean())
+        return float((distances >= distances[-1] - 1e-12).mean())
 
     @property
     def above_nulls(self) -> bool:
