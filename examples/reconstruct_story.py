@@ -32,7 +32,18 @@ from pathlib import Path
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
 from trainers.loading import load_corpus_splits
-from trainers.story import DecodingOptions, Proposals, Reconstruction, SearchOptions, reconstruct_story, spoken_text
+from trainers.story import (
+    WINDOW_METRICS,
+    DecodingOptions,
+    Proposals,
+    Reconstruction,
+    SearchOptions,
+    WindowMetric,
+    bert_recall,
+    reconstruct_story,
+    spoken_text,
+)
+from trainers.token_embeddings import TokenEmbedder
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -60,10 +71,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--length_penalty", type=float, default=0.3, help="tokens taken off each window's rate")
     parser.add_argument("--rate_alpha", type=float, default=1.0, help="ridge penalty of the word rate")
     parser.add_argument("--num_others", type=int, default=20, help="tellings from the brain of another time")
+    parser.add_argument("--token_encoder", help="folder or Hub id of an encoder: BERTScore recall joins the scores")
     parser.add_argument("--seed", type=int, default=0, help="seed of the nulls")
     parser.add_argument("--dtype", default="float32", help="type of the weights")
     parser.add_argument("--device", default="cpu", help="where to run, such as cuda")
     return parser.parse_args()
+
+
+def choose_metrics(args: argparse.Namespace) -> dict[str, WindowMetric]:
+    if args.token_encoder is None:
+        return WINDOW_METRICS
+    embed = TokenEmbedder.from_pretrained(args.token_encoder)
+    embed.model.to(args.device)
+    return WINDOW_METRICS | {f"bert_recall by {args.token_encoder}": bert_recall(embed)}
 
 
 def reconstruct(args: argparse.Namespace) -> Reconstruction:
@@ -89,6 +109,7 @@ def reconstruct(args: argparse.Namespace) -> Reconstruction:
         options=options,
         num_others=args.num_others,
         rate_alpha=args.rate_alpha,
+        metrics=choose_metrics(args),
         seed=args.seed,
     )
 

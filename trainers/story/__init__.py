@@ -19,7 +19,7 @@ from .evaluation import StoryScore, WindowGrid, score_alone, score_story
 from .proposals import Proposals
 from .reconstruction import Reconstruction, reconstruct_story
 from .scoring import StoryScorer
-from .window_metrics import WINDOW_METRICS, WindowMetric
+from .window_metrics import WINDOW_METRICS, WindowMetric, bert_recall
 from .windows import Story, StoryWindow, TimedWord, read_story
 from .word_rate import WordRate, better_than_shuffled, count_tokens, fit_word_rate
 
@@ -41,6 +41,7 @@ __all__ = [
     "WindowGrid",
     "WindowMetric",
     "WordRate",
+    "bert_recall",
     "better_than_shuffled",
     "count_tokens",
     "fit_word_rate",

@@ -210,10 +210,10 @@ def score_story(
     moved = [[own[(i + shift) % len(own)] for i in kept] for shift in shifts]
     others = [[texts[i] for i in kept] for texts in map(grid.texts, told_from_others)]
     tellings = [[own[i] for i in kept], *moved, *others]
-    predictions = [text for telling in tellings for text in telling]
     found = {}
     for name, metric in (WINDOW_METRICS if metrics is None else metrics).items():
-        scores = np.array(metric(predictions, references * len(tellings)), float).reshape(len(tellings), -1)
+        # Telling by telling, since a metric may weigh words by all references of a call.
+        scores = np.array([metric(telling, references) for telling in tellings], float)
         shifted, other = scores[1 : 1 + len(moved)].mean(axis=1), scores[1 + len(moved) :]
         found[name] = StoryScore(name, grid.starts[kept], scores[0], shifted, other)
     return found

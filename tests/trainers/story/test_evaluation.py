@@ -16,7 +16,9 @@
 import numpy as np
 import pytest
 
-from trainers.story.evaluation import StoryScore, WindowGrid, score_story
+from trainers.metrics import EmbeddedTokens, bert_score
+from trainers.story.evaluation import StoryScore, WindowGrid, score_alone, score_story
+from trainers.story.window_metrics import bert_recall
 from trainers.story.windows import TimedWord
 
 
@@ -127,3 +129,38 @@ class TestNulls:
         for heard, others, window in ((story, [[]], grid), ([], [[], []], grid), (story, [[], []], short)):
             with pytest.raises(ValueError, match="two tellings, one window and one shift are the least"):
                 score_story(heard, story, others, window)
+
+
+class TestBertRecall:
+    def test_windows_are_weighed_by_what_was_heard_however_many_tellings_there_are(self):
+        asked: list[str] = []
+
+        def embed(texts):
+            asked.extend(texts)
+            vectors = {word: np.random.default_rng(ord(word)).normal(size=6) for word in "abcdef"}
+            return [
+                EmbeddedTokens(
+                    text.split(),
+                    np.array([vectors[w] for w in text.split()]).reshape(-1, 6),
+                    np.zeros(len(text.split()), bool),
+                )
+                for text in texts
+            ]
+
+        rng = np.random.default_rng(0)
+        heard, told, *others = (words(" ".join(rng.choice(list("abcdef"), 30)), apart=5.0) for _ in range(6))
+        grid = WindowGrid.over(0, 150, step=20)
+        references = grid.texts(heard)
+
+        def expected(telling):
+            return bert_score(grid.texts(telling), [[text] for text in references], embed, idf=True)["bert_recall"]
+
+        truth = [expected(telling) for telling in (told, *others)]
+        asked.clear()
+        metrics = {"bert_recall": bert_recall(embed)}
+        found = score_story(heard, told, others, grid, metrics)["bert_recall"]
+        np.testing.assert_allclose(found.windows, truth[0])
+        np.testing.assert_allclose(found.other_brains, truth[1:])
+        assert score_alone(heard, told, grid, metrics)["bert_recall"] == pytest.approx(truth[0].mean())
+        assert score_story(heard, heard, others, grid, metrics)["bert_recall"].story == pytest.approx(1)
+        assert max(asked.count(text) for text in references) == 1  # what was heard is embedded once
