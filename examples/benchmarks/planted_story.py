@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-A ten-minute story with a planted brain, told end to end: corpus, language model, training, telling, both nulls.
+A ten-minute story with a planted brain, told end to end: corpus, language model, training, telling, three nulls.
 
     python examples/benchmarks/planted_story.py --output_dir runs/planted-story          # some minutes on one core
     python examples/benchmarks/planted_story.py --output_dir runs/null-story --signal_to_noise 0

@@ -17,6 +17,7 @@ from .beam import BeamSearch, Hypothesis, SearchOptions
 from .decoding import DecodingOptions, StoryDecoder, other_times, spoken_text
 from .evaluation import StoryScore, WindowGrid, score_alone, score_story
 from .proposals import Proposals
+from .random_likelihood import RandomLikelihoodSearch
 from .reconstruction import Reconstruction, reconstruct_story
 from .scoring import StoryScorer
 from .window_metrics import WINDOW_METRICS, WindowMetric, bert_recall
@@ -30,6 +31,7 @@ __all__ = [
     "DecodingOptions",
     "Hypothesis",
     "Proposals",
+    "RandomLikelihoodSearch",
     "Reconstruction",
     "SearchOptions",
     "Story",
