@@ -46,15 +46,12 @@ from pathlib import Path
 from typing import Any
 
 from trainers import analyses
-from trainers.caption_report import CaptionReport
-from trainers.document import Document, section_chapter, to_markdown
 from trainers.report import EvaluationReport
-from trainers.report_html import to_html
+from trainers.report_folders import REPORTS, find_report, save_sections
 from trainers.sections import Section
 
 
 EXAMPLES = Path(__file__).resolve().parent
-REPORTS = (EvaluationReport, CaptionReport)
 # Kind of curve → what has a size, its unit, title, and of which parts the size is counted (else it is the value).
 KINDS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "decoder_capacity": ("decoder", "parameter", "Decoder capacity", ("encoder", "interface")),
@@ -72,7 +69,6 @@ def parse_arguments() -> argparse.Namespace:
         command.set_defaults(run=run)
         command.add_argument("--output_dir", type=Path, required=True, help="report to add to, or folder to write")
         command.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
-        command.add_argument("--allow", nargs="*", default=[], help="what a report may lack, by name")
         return command
 
     command = add("surprise", surprise, "accuracy by the language model's own loss")
@@ -137,10 +133,9 @@ def read_samples(folders: Sequence[str | Path]) -> list[dict[str, Any]]:
 
 def surprise(args: argparse.Namespace) -> list[Section]:
     samples = read_samples(args.reports)
-    readings = dict.fromkeys(sample["reading"] for sample in samples)
     return [
         analyses.surprise_section(analyses.surprise_curve(samples, reading, args.num_bins, args.seed), reading)
-        for reading in readings
+        for reading in analyses.readings_of(samples)
     ]
 
 
@@ -274,32 +269,11 @@ def transfer(args: argparse.Namespace) -> list[Section]:
     return [analyses.transfer_section(analyses.transfer_matrix(cells, args.reading, args.seed), args.over)]
 
 
-def save(sections: Sequence[Section], folder: Path, allow: Sequence[str]) -> None:
-    """Adds the sections to the report in a folder, or to those of other analyses; replaces those of the same name."""
-    names = {section.name for section in sections}
-    kinds = [kind for kind in REPORTS if (folder / kind.FILES[0]).is_file()]
-    if kinds:
-        report = kinds[0].load(folder)
-        report.sections = [section for section in report.sections if section["name"] not in names]
-        for section in sections:
-            report.add(section)
-        report.save(folder, allow)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "sections.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    kept = [section for section in known if section["name"] not in names]
-    found = [*kept, *(section.to_dict() for section in sections)]
-    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    document = Document("Analyses", [], [], [], [section_chapter(Section(**section)) for section in found])
-    (folder / "sections.md").write_text(to_markdown(document), encoding="utf-8")
-    (folder / "sections.html").write_text(to_html(document), encoding="utf-8")
-
-
 def main() -> None:
     args = parse_arguments()
+    find_report(args.output_dir)  # a report that cannot be read is told before the work
     sections = args.run(args)
-    save(sections, args.output_dir, args.allow)
+    save_sections(args.output_dir, sections)
     for section in sections:
         print(f"{section.title}. {section.text}")
 

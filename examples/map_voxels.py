@@ -18,9 +18,10 @@ Maps of what a decoder uses, voxel by voxel, for a checkpoint of any stage: alig
         --output_dir runs/aligned/maps
 
 writes for each method and quantity (score, null, z, q, p) an image in the subject's own space (NIfTI, or GIFTI for
-surfaces), a table of all voxels as TSV, pictures as SVG, and `sections.json`. Features that are no voxels (principal
-components) get tables alone. `--report` adds the sections to a saved report of the same checkpoint; `--nilearn` adds
-glass brains or surfaces; `--region nsdgeneral:nsdgeneral` asks how well each map tells this region from the rest:
+surfaces), a table of all voxels as TSV, pictures as SVG, and `sections.json`, `sections.md` and `sections.html`.
+Features that are no voxels (principal components) get tables alone. `--report` adds the sections to a saved report of
+the same checkpoint; `--nilearn` adds glass brains or surfaces; `--region nsdgeneral:nsdgeneral` asks how well each map
+tells this region from the rest:
 
     python examples/map_voxels.py --checkpoint runs/sft --dataset runs/nsd --subject subj08 \
         --methods gradient exchange --groups neighbours --group_size 20 --report runs/sft/evaluation \
@@ -28,7 +29,6 @@ glass brains or surfaces; `--region nsdgeneral:nsdgeneral` asks how well each ma
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,13 +45,12 @@ from modeling_brainllm import (
 from trainers.arguments import DataArguments
 from trainers.brain_images import fill_image, write_brain_image
 from trainers.brain_pictures import glass_brain, projections, surface
-from trainers.caption_report import CaptionReport
 from trainers.figures import png_figure
 from trainers.loading import keep_subjects, load_corpus_splits
 from trainers.map_losses import AlignmentLosses, LikelihoodLosses, RowLosses
 from trainers.map_sections import map_section
 from trainers.map_statistics import VoxelMap, recovery
-from trainers.report import EvaluationReport
+from trainers.report_folders import find_report, load_report, save_sections
 from trainers.sections import Section
 from trainers.voxel_groups import neighbour_groups, random_groups, region_groups
 from trainers.voxel_maps import attention_effects, exchange_effects, gradient_effects, occlusion_effects
@@ -212,22 +211,15 @@ def make_maps(args: argparse.Namespace) -> list[Section]:
     return sections
 
 
-def add_to_report(folder: str, sections: list[Section]) -> None:
-    is_captions = (Path(folder) / "captions.jsonl").is_file()
-    report = CaptionReport.load(folder) if is_captions else EvaluationReport.load(folder)
-    for section in sections:
-        report.add(section)
-    # What the report lacks was let through when it was saved, and its first line goes on saying so.
-    report.save(folder, allow=[missing.name for missing in report.missing])
-
-
 def main() -> None:
     args = parse_arguments()
-    sections = make_maps(args)
-    content = json.dumps([section.to_dict() for section in sections], indent=2)
-    (args.output_dir / "sections.json").write_text(content + "\n", encoding="utf-8")
+    # A report that cannot be read is told before the work.
+    find_report(args.output_dir)
     if args.report:
-        add_to_report(args.report, sections)
+        load_report(args.report)
+    sections = make_maps(args)
+    for folder in filter(None, (args.output_dir, args.report)):
+        save_sections(folder, sections)
     for section in sections:
         print(f"# {section.title}\n\n{section.text}\n")
 

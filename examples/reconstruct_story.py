@@ -16,10 +16,11 @@ Tells a held-out story from its brain, and scores it beside its nulls.
 
     python examples/reconstruct_story.py --checkpoint runs/sft --dataset runs/stories --output_dir runs/sft/story
 
-writes `reconstruction.json` (what was told and heard, with times, and all scores), `reconstruction.txt` and
-`section.json`, a page of evidence for a report. The word rate is fitted on the training rows of the corpus, so nothing
-of the true text reaches the telling. The defaults search as the released code of Ye et al. (2025) does; wider, without
-its filters, weighing what the brain adds, and with the past kept (cross-attention only):
+writes `reconstruction.json` (what was told and heard, with times, and all scores), `reconstruction.txt`, and the page
+of evidence as `sections.json`, `sections.md` and `sections.html`; `--report` adds it to a saved report of the same
+checkpoint. The word rate is fitted on the training rows of the corpus, so nothing of the true text reaches the
+telling. The defaults search as the released code of Ye et al. (2025) does; wider, without its filters, weighing what
+the brain adds, and with the past kept (cross-attention only):
 
     python examples/reconstruct_story.py --checkpoint runs/sft --dataset runs/stories --output_dir runs/sft/story \
         --beam_width 20 --extensions 5 --no_filters --contrast_weight 0.5 --carry
@@ -32,7 +33,19 @@ from pathlib import Path
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
 from trainers.loading import load_corpus_splits
-from trainers.story import DecodingOptions, Proposals, Reconstruction, SearchOptions, reconstruct_story, spoken_text
+from trainers.report_folders import find_report, load_report, save_sections
+from trainers.story import (
+    WINDOW_METRICS,
+    DecodingOptions,
+    Proposals,
+    Reconstruction,
+    SearchOptions,
+    WindowMetric,
+    bert_recall,
+    reconstruct_story,
+    spoken_text,
+)
+from trainers.token_embeddings import TokenEmbedder
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", required=True, help="folder written by prepare_dataset.py, or Hub id of such")
     parser.add_argument("--dataset_config", help="configuration of a Hub dataset")
     parser.add_argument("--output_dir", required=True, help="folder to write")
+    parser.add_argument("--report", help="folder of a saved report to which the page of evidence is added")
     parser.add_argument("--split", default="test", help="split of the story")
     parser.add_argument("--story", help="its name, where the split has several")
     parser.add_argument("--subject", help="whose brain, where several people heard it")
@@ -59,11 +73,22 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--opening", default="", help="what the story begins after")
     parser.add_argument("--length_penalty", type=float, default=0.3, help="tokens taken off each window's rate")
     parser.add_argument("--rate_alpha", type=float, default=1.0, help="ridge penalty of the word rate")
-    parser.add_argument("--num_others", type=int, default=20, help="tellings from the brain of another time")
+    parser.add_argument(
+        "--num_others", type=int, default=20, help="tellings of each null: another time's brain, random likelihood"
+    )
+    parser.add_argument("--token_encoder", help="folder or Hub id of an encoder: BERTScore recall joins the scores")
     parser.add_argument("--seed", type=int, default=0, help="seed of the nulls")
     parser.add_argument("--dtype", default="float32", help="type of the weights")
     parser.add_argument("--device", default="cpu", help="where to run, such as cuda")
     return parser.parse_args()
+
+
+def choose_metrics(args: argparse.Namespace) -> dict[str, WindowMetric]:
+    if args.token_encoder is None:
+        return WINDOW_METRICS
+    embed = TokenEmbedder.from_pretrained(args.token_encoder)
+    embed.model.to(args.device)
+    return WINDOW_METRICS | {f"bert_recall by {args.token_encoder}": bert_recall(embed)}
 
 
 def reconstruct(args: argparse.Namespace) -> Reconstruction:
@@ -89,17 +114,23 @@ def reconstruct(args: argparse.Namespace) -> Reconstruction:
         options=options,
         num_others=args.num_others,
         rate_alpha=args.rate_alpha,
+        metrics=choose_metrics(args),
         seed=args.seed,
     )
 
 
 def main() -> None:
     args = parse_arguments()
+    # A report that cannot be read is told before the work.
+    find_report(args.output_dir)
+    if args.report:
+        load_report(args.report)
     found = reconstruct(args)
     folder, section = Path(args.output_dir), found.section()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in {"reconstruction": found.to_dict(), "section": section.to_dict()}.items():
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+    for place in filter(None, (folder, args.report)):
+        save_sections(place, [section])
+    content = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
+    (folder / "reconstruction.json").write_text(content, encoding="utf-8")
     texts = {"heard": found.story.words, "told": found.told, "no brain": found.no_brain}
     lines = [f"{title}: {spoken_text(words)}\n" for title, words in texts.items()]
     (folder / "reconstruction.txt").write_text("\n".join(lines), encoding="utf-8")

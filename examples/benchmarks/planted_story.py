@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-A ten-minute story with a planted brain, told end to end: corpus, language model, training, telling, both nulls.
+A ten-minute story with a planted brain, told end to end: corpus, language model, training, telling, three nulls.
 
     python examples/benchmarks/planted_story.py --output_dir runs/planted-story          # some minutes on one core
     python examples/benchmarks/planted_story.py --output_dir runs/null-story --signal_to_noise 0
+    python examples/benchmarks/planted_story.py --output_dir runs/planted-story --telling --token_encoder roberta-large
 
 The corpus is `synthetic_stories`: sixteen stories of a small grammar beside the one that is told, each content word
 calling up a pattern of its own over voxels through the haemodynamic response. The language model is a Llama of a third

@@ -100,15 +100,29 @@ class TestSavedReports:
 
         conditions = {"split": {"evaluated": "test"}, "settings": {"seed": 0, "readings": ["continuation"]}}
         report = EvaluationReport.from_samples(make_samples(0.2), **conditions, versions={}, fingerprint={})
-        allowed = [item.name for item in report.missing]
-        report.save(tmp_path / "report", allow=allowed)
-        options = ("--reports", tmp_path / "report", "--output_dir", tmp_path / "report", "--allow", *allowed)
+        # What it lacks was let through when it was made: nobody need say so again.
+        report.save(tmp_path / "report", allow=[item.name for item in report.missing])
+        options = ("--reports", tmp_path / "report", "--output_dir", tmp_path / "report")
         for _ in range(2):  # the second run replaces what the first one found
             analyze("surprise", *options, "--num_bins", 3)
         again = EvaluationReport.load(tmp_path / "report")
         assert [section["name"] for section in again.sections] == ["surprise_continuation"]
         assert again.samples == report.samples
         assert "## Surprise (continuation)" in (tmp_path / "report" / "report.md").read_text()
+
+    def test_a_report_that_cannot_be_read_is_told_before_the_work(self, analyze, tmp_path):
+        (tmp_path / "report").mkdir()
+        (tmp_path / "report" / "report.json").write_text('{"schema_version": 99}')
+        with pytest.raises(ValueError, match="has schema version 99"):
+            analyze("surprise", "--reports", tmp_path / "nothing", "--output_dir", tmp_path / "report")
+
+    @pytest.mark.parametrize("analysis", ["surprise", "prompt_length"])
+    def test_captions_have_no_losses_to_ask(self, analyze, tmp_path, analysis):
+        (tmp_path / "captions").mkdir()
+        rows = [{"sample_id": f"toy/{i}", "group": "g", "scores": {"real": {"cider": 1.0}}} for i in range(3)]
+        (tmp_path / "captions" / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+        with pytest.raises(ValueError, match=r"3 of 3 samples have no reading \(first: 'toy/0'\): they are captions"):
+            analyze(analysis, "--reports", tmp_path / "captions", "--output_dir", tmp_path / "out")
 
     def test_sizes_and_folds_of_a_size(self, analyze, tmp_path):
         folders = {}

@@ -22,6 +22,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from reading_table import ALLOW, make_report
 from voxel_corpus import ATLASES, WIDTH, write_voxel_corpus
 
 from modeling_brainllm import (
@@ -32,6 +33,7 @@ from modeling_brainllm import (
     BrainLlamaProcessor,
     VoxelEncoderConfig,
 )
+from trainers.report import EvaluationReport
 from trainers.voxels import add_geometries, read_geometries, region_sizes
 
 
@@ -96,11 +98,19 @@ class TestScript:
         add_geometries(processor.feature_extractor, geometries, ["streams"])
         model.save_pretrained(tmp_path / "model")
         processor.save_pretrained(tmp_path / "model")
-        run_here(
+        make_report(0.3).save(tmp_path / "report", ALLOW)
+        options = (
             "--checkpoint", tmp_path / "model", "--dataset", tmp_path / "images", "--subject", "subj01",
             "--output_dir", tmp_path / "maps", "--methods", "occlusion", "--groups", "streams",
             "--num_permutations", 99,
         )  # fmt: skip
+        with pytest.raises(FileNotFoundError, match=r"nothing holds no report.json or caption_report.json"):
+            run_here(*options, "--report", tmp_path / "nothing")
+        assert not (tmp_path / "maps").exists()  # told before the work
+        for _ in range(2):  # the second run replaces what the first one found
+            run_here(*options, "--report", tmp_path / "report")
+        (section,) = EvaluationReport.load(tmp_path / "report").sections
+        assert [section] == json.loads((tmp_path / "maps/sections.json").read_text())
         table = np.loadtxt(tmp_path / "maps/subj01_occlusion.tsv", skiprows=1)
         geometry = geometries["subj01"]
         for column, name in enumerate(("score", "null", "z", "q", "p"), start=1):

@@ -24,7 +24,7 @@ What they share stands in `effects` (what the brain adds, sample by sample) and 
 """
 
 from .curves import Curve, make_curve, trend
-from .effects import Effects, brain_effects, caption_effects, sample_effects
+from .effects import Effects, brain_effects, caption_effects, readings_of, sample_effects
 from .planted_words import plant_words, planted_curve, planted_section
 from .prompt_length import count_windows, count_words, prompt_length_curve, prompt_length_section, token_counter
 from .regions import atlas_regions, compare_regions, feature_regions, regions_section, silence
@@ -49,6 +49,7 @@ __all__ = [
     "planted_section",
     "prompt_length_curve",
     "prompt_length_section",
+    "readings_of",
     "regions_section",
     "sample_effects",
     "scaling_curve",

@@ -97,11 +97,23 @@ def arm_losses(samples: Sequence[Sample], arm: str) -> np.ndarray:
     return np.atleast_2d(np.array([sample["losses"][arm] for sample in samples], float).T)
 
 
+def readings_of(samples: Sequence[Sample]) -> list[str]:
+    """The readings of a table, in its order; a `ValueError` if there are captions in it, which have none."""
+    without = [sample["sample_id"] for sample in samples if "reading" not in sample]
+    if without:
+        raise ValueError(
+            f"{len(without)} of {len(samples)} samples have no reading (first: '{without[0]}'): they are captions, of "
+            "which no losses were measured. Surprise and length of the prompt are asked of losses: name reports of "
+            "`examples/evaluate.py`."
+        )
+    return list(dict.fromkeys(sample["reading"] for sample in samples))
+
+
 def samples_of(samples: Sequence[Sample], reading: str) -> list[Sample]:
     """The samples of one reading; a `ValueError` names those that there are."""
+    known = sorted(readings_of(samples))
     found = [sample for sample in samples if sample["reading"] == reading]
     if not found:
-        known = sorted({sample["reading"] for sample in samples})
         raise ValueError(
             f"No sample has the reading '{reading}'; the table holds {', '.join(known) or 'none at all'}."
         )
@@ -166,6 +178,7 @@ __all__ = [
     "brain_effects",
     "caption_effects",
     "equal_count_bins",
+    "readings_of",
     "sample_effects",
     "samples_of",
 ]

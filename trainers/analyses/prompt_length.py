@@ -19,7 +19,7 @@ import numpy as np
 
 from ..sections import Section
 from .curves import Curve, make_curve
-from .effects import Sample, sample_effects
+from .effects import Sample, readings_of, sample_effects
 
 
 NAME, QUANTITY = "prompt_length", "length of the prompt"
@@ -94,8 +94,9 @@ def prompt_length_curve(
             Seed of bootstrap and sign flips.
 
     Raises:
-        ValueError: If fewer than two lengths have enough samples.
+        ValueError: If fewer than two lengths have enough samples, or the samples are captions.
     """
+    readings_of(samples)
     lengths = count(samples)
     places = {length: np.flatnonzero(lengths == length) for length in np.unique(lengths).tolist()}
     bins = {length: found for length, found in places.items() if len(found) >= min_samples}

@@ -17,9 +17,10 @@ from .beam import BeamSearch, Hypothesis, SearchOptions
 from .decoding import DecodingOptions, StoryDecoder, other_times, spoken_text
 from .evaluation import StoryScore, WindowGrid, score_alone, score_story
 from .proposals import Proposals
+from .random_likelihood import RandomLikelihoodSearch
 from .reconstruction import Reconstruction, reconstruct_story
 from .scoring import StoryScorer
-from .window_metrics import WINDOW_METRICS, WindowMetric
+from .window_metrics import WINDOW_METRICS, WindowMetric, bert_recall
 from .windows import Story, StoryWindow, TimedWord, read_story
 from .word_rate import WordRate, better_than_shuffled, count_tokens, fit_word_rate
 
@@ -30,6 +31,7 @@ __all__ = [
     "DecodingOptions",
     "Hypothesis",
     "Proposals",
+    "RandomLikelihoodSearch",
     "Reconstruction",
     "SearchOptions",
     "Story",
@@ -41,6 +43,7 @@ __all__ = [
     "WindowGrid",
     "WindowMetric",
     "WordRate",
+    "bert_recall",
     "better_than_shuffled",
     "count_tokens",
     "fit_word_rate",

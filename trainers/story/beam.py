@@ -168,6 +168,17 @@ class BeamSearch:
         self, tellings: list[list[Hypothesis]], found: list[torch.Tensor]
     ) -> list[list[tuple[int, int, float]]]:
         """For each telling the best continuations, best first: row of the hypothesis, token and its score."""
+        scores = self._score(tellings, found)
+        most = min(self.options.extensions, scores.shape[-1])
+        best, ids = (found.tolist() for found in scores.topk(most, dim=-1))
+        chosen, first = [], 0
+        for telling in tellings:
+            chosen.append(self._select_one(telling, best[first:], ids[first:], first))
+            first += len(telling)
+        return chosen
+
+    def _score(self, tellings: list[list[Hypothesis]], found: list[torch.Tensor]) -> torch.Tensor:
+        """Scores `(hypotheses, vocabulary)` of all next tokens; -inf where one may not follow."""
         log_probs = found[0].masked_fill(~self.sayable, -torch.inf)
         scores = log_probs
         if len(found) > 1:
@@ -175,13 +186,7 @@ class BeamSearch:
         allowed = self.proposals.choose(log_probs)
         for row, hypothesis in enumerate(h for telling in tellings for h in telling):
             allowed[row, sorted(self.proposals.barred(hypothesis.recent, self.stop_ids))] = False
-        most = min(self.options.extensions, scores.shape[-1])
-        best, ids = (found.tolist() for found in scores.masked_fill(~allowed, -torch.inf).topk(most, dim=-1))
-        chosen, first = [], 0
-        for telling in tellings:
-            chosen.append(self._select_one(telling, best[first:], ids[first:], first))
-            first += len(telling)
-        return chosen
+        return scores.masked_fill(~allowed, -torch.inf)
 
     def _select_one(
         self, telling: list[Hypothesis], best: list[list[float]], ids: list[list[int]], first: int

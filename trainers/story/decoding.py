@@ -15,6 +15,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from ..controls import NO_BRAIN, VALUE_CONTROLS
 from ..reading import encode_brains
 from .beam import BeamSearch, SearchOptions
 from .proposals import Proposals, sayable_ids, stop_word_ids
+from .random_likelihood import RandomLikelihoodSearch
 from .scoring import StoryScorer
 from .windows import Story, TimedWord
 
@@ -158,26 +160,67 @@ class StoryDecoder:
         """
         features = self.own if features is None else features
         donors = np.arange(len(self.num_tokens))[None] if donors is None else np.asarray(donors)
-        search, references = self._search()
-        tellings = search.start(len(donors), self.opening)
+        brains = (None if (row == NO_BRAIN).all() else take_brains(features, row) for row in donors.T)
+        search = BeamSearch(**self._search_options(1))
+        return self._tell(search, len(donors), ([brain, *self._references] for brain in brains), progress)
+
+    @torch.inference_mode()
+    def decode_at_random(self, num_tellings: int, seed: int = 0, *, progress: bool = False) -> list[list[TimedWord]]:
+        """
+        Tells the story with a random brain likelihood; see [`~trainers.story.random_likelihood`].
+
+        Args:
+            num_tellings (`int`):
+                How often, side by side.
+            seed (`int`, *optional*, defaults to 0):
+                Seed of the draws; each telling has draws of its own.
+            progress (`bool`, *optional*, defaults to `False`):
+                Whether to show a progress bar.
+
+        Returns:
+            `list[list[TimedWord]]`: as [`StoryDecoder.decode`].
+        """
+        generators = [np.random.default_rng((seed, number)) for number in range(num_tellings)]
+        search = RandomLikelihoodSearch(generators=generators, **self._search_options(2))
+        own = (take_brains(self.own, [number]) for number in range(len(self.num_tokens)))
+        return self._tell(search, num_tellings, ([brain, self._silent, *self._references] for brain in own), progress)
+
+    def _tell(
+        self,
+        search: BeamSearch,
+        num_tellings: int,
+        features: Iterable[Sequence[BrainFeatures | None]],
+        progress: bool,
+    ) -> list[list[TimedWord]]:
+        """Tellings side by side, from what each scorer reads in each window."""
+        tellings = search.start(num_tellings, self.opening)
         with tqdm(total=len(self.num_tokens), desc="telling", unit="window", disable=not progress) as bar:
-            for count, numbers in zip(self.num_tokens, donors.T, strict=True):
-                brains = None if (numbers == NO_BRAIN).all() else take_brains(features, numbers)
-                tellings = search.advance(tellings, count, [brains, *references])
+            for count, read in zip(self.num_tokens, features, strict=True):
+                tellings = search.advance(tellings, count, read)
                 bar.update()
         return [self._timed(hypotheses[0].tokens()) for hypotheses in tellings]
 
-    def _search(self) -> tuple[BeamSearch, list[BrainFeatures | None]]:
-        """A fresh search, and what its second scorer reads throughout, if there is one."""
+    @cached_property
+    def _silent(self) -> BrainFeatures:
+        """The brain that says nothing."""
+        return take_brains(self.encode("zero"), [0])
+
+    @property
+    def _references(self) -> list[BrainFeatures | None]:
+        """What the last scorer reads throughout, if there is a contrast."""
+        if self.options.search.contrast_weight == 0:
+            return []
+        return [None if self.options.contrast_reference == "none" else self._silent]
+
+    def _search_options(self, num_brains: int) -> dict[str, Any]:
+        """Options of a fresh search, with so many scorers beside that of the reference."""
         options, tokenizer = self.options, self.processor.tokenizer
-        references: list[BrainFeatures | None] = []
-        if options.search.contrast_weight > 0:
-            references = [None if options.contrast_reference == "none" else take_brains(self.encode("zero"), [0])]
         scorers = [
             StoryScorer(self.model, tokenizer.bos_token_id, context_tokens=options.context_tokens, carry=options.carry)
-            for _ in range(1 + len(references))
+            for _ in range(num_brains + len(self._references))
         ]
-        return BeamSearch(scorers, options.search, options.proposals, self.sayable, self.stop_ids), references
+        own = {"sayable": self.sayable, "stop_ids": self.stop_ids}
+        return {"scorers": scorers, "options": options.search, "proposals": options.proposals, **own}
 
     def _timed(self, tokens: list[int]) -> list[TimedWord]:
         times = [

@@ -21,6 +21,8 @@ end to end. A score of a window means something only beside its nulls:
   of the telling, and asks whether its words came at the right time.
 - other brains: the story is told again from brains that did not hear it at that time. It asks what the language model
   and the rhythm alone would have scored, and gives each window and the story their z.
+- random likelihood: the story is told again with a brain likelihood drawn at random (Tang et al. 2023). It asks what
+  language model and beam alone would have scored, without any brain.
 """
 
 import math
@@ -100,6 +102,8 @@ class StoryScore:
             Scores of the story with its windows moved.
         other_brains (`np.ndarray` of shape `(decodings, windows)`):
             Scores of the windows told from other brains.
+        random_likelihoods (`np.ndarray` of shape `(decodings, windows)`):
+            Scores of the windows told with a random likelihood.
     """
 
     name: str
@@ -107,6 +111,7 @@ class StoryScore:
     windows: np.ndarray
     shifts: np.ndarray
     other_brains: np.ndarray
+    random_likelihoods: np.ndarray
 
     @property
     def story(self) -> float:
@@ -133,54 +138,90 @@ class StoryScore:
     @property
     def story_z(self) -> float:
         """`(score - mean) / std` of the story over other brains; NaN where all tell the same, whatever the brain."""
-        stories = self.other_brains.mean(axis=1)
-        spread = float(stories.std(ddof=1))
-        return float(self.story - stories.mean()) / spread if spread > 1e-12 else math.nan
+        return _standard_score(self.story, self.other_brains)
 
     @property
     def other_brains_p(self) -> float:
-        """Two-sided: share of tellings, the true one among them, as far or farther from the mean of the null."""
-        stories = self.other_brains.mean(axis=1)
-        far = np.abs(stories - stories.mean()) >= abs(self.story - stories.mean())
-        return float((1 + far.sum()) / (1 + len(stories)))
+        """Two-sided: share of tellings, the true one among them, as far or farther from the mean of all of them."""
+        return _two_sided_p(self.story, self.other_brains)
+
+    @property
+    def random_z(self) -> float:
+        """As `story_z`, over random likelihoods."""
+        return _standard_score(self.story, self.random_likelihoods)
+
+    @property
+    def random_p(self) -> float:
+        """As `other_brains_p`, among random likelihoods."""
+        return _two_sided_p(self.story, self.random_likelihoods)
 
     @property
     def above_nulls(self) -> bool:
-        """Whether no shift scores as well, and the story is above other brains at two-sided p <= .05."""
-        return self.shift_rank == 1 and self.story_z > 0 and self.other_brains_p <= 0.05
+        """Whether no shift scores as well, and the story is above both kinds of tellings at two-sided p <= .05."""
+        is_above = self.story_z > 0 and self.random_z > 0
+        return self.shift_rank == 1 and is_above and max(self.other_brains_p, self.random_p) <= 0.05
 
     def summary(self) -> dict[str, Any]:
         """One row of a table, as JSON holds it."""
-        stories = self.other_brains.mean(axis=1)
         return {
             "metric": self.name,
             "score": self.story,
             "shift_mean": float(self.shifts.mean()),
             "shift_rank": f"{self.shift_rank} of {1 + len(self.shifts)}",
             "shift_p": self.shift_p,
-            "other_mean": float(stories.mean()),
-            "other_std": float(stories.std(ddof=1)),
-            "other_z": None if math.isnan(self.story_z) else self.story_z,
-            "other_p": self.other_brains_p,
+            **_null_summary("other", self.other_brains, self.story_z, self.other_brains_p),
+            **_null_summary("random", self.random_likelihoods, self.random_z, self.random_p),
             "windows_above": float(np.mean(self.window_z > 1.96)),
         }
+
+
+def _standard_score(story: float, tellings: np.ndarray) -> float:
+    """`(story - mean) / std` over the stories of tellings `(tellings, windows)`; NaN where these are all alike."""
+    stories = tellings.mean(axis=1)
+    spread = float(stories.std(ddof=1))
+    return float(story - stories.mean()) / spread if spread > 1e-12 else math.nan
+
+
+def _two_sided_p(story: float, tellings: np.ndarray) -> float:
+    """
+    Share of stories, the true one among them, as far or farther from the mean of all of them.
+
+    The mean is of all: under the null the true telling is one like the others, and must not alone be measured from a
+    point that it had no part in.
+    """
+    stories = np.append(tellings.mean(axis=1), story)
+    distances = np.abs(stories - stories.mean())
+    return float((distances >= distances[-1] - 1e-12).mean())
+
+
+def _null_summary(name: str, tellings: np.ndarray, z: float, p: float) -> dict[str, Any]:
+    stories = tellings.mean(axis=1)
+    return {
+        f"{name}_mean": float(stories.mean()),
+        f"{name}_std": float(stories.std(ddof=1)),
+        f"{name}_z": None if math.isnan(z) else z,
+        f"{name}_p": p,
+    }
 
 
 def score_story(
     heard: Sequence[TimedWord],
     told: Sequence[TimedWord],
     told_from_others: Sequence[Sequence[TimedWord]],
+    told_at_random: Sequence[Sequence[TimedWord]],
     grid: WindowGrid,
     metrics: Mapping[str, WindowMetric] | None = None,
 ) -> dict[str, StoryScore]:
     """
-    Scores a telling beside both nulls. Windows in which nothing was heard have no score and are left out.
+    Scores a telling beside its nulls. Windows in which nothing was heard have no score and are left out.
 
     Args:
         heard (`Sequence[TimedWord]`), told (`Sequence[TimedWord]`):
             The story, and what was told of it.
         told_from_others (`Sequence[Sequence[TimedWord]]`):
             Tellings from other brains, two or more.
+        told_at_random (`Sequence[Sequence[TimedWord]]`):
+            Tellings with a random likelihood, two or more.
         grid ([`WindowGrid`]):
             The windows. Shifts are whole lengths of a window, so that no shifted window shares a moment with its own.
         metrics (`Mapping[str, WindowMetric]`, *optional*):
@@ -190,27 +231,28 @@ def score_story(
         `dict[str, StoryScore]`.
 
     Raises:
-        ValueError: fewer than two other tellings, or nothing was heard, or the story is too short to be shifted.
+        ValueError: fewer than two tellings of either kind, nothing was heard, or the story is too short to be shifted.
     """
     references = grid.texts(heard)
     kept = [i for i, text in enumerate(references) if text]
     shifts = range(grid.windows_apart, len(references) - grid.windows_apart + 1, grid.windows_apart)
-    if len(told_from_others) < 2 or not kept or not len(shifts):
+    if min(len(told_from_others), len(told_at_random)) < 2 or not kept or not len(shifts):
         raise ValueError(
-            f"{len(told_from_others)} tellings from other brains, {len(kept)} of {len(references)} windows with words,"
-            f" {len(shifts)} shifts: two tellings, one window and one shift are the least."
+            f"{len(told_from_others)} tellings from other brains, {len(told_at_random)} with a random likelihood, "
+            f"{len(kept)} of {len(references)} windows with words, {len(shifts)} shifts: two tellings, one window and "
+            "one shift are the least."
         )
     references = [references[i] for i in kept]
     own = grid.texts(told)
     moved = [[own[(i + shift) % len(own)] for i in kept] for shift in shifts]
-    others = [[texts[i] for i in kept] for texts in map(grid.texts, told_from_others)]
+    others = [[texts[i] for i in kept] for texts in map(grid.texts, [*told_from_others, *told_at_random])]
     tellings = [[own[i] for i in kept], *moved, *others]
-    predictions = [text for telling in tellings for text in telling]
     found = {}
     for name, metric in (WINDOW_METRICS if metrics is None else metrics).items():
-        scores = np.array(metric(predictions, references * len(tellings)), float).reshape(len(tellings), -1)
-        shifted, other = scores[1 : 1 + len(moved)].mean(axis=1), scores[1 + len(moved) :]
-        found[name] = StoryScore(name, grid.starts[kept], scores[0], shifted, other)
+        # Telling by telling, since a metric may weigh words by all references of a call.
+        scores = np.array([metric(telling, references) for telling in tellings], float)
+        shifted, other, random = np.split(scores[1:], np.cumsum([len(moved), len(told_from_others)]))
+        found[name] = StoryScore(name, grid.starts[kept], scores[0], shifted.mean(axis=1), other, random)
     return found
 
 

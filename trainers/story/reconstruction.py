@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""One story told from a brain, from rows of a corpus to scores beside both nulls and a page of evidence."""
+"""One story told from a brain, from rows of a corpus to scores beside their nulls and a page of evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -46,8 +46,12 @@ COLUMNS = {
     "shift_p": "p (shifts)",
     "other_mean": "other brains, mean",
     "other_std": "other brains, std",
-    "other_z": "z",
+    "other_z": "z (other brains)",
     "other_p": "p (other brains)",
+    "random_mean": "random likelihood, mean",
+    "random_std": "random likelihood, std",
+    "random_z": "z (random likelihood)",
+    "random_p": "p (random likelihood)",
     "windows_above": "windows with z > 1.96",
 }
 
@@ -114,14 +118,17 @@ class Reconstruction:
 
     def _describe(self, score: StoryScore) -> str:
         minutes = (self.story.end - self.story.start) / 60
-        answer = "is above both nulls" if score.above_nulls else "is **not** above both nulls"
+        answer = "is above all three nulls" if score.above_nulls else "is **not** above all three nulls"
         return (
             f"{minutes:.1f} minutes were told from the brain, {len(self.told)} words against {len(self.story.words)} "
             f"that were heard; how many words a window gets is predicted from the brain too. Its {score.name} of "
             f"{score.story:.3f} {answer}: {score.shifts.mean():.3f} when its windows are moved round the story (rank "
             f"{score.shift_rank} of {1 + len(score.shifts)}), {score.other_brains.mean():.3f} when it is told from "
-            f"the brain of another time ({len(score.other_brains)} tellings, z = {score.story_z:.1f}). All scores are "
-            "larger for better; wer stands for 1 - WER.\n\n"
+            f"the brain of another time ({len(score.other_brains)} tellings, z = {score.story_z:.1f}, p = "
+            f"{score.other_brains_p:.3f}), {score.random_likelihoods.mean():.3f} when language model and beam are the "
+            f"same and what the brain adds is dealt out at random ({len(score.random_likelihoods)} tellings, z = "
+            f"{score.random_z:.1f}, p = {score.random_p:.3f}). All scores are larger for better; wer stands for "
+            "1 - WER.\n\n"
             f"Heard: {spoken_text(self.story.words[:40])} ...\n\n"
             f"Told: {spoken_text(self.told[:40])} ...\n\n"
             "One story and one subject: the nulls say that words came from this brain at this time, not how the "
@@ -145,7 +152,7 @@ def reconstruct_story(
     progress: bool = True,
 ) -> Reconstruction:
     """
-    Tells a held-out story from its brain and scores it beside both nulls.
+    Tells a held-out story from its brain and scores it beside its nulls.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]):
@@ -157,8 +164,8 @@ def reconstruct_story(
         options ([`DecodingOptions`], *optional*):
             How it is told.
         num_others (`int`, *optional*, defaults to 20):
-            Tellings from the brain of another time, two windows of the evaluation away or more. 20 is the least
-            for which `p` can fall below .05.
+            Tellings of each null: from the brain of another time, two windows of the evaluation away or more; and with
+            a random likelihood. 20 is the least for which `p` can fall below .05.
         rate_alpha (`float`, *optional*, defaults to 1.0):
             Ridge penalty of the word rate.
         metrics (`Mapping[str, WindowMetric]`, *optional*):
@@ -182,11 +189,12 @@ def reconstruct_story(
     donors = other_times(len(story.windows), num_others, least_shift, seed)
     own = np.arange(len(story.windows))[None]
     told, *others = decoder.decode(np.concatenate([own, donors]), progress=progress)
+    random = decoder.decode_at_random(num_others, seed, progress=progress)
     (alone,) = decoder.decode(np.full_like(own, NO_BRAIN), progress=progress)
     scores, alone_scores = {}, {}
     for form, step in FORMS.items():
         grid = WindowGrid.over(story.start, story.end, step)
-        scores[form] = score_story(story.words, told, others, grid, metrics)
+        scores[form] = score_story(story.words, told, others, random, grid, metrics)
         alone_scores[form] = score_alone(story.words, alone, grid, metrics)
     return Reconstruction(
         story, told, alone, scores, alone_scores, _check_rate(story, rates, told, seed),

@@ -264,6 +264,13 @@ class TestClassic:
         """All 3 words match, in 2 chunks: 1 - .5 (2/3)^3."""
         assert classic_meteor(["c a b"], ["a b c"]) == pytest.approx([1 - 0.5 * (2 / 3) ** 3])
 
+    def test_a_stem_counts_as_its_word(self):
+        """Two of three and two of four words match, in one chunk."""
+        precision, recall = 2 / 3, 2 / 4
+        mean = precision * recall / (0.9 * precision + 0.1 * recall)
+        score = classic_meteor(["dogs bark loudly"], ["the dog barked then"])
+        assert score == pytest.approx([mean * (1 - 0.5 * (1 / 2) ** 3)])
+
     def test_stems_match_and_synonyms_with_data(self, data):
         plain, rich = (classic_meteor(["sofa bikes run"], ["couch bike ran"], known)[0] for known in (None, data))
         assert plain == pytest.approx((1 - 0.5) / 3)  # "bikes" alone: P = R = 1/3

