@@ -55,8 +55,7 @@ class BrainGRPOConfig(GRPOConfig):
             What a caption has to identify: the `"image"`, the `"brain"` that it came from, or its `"reference_text"`;
             the poster's R_IP may be any of them.
         identification_gallery (`int`, *optional*, defaults to 256):
-            Training rows, drawn once, from whose images or brains a caption has to tell its own, beside those of the
-            batch.
+            Brains (or images) of the training rows, drawn once, from which a caption has to tell its own.
 
     > Parameters that control the computation
 
@@ -113,7 +112,7 @@ class BrainGRPOConfig(GRPOConfig):
         default="brain", metadata={"help": "What a caption has to identify."}
     )
     identification_gallery: int = field(
-        default=256, metadata={"help": "Training rows that a caption has to tell its own brain or image from."}
+        default=256, metadata={"help": "Training brains or images that a caption has to tell its own from."}
     )
     share_prefill: bool = field(
         default=True, metadata={"help": "Whether brain and prompt are read once for all completions of a group."}

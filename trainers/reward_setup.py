@@ -26,7 +26,7 @@ from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 
 from .grpo_config import BrainGRPOConfig
 from .metrics.cider import DocumentFrequencies
-from .rewards import CachedEncoder, CiderReward, Encoder, IdentificationReward, TextSimilarityReward
+from .rewards import CachedEncoder, CiderReward, Encoder, IdentificationReward, TextSimilarityReward, first_places
 
 
 EMBEDDING_COLUMNS = {"image": "image_embedding", "brain": "brain_embedding"}
@@ -148,7 +148,10 @@ def make_rewards(
 
 
 def _gallery(rows: Dataset, args: BrainGRPOConfig) -> tuple[Sequence[str], np.ndarray] | None:
-    """Images and embeddings of a fixed draw from the rows; there is none among references, which the batch has."""
+    """
+    Images and embeddings of a fixed draw from the brains (or images) of rows, each once, in however many rows it is;
+    there is none among references, which the batch has.
+    """
     column = EMBEDDING_COLUMNS.get(args.identification_target)
     if column is None:
         return None
@@ -158,8 +161,10 @@ def _gallery(rows: Dataset, args: BrainGRPOConfig) -> tuple[Sequence[str], np.nd
             f"{rows.column_names}. Give an `aligned_model` (brain), a corpus with image embeddings (image), or set "
             "`identification_weight` to 0."
         )
-    draw = np.random.default_rng(args.seed).permutation(len(rows))[: args.identification_gallery]
-    some = rows.select_columns(["group", column]).with_format(None).select(np.sort(draw).tolist())
+    pairs = rows.select_columns(["group", "brain_id", column]).with_format(None)
+    distinct = first_places(pairs["brain_id" if args.identification_target == "brain" else "group"])
+    draw = np.random.default_rng(args.seed).permutation(distinct)[: args.identification_gallery]
+    some = pairs.select(np.sort(draw).tolist())
     return list(some["group"]), np.asarray(list(some[column]), np.float32)
 
 

@@ -24,6 +24,7 @@ the initials IP are not spelled out; what is done here is not published; our cho
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence, Sized
 from typing import Any, Literal
 
@@ -82,6 +83,11 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float32)
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)
+
+
+def first_places(names: Sequence[str]) -> list[int]:
+    """Where each distinct name stands first, in their order."""
+    return list({name: place for place, name in reversed(list(enumerate(names)))}.values())[::-1]
 
 
 class _Reward:
@@ -191,8 +197,8 @@ class IdentificationReward(_Reward):
     The last two are contrastive: a caption that suits every image earns nothing. With `target="brain"` they need no
     image at all: a caption is rewarded when its embedding finds the brain that it came from.
 
-    The others are the distinct targets of the batch and, if there is one, of a gallery, less those of the own image.
-    Without any other, as in a batch of completions of one image without a gallery, every completion earns 1
+    The others are the targets of the gallery or, without one, the distinct targets of the batch, less those of the own
+    image. Without any other, as in a batch of completions of one image without a gallery, every completion earns 1
     (`"probability"`) or 0 (`"log_odds"`): groups are then told apart by nothing, which is logged once.
 
     Args:
@@ -208,8 +214,12 @@ class IdentificationReward(_Reward):
         temperature (`float`, *optional*, defaults to 0.07):
             $\tau$. Not published; our choice, the value with which CLIP began.
         gallery (`tuple[Sequence[str], np.ndarray]`, *optional*):
-            Groups (images) and embeddings `[targets, width]` of further targets, such as a draw from the training
-            split. It makes rewards independent of what else is in the batch, as fixed frequencies do for CIDEr.
+            Groups (images) and embeddings `[targets, width]` of the targets that captions are told apart from, each
+            target once, such as a draw from the training split. It makes rewards independent of what else is in the
+            batch, and so of the number of processes, as fixed frequencies do for CIDEr.
+
+    Raises:
+        ValueError: an option is none of the above, or the gallery holds an image twice that is to be identified.
     """
 
     def __init__(
@@ -230,6 +240,9 @@ class IdentificationReward(_Reward):
         self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
         self.target, self.form, self.temperature = target, form, temperature
         groups, vectors = gallery or ((), np.empty((0, 0)))
+        if target != "brain" and len(set(groups)) < len(groups):
+            twice = Counter(groups).most_common(1)[0][0]
+            raise ValueError(f"`gallery` holds the image '{twice}' more than once: give each image one embedding.")
         self._gallery_groups, self._gallery = np.array(list(groups), dtype=object), _unit(vectors)
         self._has_warned = False
 
@@ -263,11 +276,11 @@ class IdentificationReward(_Reward):
     def _rivals(self, captions: np.ndarray, targets: np.ndarray, columns: dict[str, Any]) -> np.ndarray:
         """Scaled cosines `[completions, others]`, minus infinity where the other belongs to the own image."""
         groups = np.array(self._column("group", columns, "It names the image of a row."), dtype=object)
-        identities = self._column("brain_id", columns, "It names a brain.") if self.target == "brain" else groups
-        first = list({name: place for place, name in reversed(list(enumerate(identities)))}.values())
-        others, names = targets[first], groups[first]
-        if len(self._gallery):
-            others, names = np.concatenate([others, self._gallery]), np.concatenate([names, self._gallery_groups])
+        others, names = self._gallery, self._gallery_groups
+        if not len(others):
+            identities = self._column("brain_id", columns, "It names a brain.") if self.target == "brain" else groups
+            first = first_places(identities)
+            others, names = targets[first], groups[first]
         scores = (captions @ others.T).astype(float) / self.temperature
         return np.where(names == groups[:, None], -np.inf, scores)
 

@@ -15,6 +15,7 @@
 
 import numpy as np
 import pytest
+from datasets import concatenate_datasets
 from voxel_corpus import write_voxel_corpus
 
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
@@ -113,6 +114,20 @@ class TestRewards:
             earned = reward(completions=completions, prompts=completions, **columns)
             assert len(earned) == len(rows)
             assert np.isfinite(earned).all()
+
+    @pytest.mark.parametrize("target", ["brain", "image"])
+    def test_the_gallery_holds_each_brain_or_image_once(self, rows, frequencies, tmp_path, target):
+        """In however many rows it is: rows that stand there twice change no reward."""
+        rows = rows.rename_column("text_embedding", f"{target}_embedding")
+        args = config(tmp_path, cider_weight=0.0, similarity_weight=0.0, identification_target=target)
+        columns = {name: rows[name] for name in rows.column_names if name != "brain_values"}
+        completions = [references[0] for references in columns["references"]]
+        earned = []
+        for training in (rows, concatenate_datasets([rows, rows.select(range(4))])):
+            (reward,), _ = make_rewards(args, frequencies, embed, training)
+            reward.form = "log_odds"
+            earned.append(reward(completions=completions, prompts=completions, **columns))
+        assert earned[0] == pytest.approx(earned[1], rel=1e-5)
 
     @pytest.mark.parametrize(
         ("options", "encoder", "message"),

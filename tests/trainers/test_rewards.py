@@ -309,6 +309,28 @@ class TestIdentification:
         assert together == pytest.approx([values[0]] * 2)
         assert not caplog.records
 
+    @pytest.mark.parametrize("form", ["probability", "log_odds"])
+    def test_with_a_gallery_the_batch_counts_for_nothing(self, form):
+        """Whether brains of the gallery, or brains it lacks, are in the batch: rewards are those of one alone."""
+        gallery = ([f"nsd/{image}" for image in range(3)], np.array(embed_images([0, 1, 2])))
+        alone = self.contrast(form, ["a cat"], [0], gallery=gallery)
+        for images in ([0, 1], [0, 1, 2], [0, 1, 1, 3], [0, 3]):
+            others = [THINGS[image] for image in images[1:]]
+            assert self.contrast(form, ["a cat", *others], images, gallery=gallery)[:1] == pytest.approx(alone)
+        vectors = WordVectors()
+        own, *rivals = (vectors.unit("a cat") @ vectors.unit(THINGS[image]) / 0.5 for image in (0, 1, 2))
+        expected = {
+            "probability": np.exp(own) / np.exp([own, *rivals]).sum(),
+            "log_odds": own - np.log(np.mean(np.exp(rivals))),
+        }
+        assert alone == pytest.approx([expected[form]], abs=1e-5)
+
+    def test_a_gallery_that_holds_an_image_twice(self):
+        gallery = (["nsd/1", "nsd/2", "nsd/1"], np.array(embed_images([1, 2, 1])))
+        with pytest.raises(ValueError, match="`gallery` holds the image 'nsd/1' more than once"):
+            IdentificationReward(WordVectors(), "image", form="log_odds", gallery=gallery)
+        IdentificationReward(WordVectors(), "brain", gallery=gallery)  # two brains that saw the same
+
     def test_missing_embeddings(self):
         reward = IdentificationReward(WordVectors(), "image")
         with pytest.raises(
