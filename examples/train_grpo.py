@@ -47,7 +47,13 @@ from trainers.loading import keep_subjects, load_corpus_splits, load_model_and_p
 from trainers.model_card import push_adapter
 from trainers.processes import end_run, loaded_whole
 from trainers.reward_monitor import RewardMonitor
-from trainers.reward_setup import fit_document_frequencies, make_rewards, with_brain_embeddings, with_prompt
+from trainers.reward_setup import (
+    check_text_space,
+    fit_document_frequencies,
+    make_rewards,
+    with_brain_embeddings,
+    with_prompt,
+)
 from trainers.semantic import MeanPooledEmbedder
 
 
@@ -84,11 +90,19 @@ def main(
     splits = load_corpus_splits(replace(data_args, subjects=None))
     model, processor = load_model_and_processor(model_args, splits["train"])
 
-    # 4. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
+    # 4. Text encoder of the rewards
+    encoder = None
+    if reward_args.sentence_encoder is not None:
+        encoder = MeanPooledEmbedder.from_pretrained(reward_args.sentence_encoder)
+        encoder.model.to(training_args.device)
+
+    # 5. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
     splits = DatasetDict({name: with_prompt(rows, caption_prompt(processor)) for name, rows in splits.items()})
     if reward_args.aligned_model is not None:
         with loaded_whole():
             verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
+        if encoder is not None and training_args.identification_target == "brain":
+            check_text_space(verifier.config, encoder, reward_args.aligned_model)
         extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
         names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
         embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
@@ -97,15 +111,11 @@ def main(
         splits = keep_subjects(splits, data_args.subjects)
     note_training_brains(model.config, count_brains(splits["train"]))
 
-    # 5. Rewards, and what CIDEr holds to be rare
+    # 6. Rewards, and what CIDEr holds to be rare
     frequencies = fit_document_frequencies(splits["train"])
-    encoder = None
-    if reward_args.sentence_encoder is not None:
-        encoder = MeanPooledEmbedder.from_pretrained(reward_args.sentence_encoder)
-        encoder.model.to(training_args.device)
     rewards, training_args.reward_weights = make_rewards(training_args, frequencies, encoder, splits["train"])
 
-    # 6. Reward tuning
+    # 7. Reward tuning
     trainer = BrainGRPOTrainer(
         model,
         rewards,
@@ -117,19 +127,19 @@ def main(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint)
 
-    # 7. Save: adapter, processor, document frequencies, and whose brains it was trained on
+    # 8. Save: adapter, processor, document frequencies, and whose brains it was trained on
     trainer.save_model()
     trainer.save_state()
     if trainer.is_world_process_zero():
         frequencies.save(output_dir / "document_frequencies.json")
         save_training_brains(model.config, output_dir)
 
-    # 8. Push the adapter with a card; both name the checkpoint of stage 2
+    # 9. Push the adapter with a card; both name the checkpoint of stage 2
     if training_args.push_to_hub and trainer.is_world_process_zero():
         adapter = trainer.accelerator.unwrap_model(trainer.model)
         push_adapter(adapter, trainer.hub_model_id, license=model_args.license, private=training_args.hub_private_repo)
 
-    # 9. End
+    # 10. End
     end_run(trainer.accelerator)
 
 

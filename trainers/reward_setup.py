@@ -22,11 +22,12 @@ import torch
 from accelerate.utils import send_to_device
 from datasets import Dataset
 
-from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
+from modeling_brainllm import BrainContrastiveConfig, BrainContrastiveModel, BrainLlamaFeatureExtractor
 
 from .grpo_config import BrainGRPOConfig
 from .metrics.cider import DocumentFrequencies
 from .rewards import CachedEncoder, CiderReward, Encoder, IdentificationReward, TextSimilarityReward, first_places
+from .text_spaces import is_same_space, text_space
 
 
 EMBEDDING_COLUMNS = {"image": "image_embedding", "brain": "brain_embedding"}
@@ -80,6 +81,35 @@ def with_brain_embeddings(
     flat = np.concatenate(parts)
     column = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel(), pa.float32()), flat.shape[1])
     return _with_column(rows, EMBEDDING_COLUMNS["brain"], column)
+
+
+def check_text_space(config: BrainContrastiveConfig, encoder: Encoder, checkpoint: str) -> None:
+    """
+    Refuses to hold captions against brains that were aligned with the captions of another text encoder.
+
+    Args:
+        config ([`BrainContrastiveConfig`]):
+            Configuration of the alignment model.
+        encoder (`Callable[[Sequence[str]], np.ndarray]`):
+            Text encoder of the rewards.
+        checkpoint (`str`):
+            Name of the alignment model, for the error.
+
+    Raises:
+        ValueError: it was another encoder, or nobody knows which.
+    """
+    if config.text_space is None:
+        raise ValueError(
+            f"{checkpoint} does not say with which text encoder it was aligned (`text_space` of its config.json), so "
+            "that captions may have nothing to do with its brain embeddings. Align again, with `sentence_encoder`."
+        )
+    found = text_space(encoder)
+    if not is_same_space(config.text_space, found):
+        raise ValueError(
+            f"{checkpoint} was aligned with captions in the space of another text encoder than the `sentence_encoder` "
+            f"of the rewards (first coordinates {config.text_space[:3]}, found {found[:3]}): widths may agree, "
+            "directions do not. Name the encoder of stage 1."
+        )
 
 
 def _with_column(rows: Dataset, name: str, values: Any) -> Dataset:
@@ -168,4 +198,4 @@ def _gallery(rows: Dataset, args: BrainGRPOConfig) -> tuple[Sequence[str], np.nd
     return list(some["group"]), np.asarray(list(some[column]), np.float32)
 
 
-__all__ = ["fit_document_frequencies", "make_rewards", "with_brain_embeddings", "with_prompt"]
+__all__ = ["check_text_space", "fit_document_frequencies", "make_rewards", "with_brain_embeddings", "with_prompt"]

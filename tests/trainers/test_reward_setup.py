@@ -18,11 +18,19 @@ import pytest
 from datasets import concatenate_datasets
 from voxel_corpus import write_voxel_corpus
 
+from modeling_brainllm import BrainContrastiveModel
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
 from trainers.grpo_config import BrainGRPOConfig
 from trainers.loading import load_contrastive_model, load_corpus_splits
 from trainers.metrics.cider import DocumentFrequencies
-from trainers.reward_setup import fit_document_frequencies, make_rewards, with_brain_embeddings, with_prompt
+from trainers.reward_setup import (
+    check_text_space,
+    fit_document_frequencies,
+    make_rewards,
+    with_brain_embeddings,
+    with_prompt,
+)
+from trainers.target_embeddings import add_text_embeddings
 
 
 VOXELS = {"num_queries": 16, "key_size": 8, "num_frequencies": 8, "num_tokens": 2, "hidden_size": 8}
@@ -74,6 +82,40 @@ class TestBrainEmbeddings:
     def test_of_a_space_that_the_model_does_not_know(self, rows, aligned):
         with pytest.raises(ValueError, match=r"knows the spaces \['text'\], not 'image'"):
             with_brain_embeddings(rows, *aligned, space="image")
+
+
+class TestTextSpace:
+    def align(self, rows, corpus, **options):
+        encoder = EncoderArguments(encoder_type="voxels", voxel_encoder=VOXELS, **options)
+        return load_contrastive_model(encoder, TargetArguments(), rows, False, corpus)
+
+    def test_is_kept_from_stage_one_to_rewards(self, corpus, tmp_path):
+        """Two encoders of one width: only that of the alignment may embed captions."""
+        splits = load_corpus_splits(DataArguments(dataset=corpus))
+        for part in self.align(add_text_embeddings(splits, embed)["train"], corpus):
+            part.save_pretrained(tmp_path)
+        config = BrainContrastiveModel.from_pretrained(tmp_path).config
+        check_text_space(config, embed, "runs/aligned")
+        check_text_space(config, lambda texts: embed(texts) * 1.02, "runs/aligned")
+        with pytest.raises(
+            ValueError, match="runs/aligned was aligned with captions in the space of another text enc"
+        ):
+            check_text_space(config, lambda texts: embed(texts)[:, ::-1], "runs/aligned")
+
+    def test_nobody_knows(self, rows, corpus):
+        model, _ = self.align(rows, corpus)
+        assert model.config.text_space is None
+        with pytest.raises(ValueError, match="runs/aligned does not say with which text encoder"):
+            check_text_space(model.config, embed, "runs/aligned")
+
+    def test_going_on_with_another(self, corpus, tmp_path):
+        splits = load_corpus_splits(DataArguments(dataset=corpus))
+        for part in self.align(add_text_embeddings(splits, embed)["train"], corpus):
+            part.save_pretrained(tmp_path)
+        same, other = add_text_embeddings(splits, embed), add_text_embeddings(splits, lambda texts: embed(texts) ** 3)
+        self.align(same["train"], corpus, encoder_name_or_path=str(tmp_path))
+        with pytest.raises(ValueError, match="was aligned with captions in the space of another text encoder"):
+            self.align(other["train"], corpus, encoder_name_or_path=str(tmp_path))
 
 
 class TestDocumentFrequencies:
