@@ -41,7 +41,6 @@ from trainers.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive_trainer import BrainContrastiveTrainer
 from trainers.loading import keep_subjects, load_contrastive_model, load_corpus_splits
 from trainers.processes import end_run
-from trainers.semantic import MeanPooledEmbedder
 from trainers.target_embeddings import (
     TEXT_SPACE,
     add_image_embeddings,
@@ -49,6 +48,7 @@ from trainers.target_embeddings import (
     confirm_text_embeddings,
     read_image_embeddings,
 )
+from trainers.text_encoders import load_text_encoder
 
 
 @dataclass
@@ -63,8 +63,7 @@ def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> D
     # seen from a few of them, by whom they were made.
     columns = splits["train"].column_names
     if args.sentence_encoder is not None and not {"text_embedding", TEXT_SPACE} <= set(columns):
-        embedder = MeanPooledEmbedder.from_pretrained(args.sentence_encoder)
-        embedder.model.to(device)
+        embedder = load_text_encoder(args.sentence_encoder, device)
         add = confirm_text_embeddings if "text_embedding" in columns else add_text_embeddings
         splits = add(splits, embedder)
     if args.image_embeddings is not None:

@@ -80,7 +80,7 @@ _EXPORTS = {
         "with_brain_embeddings",
         "with_prompt",
     ],
-    "rewards": ["CachedEncoder", "CiderReward", "IdentificationReward", "TextSimilarityReward"],
+    "rewards": ["BertScoreReward", "CachedEncoder", "CiderReward", "IdentificationReward", "TextSimilarityReward"],
     "ridge_floor": ["RidgeFloor", "ridge_floor"],
     "sections": ["Section"],
     "semantic": [
@@ -109,6 +109,7 @@ _EXPORTS = {
         "confirm_text_embeddings",
         "save_with_targets",
     ],
+    "text_encoders": ["TextFeatureEmbedder", "load_text_encoder"],
     "text_spaces": ["is_same_space", "text_space"],
     "token_embeddings": ["TokenEmbedder"],
     "voxel_maps": ["attention_effects", "exchange_effects", "gradient_effects", "occlusion_effects"],
