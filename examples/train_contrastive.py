@@ -42,8 +42,14 @@ from trainers.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive_trainer import BrainContrastiveTrainer
 from trainers.loading import choose_rows, keep_subjects, load_contrastive_model, load_corpus_splits
 from trainers.processes import end_run
-from trainers.semantic import MeanPooledEmbedder
-from trainers.target_embeddings import add_image_embeddings, add_text_embeddings, read_image_embeddings
+from trainers.target_embeddings import (
+    TEXT_SPACE,
+    add_image_embeddings,
+    add_text_embeddings,
+    confirm_text_embeddings,
+    read_image_embeddings,
+)
+from trainers.text_encoders import load_text_encoder
 
 
 @dataclass
@@ -54,11 +60,13 @@ class ProtocolArguments:
 
 
 def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> DatasetDict:
-    # Targets that the corpus brings along are those to take; they cost minutes to make.
-    if args.sentence_encoder is not None and "text_embedding" not in splits["train"].column_names:
-        embedder = MeanPooledEmbedder.from_pretrained(args.sentence_encoder)
-        embedder.model.to(device)
-        splits = add_text_embeddings(splits, embedder)
+    # Targets that the corpus brings along are those to take, for they cost minutes to make; but it has to be known, or
+    # seen from a few of them, by whom they were made.
+    columns = splits["train"].column_names
+    if args.sentence_encoder is not None and not {"text_embedding", TEXT_SPACE} <= set(columns):
+        embedder = load_text_encoder(args.sentence_encoder, device)
+        add = confirm_text_embeddings if "text_embedding" in columns else add_text_embeddings
+        splits = add(splits, embedder)
     if args.image_embeddings is not None:
         splits = add_image_embeddings(splits, read_image_embeddings(args.image_embeddings))
     return splits

@@ -23,14 +23,17 @@ Stage 3 of BIT-LLM: tunes the captions of an instructed model by rewards (GRPO),
         --aligned_model runs/aligned --dtype bfloat16 --output_dir runs/rewarded
 
 `model_name_or_path` is the checkpoint of stage 2 (examples/train_sft.py), `aligned_model` that of stage 1, whose
-encoder checks which brain a caption came from. Saved are the adapter, which names the checkpoint of stage 2 as its
-base, and the document frequencies of CIDEr, which are those of the training references. Every option of the recipe can
-be overridden on the command line. A run that was interrupted goes on from its last checkpoint when it is started
-again, or from the one that `--resume_from_checkpoint` names.
+encoder checks which brain a caption came from. With `--identification_target image --image_embeddings images.npy
+--image_encoder openai/clip-vit-large-patch14` the image that was seen is checked instead, without stage 1. Saved are
+the adapter, which names the checkpoint of stage 2 as its base, and the document frequencies of CIDEr, which are those
+of the training references. Every option of the recipe can be overridden on the command line. A run that was
+interrupted goes on from its last checkpoint when it is started again, or from the one that `--resume_from_checkpoint`
+names.
 """
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from datasets import DatasetDict
 from transformers import set_seed
@@ -47,8 +50,16 @@ from trainers.loading import choose_rows, load_corpus_splits, load_model_and_pro
 from trainers.model_card import push_adapter
 from trainers.processes import end_run, loaded_whole
 from trainers.reward_monitor import RewardMonitor
-from trainers.reward_setup import fit_document_frequencies, make_rewards, with_brain_embeddings, with_prompt
-from trainers.semantic import MeanPooledEmbedder
+from trainers.reward_setup import (
+    check_text_space,
+    fit_document_frequencies,
+    make_rewards,
+    with_brain_embeddings,
+    with_prompt,
+)
+from trainers.target_embeddings import add_image_embeddings, read_image_embeddings
+from trainers.text_encoders import load_text_encoder
+from trainers.token_embeddings import TokenEmbedder
 
 
 @dataclass
@@ -56,9 +67,45 @@ class RewardArguments:
     sentence_encoder: str | None = field(
         default=None, metadata={"help": "Folder or Hub id of the sentence encoder that embeds captions."}
     )
+    token_encoder: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub id of the model that embeds tokens for BERTScore."},
+    )
+    token_layer: int = field(default=-1, metadata={"help": "Hidden state of `token_encoder` that is taken."})
     aligned_model: str | None = field(
         default=None, metadata={"help": "Checkpoint of stage 1, whose space is that of `sentence_encoder`."}
     )
+    image_embeddings: str | None = field(
+        default=None, metadata={"help": "File of image embeddings, for `identification_target: image`."}
+    )
+    image_encoder: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub id of the CLIP that made them, which embeds captions beside them."},
+    )
+    monitor_action: Literal["warn", "raise"] = field(
+        default="warn", metadata={"help": "What is done when a reward is exploited."}
+    )
+    monitor_window: int = field(
+        default=20, metadata={"help": "Steps of the baseline, and of what it is held against."}
+    )
+    monitor_max_length_ratio: float = field(
+        default=1.5, metadata={"help": "Most by which the length of captions may be multiplied or divided."}
+    )
+    monitor_min_distinct_ratio: float = field(
+        default=0.5, metadata={"help": "Least that may remain of the share of distinct pairs of words."}
+    )
+    monitor_max_copies: float = field(
+        default=0.3, metadata={"help": "Most that may be added to the share of captions given to several images."}
+    )
+
+    def monitor(self) -> RewardMonitor:
+        return RewardMonitor(
+            self.monitor_window,
+            self.monitor_max_length_ratio,
+            self.monitor_min_distinct_ratio,
+            self.monitor_max_copies,
+            self.monitor_action,
+        )
 
 
 def main(
@@ -72,6 +119,8 @@ def main(
     if training_args.push_to_hub and model_args.license is None:
         raise ValueError("An adapter is pushed with a card: give the `license` of the language model.")
 
+    monitor = reward_args.monitor()
+
     # 1. Seed
     set_seed(training_args.seed)
 
@@ -83,11 +132,25 @@ def main(
     splits = load_corpus_splits(replace(data_args, subjects=None, max_train_groups=None))
     model, processor = load_model_and_processor(model_args, splits["train"], dataset=data_args.dataset)
 
-    # 4. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
+    # 4. Encoders of captions
+    encoder, image_encoder = (
+        None if name is None else load_text_encoder(name, training_args.device)
+        for name in (reward_args.sentence_encoder, reward_args.image_encoder)
+    )
+    token_embedder = None
+    if reward_args.token_encoder is not None:
+        token_embedder = TokenEmbedder.from_pretrained(reward_args.token_encoder, reward_args.token_layer)
+        token_embedder.model.to(training_args.device)
+
+    # 5. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
     splits = DatasetDict({name: with_prompt(rows, caption_prompt(processor)) for name, rows in splits.items()})
+    if reward_args.image_embeddings is not None:
+        splits = add_image_embeddings(splits, read_image_embeddings(reward_args.image_embeddings))
     if reward_args.aligned_model is not None:
         with loaded_whole():
             verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
+        if encoder is not None and training_args.identification_target == "brain":
+            check_text_space(verifier.config, encoder, reward_args.aligned_model)
         extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
         names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
         embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
@@ -95,15 +158,13 @@ def main(
     splits = choose_rows(splits, data_args)
     note_training_brains(model.config, count_brains(splits["train"]))
 
-    # 5. Rewards, and what CIDEr holds to be rare
+    # 6. Rewards, and what CIDEr holds to be rare
     frequencies = fit_document_frequencies(splits["train"])
-    encoder = None
-    if reward_args.sentence_encoder is not None:
-        encoder = MeanPooledEmbedder.from_pretrained(reward_args.sentence_encoder)
-        encoder.model.to(training_args.device)
-    rewards, training_args.reward_weights = make_rewards(training_args, frequencies, encoder, splits["train"])
+    rewards, training_args.reward_weights = make_rewards(
+        training_args, frequencies, encoder, splits["train"], token_embedder, image_encoder
+    )
 
-    # 6. Reward tuning
+    # 7. Reward tuning
     trainer = BrainGRPOTrainer(
         model,
         rewards,
@@ -111,18 +172,18 @@ def main(
         splits["train"],
         eval_dataset=None if training_args.eval_strategy == "no" else splits["validation"],
         processing_class=processor,
-        reward_monitor=RewardMonitor(),
+        reward_monitor=monitor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
 
-    # 7. Save: adapter, processor, document frequencies, and whose brains it was trained on
+    # 8. Save: adapter, processor, document frequencies, and whose brains it was trained on
     trainer.save_model()
     trainer.save_state()
     if trainer.is_world_process_zero():
         frequencies.save(output_dir / "document_frequencies.json")
         save_training_brains(model.config, output_dir)
 
-    # 8. Push the adapter with a card; both name the checkpoint of stage 2
+    # 9. Push the adapter with a card; both name the checkpoint of stage 2
     if training_args.push_to_hub and trainer.is_world_process_zero():
         adapter = trainer.accelerator.unwrap_model(trainer.model)
         push_adapter(
@@ -133,7 +194,7 @@ def main(
             private=training_args.hub_private_repo,
         )
 
-    # 9. End
+    # 10. End
     end_run(trainer.accelerator)
 
 

@@ -38,6 +38,9 @@ class BrainContrastiveConfig(PreTrainedConfig):
             The brain encoder.
         target_sizes (`dict[str, int]`, *optional*, defaults to `{"text": 384}`):
             Width of the embeddings of each space with which brains are aligned; `"text"`, `"image"` or both.
+        text_space (`list[float]`, *optional*):
+            Coordinates of a fixed sentence, by which the text encoder is known again whose space is `"text"`; `None`
+            where nobody knows it. Rewards that embed captions compare theirs.
         pooling (`str`, *optional*, defaults to `"flatten"`):
             How brain tokens make one vector: `"flatten"`, all side by side, so that each token is taught something of
             its own, or `"mean"`, with which heads have `num_tokens` times fewer weights, and tokens stay more alike.
@@ -55,6 +58,7 @@ class BrainContrastiveConfig(PreTrainedConfig):
 
     encoder_config: dict | PreTrainedConfig | None = None
     target_sizes: dict[str, int] | None = None
+    text_space: list[float] | None = None
     pooling: Literal["flatten", "mean"] = "flatten"
     initial_temperature: float = 0.07
     max_logit_scale: float = 100.0

@@ -220,7 +220,9 @@ class BrainLlamaConfig(PreTrainedConfig):
             Language-model tokens that the projector makes of each encoder token.
         adapter_layers (`list[int]`, *optional*, defaults to `(3, 7, 11, 15)`):
             0-based decoder layers after which a cross-attention adapter stands (BIT-LLM poster: {3, 7, 11, 15};
-            whether it counts from 0 or 1 is not published, our choice).
+            whether it counts from 0 or 1 is not published, our choice). That an adapter has one RMSNorm before
+            its attention and no feed-forward layer after it is not published; our choice, which has the printed number
+            of parameters.
         gate_init (`float`, *optional*, defaults to 0.0):
             Initial opening `tanh(gate)` of the adapters, at least 0 and below 1. At 0 training starts from the plain
             language model, as in Flamingo; wide open, the brain is heard from the first step, which counts where

@@ -191,7 +191,8 @@ class TargetArguments:
     Args:
         sentence_encoder (`str`, *optional*):
             Folder or Hub id of a sentence encoder, e.g. `sentence-transformers/all-MiniLM-L6-v2`, which embeds all
-            captions of an image. Not needed where the corpus has a column `text_embedding`.
+            captions of an image. Where the corpus has a column `text_embedding`, that one is taken, and if the corpus
+            does not say who made it (`text_space`), it has to be what this encoder makes of the captions.
         image_embeddings (`str`, *optional*):
             File of image embeddings, by [`~trainers.target_embeddings.read_image_embeddings`]. Not needed where the
             corpus has a column `image_embedding`; without either, brains are aligned with text alone.

@@ -47,16 +47,29 @@ class BrainGRPOConfig(GRPOConfig):
     Args:
         cider_weight (`float`, *optional*, defaults to 1.0):
             a, of [`~trainers.rewards.CiderReward`]. A reward of weight 0 is not computed.
+        cider_scale (`float`, *optional*, defaults to 1.0):
+            Factor of CIDEr: 1 leaves COCO's scale of 0 to 10, on which good captions reach about 1.
         similarity_weight (`float`, *optional*, defaults to 1.0):
-            b, of [`~trainers.rewards.TextSimilarityReward`].
+            b, of the reward that `similarity` names.
+        similarity (`str`, *optional*, defaults to `"sentence"`):
+            What the poster's R_Bert is: `"sentence"`, the cosine of sentence embeddings
+            ([`~trainers.rewards.TextSimilarityReward`]), or `"bertscore"`, the F1 over tokens
+            ([`~trainers.rewards.BertScoreReward`]).
+        similarity_over (`str`, *optional*, defaults to `"mean"`):
+            Whether the `"mean"` or the `"max"` over the references of an image counts.
         identification_weight (`float`, *optional*, defaults to 1.0):
             c, of [`~trainers.rewards.IdentificationReward`].
         identification_target (`str`, *optional*, defaults to `"brain"`):
             What a caption has to identify: the `"image"`, the `"brain"` that it came from, or its `"reference_text"`;
             the poster's R_IP may be any of them.
+        identification_form (`str`, *optional*):
+            `"cosine"`, `"probability"` or `"log_odds"` of [`~trainers.rewards.IdentificationReward`]; by default
+            `"probability"` for brains, which is contrastive, and `"cosine"` for the rest.
+        identification_temperature (`float`, *optional*, defaults to 0.07):
+            Temperature of the latter two; that with which CLIP began.
         identification_gallery (`int`, *optional*, defaults to 256):
-            Training rows, drawn once, from whose images or brains a caption has to tell its own, beside those of the
-            batch.
+            Brains (or images) of the training rows, drawn once, from which a caption has to tell its own where the
+            form is contrastive.
 
     > Parameters that control the computation
 
@@ -107,13 +120,26 @@ class BrainGRPOConfig(GRPOConfig):
         metadata={"help": "Regular expression of the adapted layers."},
     )
     cider_weight: float = field(default=1.0, metadata={"help": "Weight of the CIDEr reward."})
+    cider_scale: float = field(default=1.0, metadata={"help": "Factor of CIDEr, which reaches 10."})
     similarity_weight: float = field(default=1.0, metadata={"help": "Weight of the text similarity reward."})
+    similarity: Literal["sentence", "bertscore"] = field(
+        default="sentence", metadata={"help": "Cosine of sentences, or BERTScore over tokens."}
+    )
+    similarity_over: Literal["mean", "max"] = field(
+        default="mean", metadata={"help": "Whether the mean or the best of the references counts."}
+    )
     identification_weight: float = field(default=1.0, metadata={"help": "Weight of the identification reward."})
     identification_target: Literal["image", "brain", "reference_text"] = field(
         default="brain", metadata={"help": "What a caption has to identify."}
     )
+    identification_form: Literal["cosine", "probability", "log_odds"] | None = field(
+        default=None, metadata={"help": "How identification is told; by default probability for brains, else cosine."}
+    )
+    identification_temperature: float = field(
+        default=0.07, metadata={"help": "Temperature of the contrastive forms of identification."}
+    )
     identification_gallery: int = field(
-        default=256, metadata={"help": "Training rows that a caption has to tell its own brain or image from."}
+        default=256, metadata={"help": "Training brains or images that a caption has to tell its own from."}
     )
     share_prefill: bool = field(
         default=True, metadata={"help": "Whether brain and prompt are read once for all completions of a group."}

@@ -37,7 +37,8 @@ from .arguments import DataArguments, EncoderArguments, ModelArguments, TargetAr
 from .brain_format import recording_files, with_brain_arrays
 from .conditions import note_training_brains
 from .data_collator import REQUIRED_COLUMNS
-from .target_embeddings import target_sizes
+from .target_embeddings import target_sizes, text_space_of
+from .text_spaces import is_same_space
 from .voxels import add_geometries, check_voxel_counts, read_geometries, region_sizes
 
 
@@ -243,13 +244,24 @@ def load_contrastive_model(
             Training rows with target embeddings, of which a new model takes the widths.
         standardize, dataset (*optional*):
             As in [`load_model_and_processor`].
+
+    Raises:
+        ValueError: captions are embedded by another encoder than that with which the checkpoint was aligned.
     """
+    space = text_space_of(train_rows)
     if encoder_args.encoder_name_or_path is not None:
         model = BrainContrastiveModel.from_pretrained(encoder_args.encoder_name_or_path)
+        known = model.config.text_space
+        if known is not None and space is not None and not is_same_space(known, space):
+            raise ValueError(
+                f"{encoder_args.encoder_name_or_path} was aligned with captions in the space of another text encoder "
+                f"(first coordinates {known[:3]}, found {space[:3]}). Name that one as `sentence_encoder`."
+            )
     else:
         config = BrainContrastiveConfig(
             encoder_config=_new_encoder_config(encoder_args, train_rows, dataset),
             target_sizes=target_sizes(train_rows),
+            text_space=space,
             pooling=target_args.pooling,
             initial_temperature=target_args.initial_temperature,
         )

@@ -22,11 +22,21 @@ import torch
 from accelerate.utils import send_to_device
 from datasets import Dataset
 
-from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
+from modeling_brainllm import BrainContrastiveConfig, BrainContrastiveModel, BrainLlamaFeatureExtractor
 
 from .grpo_config import BrainGRPOConfig
 from .metrics.cider import DocumentFrequencies
-from .rewards import CachedEncoder, CiderReward, Encoder, IdentificationReward, TextSimilarityReward
+from .metrics.embedding_scores import TokenEmbeddings
+from .reward_caches import CachedEncoder, Encoder
+from .rewards import (
+    BertScoreReward,
+    CiderReward,
+    IdentificationReward,
+    TextSimilarityReward,
+    first_places,
+    mean_references,
+)
+from .text_spaces import is_same_space, text_space
 
 
 EMBEDDING_COLUMNS = {"image": "image_embedding", "brain": "brain_embedding"}
@@ -83,6 +93,35 @@ def with_brain_embeddings(
     return _with_column(rows, EMBEDDING_COLUMNS["brain"], column)
 
 
+def check_text_space(config: BrainContrastiveConfig, encoder: Encoder, checkpoint: str) -> None:
+    """
+    Refuses to hold captions against brains that were aligned with the captions of another text encoder.
+
+    Args:
+        config ([`BrainContrastiveConfig`]):
+            Configuration of the alignment model.
+        encoder (`Callable[[Sequence[str]], np.ndarray]`):
+            Text encoder of the rewards.
+        checkpoint (`str`):
+            Name of the alignment model, for the error.
+
+    Raises:
+        ValueError: it was another encoder, or nobody knows which.
+    """
+    if config.text_space is None:
+        raise ValueError(
+            f"{checkpoint} does not say with which text encoder it was aligned (`text_space` of its config.json), so "
+            "that captions may have nothing to do with its brain embeddings. Align again, with `sentence_encoder`."
+        )
+    found = text_space(encoder)
+    if not is_same_space(config.text_space, found):
+        raise ValueError(
+            f"{checkpoint} was aligned with captions in the space of another text encoder than the `sentence_encoder` "
+            f"of the rewards (first coordinates {config.text_space[:3]}, found {found[:3]}): widths may agree, "
+            "directions do not. Name the encoder of stage 1."
+        )
+
+
 def _with_column(rows: Dataset, name: str, values: Any) -> Dataset:
     form = {"type": rows.format["type"], **rows.format["format_kwargs"]}
     plain = rows.with_format(None)
@@ -107,20 +146,29 @@ def fit_document_frequencies(rows: Dataset) -> DocumentFrequencies:
 
 
 def make_rewards(
-    args: BrainGRPOConfig, frequencies: DocumentFrequencies, encoder: Encoder | None, rows: Dataset
+    args: BrainGRPOConfig,
+    frequencies: DocumentFrequencies,
+    encoder: Encoder | None,
+    rows: Dataset,
+    token_embedder: TokenEmbeddings | None = None,
+    image_encoder: Encoder | None = None,
 ) -> tuple[list[Any], list[float]]:
     """
     The terms of the reward whose weight is not 0.
 
     Args:
         args ([`BrainGRPOConfig`]):
-            Weights.
+            Weights, and what each term is.
         frequencies ([`~trainers.metrics.cider.DocumentFrequencies`]):
             Of the training split.
         encoder (`Callable[[Sequence[str]], np.ndarray]`, *optional*):
-            Text encoder of text similarity and identification.
+            Text encoder of sentence similarity and identification.
         rows ([`~datasets.Dataset`]):
             Training rows, from which the gallery of identification is drawn.
+        token_embedder (`Callable[[Sequence[str]], Sequence[EmbeddedTokens]]`, *optional*):
+            Texts to tokens, for BERTScore.
+        image_encoder (`Callable[[Sequence[str]], np.ndarray]`, *optional*):
+            Text encoder in the space of the images; `encoder` by default.
 
     Returns:
         `tuple[list, list[float]]`: rewards and their weights, for `reward_funcs` and `reward_weights`.
@@ -129,39 +177,65 @@ def make_rewards(
         ValueError: all weights are 0, or a term lacks its encoder or column.
     """
     rewards: list[tuple[Any, float]] = []
+    shared = None if encoder is None else CachedEncoder(encoder)
     if args.cider_weight:
-        rewards.append((CiderReward(frequencies), args.cider_weight))
-    if args.similarity_weight or args.identification_weight:
-        if encoder is None:
-            raise ValueError(
-                "Text similarity and identification embed captions: give a `sentence_encoder`, or set "
-                "`similarity_weight` and `identification_weight` to 0."
-            )
-        cached, target = CachedEncoder(encoder), args.identification_target
-        if args.similarity_weight:
-            rewards.append((TextSimilarityReward(cached), args.similarity_weight))
-        if args.identification_weight:
-            identification = IdentificationReward(cached, target, gallery=_gallery(rows, args))
-            rewards.append((identification, args.identification_weight))
+        rewards.append((CiderReward(frequencies, args.cider_scale), args.cider_weight))
+    if args.similarity_weight:
+        rewards.append((_similarity(args, shared, token_embedder), args.similarity_weight))
+    if args.identification_weight:
+        if args.identification_target == "image" and image_encoder is not None:
+            shared = CachedEncoder(image_encoder)
+        rewards.append((_identification(args, _required(shared), rows), args.identification_weight))
     if not rewards:
         raise ValueError("All weights of the reward are 0, so there is nothing to learn. Raise `cider_weight`.")
     return [reward for reward, _ in rewards], [weight for _, weight in rewards]
 
 
-def _gallery(rows: Dataset, args: BrainGRPOConfig) -> tuple[Sequence[str], np.ndarray] | None:
-    """Images and embeddings of a fixed draw from the rows; there is none among references, which the batch has."""
-    column = EMBEDDING_COLUMNS.get(args.identification_target)
-    if column is None:
-        return None
+def _required(encoder: CachedEncoder | None) -> CachedEncoder:
+    if encoder is None:
+        raise ValueError(
+            "Text similarity and identification embed captions: give a `sentence_encoder`, or set `similarity_weight` "
+            "and `identification_weight` to 0."
+        )
+    return encoder
+
+
+def _similarity(
+    args: BrainGRPOConfig, encoder: CachedEncoder | None, token_embedder: TokenEmbeddings | None
+) -> TextSimilarityReward | BertScoreReward:
+    if args.similarity == "sentence":
+        return TextSimilarityReward(_required(encoder), args.similarity_over)
+    if token_embedder is None:
+        raise ValueError(
+            "`similarity='bertscore'` compares tokens: give a `token_encoder`, or choose `similarity='sentence'`."
+        )
+    return BertScoreReward(token_embedder, args.similarity_over)
+
+
+def _identification(args: BrainGRPOConfig, encoder: CachedEncoder, rows: Dataset) -> IdentificationReward:
+    target, form = args.identification_target, args.identification_form
+    # Cosines with references need no others, whose captions would be embedded for nothing.
+    alone = target == "reference_text" and form in (None, "cosine")
+    gallery = None if alone else _gallery(rows, args, encoder)
+    return IdentificationReward(encoder, target, form, args.identification_temperature, gallery)
+
+
+def _gallery(rows: Dataset, args: BrainGRPOConfig, encoder: CachedEncoder) -> tuple[Sequence[str], np.ndarray]:
+    """Images and embeddings of a fixed draw from the brains (or images) of rows, each once, in however many it is."""
+    target = args.identification_target
+    column = EMBEDDING_COLUMNS.get(target, "references")
     if column not in rows.column_names:
         raise ValueError(
-            f"`identification_target='{args.identification_target}'` needs the column `{column}`, rows have "
-            f"{rows.column_names}. Give an `aligned_model` (brain), a corpus with image embeddings (image), or set "
-            "`identification_weight` to 0."
+            f"`identification_target='{target}'` needs the column `{column}`, rows have {rows.column_names}. Give an "
+            "`aligned_model` (brain) or a file of `image_embeddings` (image), or set `identification_weight` to 0."
         )
-    draw = np.random.default_rng(args.seed).permutation(len(rows))[: args.identification_gallery]
-    some = rows.select_columns(["group", column]).with_format(None).select(np.sort(draw).tolist())
+    pairs = rows.select_columns(["group", "brain_id", column]).with_format(None)
+    distinct = first_places(pairs["brain_id" if target == "brain" else "group"])
+    draw = np.random.default_rng(args.seed).permutation(distinct)[: args.identification_gallery]
+    some = pairs.select(np.sort(draw).tolist())
+    if target == "reference_text":
+        return list(some["group"]), mean_references(encoder, list(some[column]))
     return list(some["group"]), np.asarray(list(some[column]), np.float32)
 
 
-__all__ = ["fit_document_frequencies", "make_rewards", "with_brain_embeddings", "with_prompt"]
+__all__ = ["check_text_space", "fit_document_frequencies", "make_rewards", "with_brain_embeddings", "with_prompt"]

@@ -24,64 +24,36 @@ the initials IP are not spelled out; what is done here is not published; our cho
 """
 
 import logging
-from collections.abc import Callable, Sequence, Sized
+from collections import Counter
+from collections.abc import Sequence, Sized
 from typing import Any, Literal
 
 import numpy as np
 
 from .metrics.cider import Cider, DocumentFrequencies
+from .metrics.embedding_scores import TokenEmbeddings, bert_score
+from .reward_caches import CachedEncoder, CachedTokens, Encoder, unit_vectors
 
 
 logger = logging.getLogger(__name__)
 
-Encoder = Callable[[Sequence[str]], np.ndarray]
 Target = Literal["image", "brain", "reference_text"]
 Form = Literal["cosine", "probability", "log_odds"]
+Over = Literal["mean", "max"]
 
 _COLUMNS = {"image": "image_embedding", "brain": "brain_embedding", "reference_text": "references"}
 
 
-class CachedEncoder:
-    """
-    Texts → unit vectors; those of references are kept for good, those of completions until the next batch.
-
-    Hand one to several rewards, and each completion is embedded once for all of them.
-
-    Args:
-        encoder (`Callable[[Sequence[str]], np.ndarray]`):
-            Texts to vectors `[texts, width]`, e.g. [`~trainers.semantic.MeanPooledEmbedder`].
-    """
-
-    def __init__(self, encoder: Encoder):
-        self.encoder = encoder
-        self._kept: dict[str, np.ndarray] = {}
-        self._recent: dict[str, np.ndarray] = {}
-        self._nothing: np.ndarray | None = None
-
-    def __call__(self, texts: Sequence[str], keep: bool = False) -> np.ndarray:
-        """Vectors `[texts, width]` of length 1; the zero vector for a text without a word."""
-        distinct = [text for text in dict.fromkeys(texts) if text.strip()]
-        new = [text for text in distinct if text not in self._kept and text not in self._recent]
-        found = dict(zip(new, _unit(self.encoder(new)), strict=True)) if new else {}
-        found = {text: self._kept.get(text, self._recent.get(text, found.get(text))) for text in distinct}
-        if keep:
-            self._kept |= found
-        else:
-            self._recent = found
-        if found:
-            self._nothing = np.zeros_like(next(iter(found.values())))
-        return np.stack([found.get(text, self._silence()) for text in texts])
-
-    def _silence(self) -> np.ndarray:
-        if self._nothing is None:
-            self._nothing = np.zeros_like(_unit(self.encoder(["a"]))[0])
-        return self._nothing
+def first_places(names: Sequence[str]) -> list[int]:
+    """Where each distinct name stands first, in their order."""
+    return list({name: place for place, name in reversed(list(enumerate(names)))}.values())[::-1]
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float32)
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)
+def mean_references(encoder: CachedEncoder, references: Sequence[Sequence[str]]) -> np.ndarray:
+    """Unit vectors `[images, width]`: where the references of each image lie on average; kept for good."""
+    counts = np.array([len(texts) for texts in references])
+    vectors = encoder([text for texts in references for text in texts], keep=True)
+    return unit_vectors(np.add.reduceat(vectors, np.cumsum(counts) - counts))
 
 
 class _Reward:
@@ -160,9 +132,8 @@ class TextSimilarityReward(_Reward):
             Whether the `"mean"` or the `"max"` over references counts. Not published; our choice.
     """
 
-    def __init__(self, encoder: Encoder, over: Literal["mean", "max"] = "mean"):
-        if over not in ("mean", "max"):
-            raise ValueError(f"`over` must be 'mean' or 'max', found {over!r}.")
+    def __init__(self, encoder: Encoder, over: Over = "mean"):
+        _check_over(over)
         self.__name__ = "text_similarity"
         self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
         self.over = over
@@ -173,10 +144,51 @@ class TextSimilarityReward(_Reward):
         counts = np.array([len(texts) for texts in references])
         others = self.encoder([text for texts in references for text in texts], keep=True)
         own = np.repeat(self.encoder(completions), counts, axis=0)
-        cosines, starts = (own * others).sum(axis=1), np.cumsum(counts) - counts
-        if self.over == "max":
-            return self._finite(np.maximum.reduceat(cosines, starts), columns)
-        return self._finite(np.add.reduceat(cosines, starts) / counts, columns)
+        return self._finite(_over_references((own * others).sum(axis=1), counts, self.over), columns)
+
+
+class BertScoreReward(_Reward):
+    """
+    BERTScore of a completion and the captions of its image, the harmonic mean F1 of precision and recall.
+
+    Equation and sources: [`~trainers.metrics.bert_score`], here without weights of tokens.
+
+    Args:
+        embed (`Callable[[Sequence[str]], Sequence[EmbeddedTokens]]`):
+            Texts to tokens with vectors, e.g. [`~trainers.token_embeddings.TokenEmbedder`]. Each reference is embedded
+            once.
+        over (`str`, *optional*, defaults to `"mean"`):
+            Whether the `"mean"` or the `"max"` over references counts; the published program takes the latter. Not
+            published for rewards; our choice.
+    """
+
+    def __init__(self, embed: TokenEmbeddings, over: Over = "mean"):
+        _check_over(over)
+        self.__name__ = "bert_score"
+        self.embed = CachedTokens(embed)
+        self.over = over
+
+    def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
+        """One reward in [-1, 1] per completion; an empty one earns 0."""
+        references = self._references(columns)
+        flat, counts = [text for texts in references for text in texts], np.array([len(texts) for texts in references])
+        self.embed(flat, keep=True)
+        pairs = [text for text, count in zip(completions, counts, strict=True) for _ in range(count)]
+        scores = bert_score(pairs, [[text] for text in flat], self.embed)["bert_f1"]
+        return self._finite(_over_references(scores, counts, self.over), columns)
+
+
+def _check_over(over: str) -> None:
+    if over not in ("mean", "max"):
+        raise ValueError(f"`over` must be 'mean' or 'max', found {over!r}.")
+
+
+def _over_references(scores: np.ndarray, counts: np.ndarray, over: Over) -> np.ndarray:
+    """Mean or maximum of the scores of each completion, `counts` of which stand side by side."""
+    starts = np.cumsum(counts) - counts
+    if over == "max":
+        return np.maximum.reduceat(scores, starts)
+    return np.add.reduceat(scores, starts) / counts
 
 
 class IdentificationReward(_Reward):
@@ -191,8 +203,8 @@ class IdentificationReward(_Reward):
     The last two are contrastive: a caption that suits every image earns nothing. With `target="brain"` they need no
     image at all: a caption is rewarded when its embedding finds the brain that it came from.
 
-    The others are the distinct targets of the batch and, if there is one, of a gallery, less those of the own image.
-    Without any other, as in a batch of completions of one image without a gallery, every completion earns 1
+    The others are the targets of the gallery or, without one, the distinct targets of the batch, less those of the own
+    image. Without any other, as in a batch of completions of one image without a gallery, every completion earns 1
     (`"probability"`) or 0 (`"log_odds"`): groups are then told apart by nothing, which is logged once.
 
     Args:
@@ -208,8 +220,12 @@ class IdentificationReward(_Reward):
         temperature (`float`, *optional*, defaults to 0.07):
             $\tau$. Not published; our choice, the value with which CLIP began.
         gallery (`tuple[Sequence[str], np.ndarray]`, *optional*):
-            Groups (images) and embeddings `[targets, width]` of further targets, such as a draw from the training
-            split. It makes rewards independent of what else is in the batch, as fixed frequencies do for CIDEr.
+            Groups (images) and embeddings `[targets, width]` of the targets that captions are told apart from, each
+            target once, such as a draw from the training split. It makes rewards independent of what else is in the
+            batch, and so of the number of processes, as fixed frequencies do for CIDEr.
+
+    Raises:
+        ValueError: an option is none of the above, or the gallery holds an image twice that is to be identified.
     """
 
     def __init__(
@@ -230,7 +246,10 @@ class IdentificationReward(_Reward):
         self.encoder = encoder if isinstance(encoder, CachedEncoder) else CachedEncoder(encoder)
         self.target, self.form, self.temperature = target, form, temperature
         groups, vectors = gallery or ((), np.empty((0, 0)))
-        self._gallery_groups, self._gallery = np.array(list(groups), dtype=object), _unit(vectors)
+        if target != "brain" and len(set(groups)) < len(groups):
+            twice = Counter(groups).most_common(1)[0][0]
+            raise ValueError(f"`gallery` holds the image '{twice}' more than once: give each image one embedding.")
+        self._gallery_groups, self._gallery = np.array(list(groups), dtype=object), unit_vectors(vectors)
         self._has_warned = False
 
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
@@ -251,23 +270,20 @@ class IdentificationReward(_Reward):
     def _targets(self, columns: dict[str, Any]) -> np.ndarray:
         """Unit vectors `[completions, width]`."""
         if self.target == "reference_text":
-            references = self._references(columns)
-            counts = np.array([len(texts) for texts in references])
-            vectors = self.encoder([text for texts in references for text in texts], keep=True)
-            return _unit(np.add.reduceat(vectors, np.cumsum(counts) - counts))
+            return mean_references(self.encoder, self._references(columns))
         remedy = f"Add it with the encoder of stage 1, or choose another target than '{self.target}'."
         if self.target == "image":
             remedy = "Embed all images of the corpus, or identify the brain, which needs no image."
-        return _unit(np.array(self._column(_COLUMNS[self.target], columns, remedy), np.float32))
+        return unit_vectors(np.array(self._column(_COLUMNS[self.target], columns, remedy), np.float32))
 
     def _rivals(self, captions: np.ndarray, targets: np.ndarray, columns: dict[str, Any]) -> np.ndarray:
         """Scaled cosines `[completions, others]`, minus infinity where the other belongs to the own image."""
         groups = np.array(self._column("group", columns, "It names the image of a row."), dtype=object)
-        identities = self._column("brain_id", columns, "It names a brain.") if self.target == "brain" else groups
-        first = list({name: place for place, name in reversed(list(enumerate(identities)))}.values())
-        others, names = targets[first], groups[first]
-        if len(self._gallery):
-            others, names = np.concatenate([others, self._gallery]), np.concatenate([names, self._gallery_groups])
+        others, names = self._gallery, self._gallery_groups
+        if not len(others):
+            identities = self._column("brain_id", columns, "It names a brain.") if self.target == "brain" else groups
+            first = first_places(identities)
+            others, names = targets[first], groups[first]
         scores = (captions @ others.T).astype(float) / self.temperature
         return np.where(names == groups[:, None], -np.inf, scores)
 
@@ -287,4 +303,12 @@ class IdentificationReward(_Reward):
         return np.where(has_rivals, own - np.where(has_rivals, mean, 0.0), 0.0)
 
 
-__all__ = ["CachedEncoder", "CiderReward", "IdentificationReward", "TextSimilarityReward"]
+__all__ = [
+    "BertScoreReward",
+    "CachedEncoder",
+    "CiderReward",
+    "IdentificationReward",
+    "TextSimilarityReward",
+    "first_places",
+    "mean_references",
+]

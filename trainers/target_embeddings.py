@@ -15,6 +15,7 @@
 What brains are aligned with: embeddings of images and of their captions, computed once, as columns of a corpus.
 
     text_embedding   `[width]`: mean of the embeddings of all captions of the row's image
+    text_space       `[16]`: which encoder made it, by [`~trainers.text_spaces.text_space`]; the same in all rows
     image_embedding  `[width]`: embedding of the image, from a file
 
 They are neither centred nor scaled. Rows of one image have equal embeddings.
@@ -32,15 +33,17 @@ from safetensors.numpy import load_file
 
 from .brain_format import RECORDINGS
 from .conditions import CORPUS_FACTS
+from .text_spaces import PROBE, coordinates_of, is_same_space
 
 
 EMBEDDING_COLUMNS = {"text": "text_embedding", "image": "image_embedding"}
+TEXT_SPACE = "text_space"
 _BESIDE_THE_ROWS = (CORPUS_FACTS, "README.md", "subjects", RECORDINGS)
 
 
 def add_text_embeddings(splits: DatasetDict, embed: Callable[[Sequence[str]], np.ndarray]) -> DatasetDict:
     """
-    Adds the column `text_embedding`.
+    Adds the columns `text_embedding` and `text_space`.
 
     Args:
         splits ([`~datasets.DatasetDict`]):
@@ -51,21 +54,44 @@ def add_text_embeddings(splits: DatasetDict, embed: Callable[[Sequence[str]], np
     Raises:
         ValueError: a row has no caption; names it.
     """
-    captions: dict[str, list[str]] = {}
-    for rows in splits.values():
-        some = rows.select_columns(["sample_id", "group", "completion", *_references(rows)]).with_format(None)
-        for row in some:
-            found = row.get("references") or [row["completion"]]
-            if not all(text.strip() for text in found):
-                raise ValueError(
-                    f"Row '{row['sample_id']}' has no caption, or an empty one: {found}. Drop it when the corpus is "
-                    "built, or align with images alone."
-                )
-            captions.setdefault(row["group"], found)
-    vectors = np.asarray(embed([text for texts in captions.values() for text in texts]), np.float32)
-    ends = np.cumsum([len(texts) for texts in captions.values()])[:-1]
-    means = {group: own.mean(axis=0) for group, own in zip(captions, np.split(vectors, ends), strict=True)}
-    return _with_column(splits, "text_embedding", means)
+    captions = _captions_of_images(splits)
+    means, probe = _mean_embeddings(captions, embed)
+    return _with_text_space(_with_column(splits, EMBEDDING_COLUMNS["text"], means), probe)
+
+
+def confirm_text_embeddings(
+    splits: DatasetDict, embed: Callable[[Sequence[str]], np.ndarray], num_images: int = 8
+) -> DatasetDict:
+    """
+    Adds the column `text_space` to embeddings that the corpus brings along without it, if they are those of `embed`.
+
+    Args:
+        splits ([`~datasets.DatasetDict`]):
+            Splits of a corpus with the column `text_embedding`.
+        embed (`Callable[[Sequence[str]], np.ndarray]`):
+            The encoder that is said to have made it.
+        num_images (`int`, *optional*, defaults to 8):
+            Images whose captions are embedded again.
+
+    Raises:
+        ValueError: the column holds something else.
+    """
+    column = EMBEDDING_COLUMNS["text"]
+    rows = splits["train"].select_columns(["group", column]).with_format(None)
+    found = dict(zip(rows["group"], rows[column], strict=True))
+    captions = _captions_of_images(DatasetDict(train=splits["train"]))
+    means, probe = _mean_embeddings({group: captions[group] for group in list(found)[:num_images]}, embed)
+    for group, expected in means.items():
+        # Their length is free: brains are aligned with directions.
+        one, other = (np.asarray(vector, float) for vector in (found[group], expected))
+        same_width = len(one) == len(other)
+        if not same_width or not is_same_space(one / np.linalg.norm(one), other / np.linalg.norm(other)):
+            raise ValueError(
+                f"The column `{column}` of image '{group}' is not what `sentence_encoder` makes of its captions"
+                f"{'' if same_width else f' (width {len(one)}, expected {len(other)})'}. Name the encoder that made "
+                "the column, or remove the column to have captions embedded anew."
+            )
+    return _with_text_space(splits, probe)
 
 
 def add_image_embeddings(splits: DatasetDict, embeddings: Mapping[str, np.ndarray]) -> DatasetDict:
@@ -224,6 +250,43 @@ def target_sizes(rows: Any) -> dict[str, int]:
     return sizes
 
 
+def text_space_of(rows: Dataset) -> list[float] | None:
+    """By which coordinates the encoder of `text_embedding` is known, for [`BrainContrastiveConfig`]; `None` if not."""
+    if not {EMBEDDING_COLUMNS["text"], TEXT_SPACE} <= set(rows.column_names):
+        return None
+    return np.round(np.asarray(rows[0][TEXT_SPACE], float), 4).tolist()
+
+
+def _captions_of_images(splits: DatasetDict) -> dict[str, list[str]]:
+    captions: dict[str, list[str]] = {}
+    for rows in splits.values():
+        some = rows.select_columns(["sample_id", "group", "completion", *_references(rows)]).with_format(None)
+        for row in some:
+            found = row.get("references") or [row["completion"]]
+            if not all(text.strip() for text in found):
+                raise ValueError(
+                    f"Row '{row['sample_id']}' has no caption, or an empty one: {found}. Drop it when the corpus is "
+                    "built, or align with images alone."
+                )
+            captions.setdefault(row["group"], found)
+    return captions
+
+
+def _mean_embeddings(
+    captions: Mapping[str, Sequence[str]], embed: Callable[[Sequence[str]], np.ndarray]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Mean embedding `[width]` of the captions of each image, and the embedding of the probe."""
+    vectors = np.asarray(embed([*(text for texts in captions.values() for text in texts), PROBE]), np.float32)
+    ends = np.cumsum([len(texts) for texts in captions.values()])
+    *parts, (probe,) = np.split(vectors, ends)
+    return {group: own.mean(axis=0) for group, own in zip(captions, parts, strict=True)}, probe
+
+
+def _with_text_space(splits: DatasetDict, probe: np.ndarray) -> DatasetDict:
+    space = np.array(coordinates_of(probe))
+    return _with_column(splits, TEXT_SPACE, {group: space for rows in splits.values() for group in rows["group"]})
+
+
 def _references(rows: Dataset) -> list[str]:
     return [name for name in ("references",) if name in rows.column_names]
 
@@ -244,11 +307,14 @@ def _with_column(splits: DatasetDict, name: str, vectors: Mapping[str, np.ndarra
 
 __all__ = [
     "EMBEDDING_COLUMNS",
+    "TEXT_SPACE",
     "add_image_embeddings",
     "add_text_embeddings",
+    "confirm_text_embeddings",
     "read_image_embeddings",
     "require_embeddings",
     "save_with_targets",
     "stack_embeddings",
     "target_sizes",
+    "text_space_of",
 ]

@@ -18,11 +18,13 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
+from datasets import load_from_disk
 from safetensors.torch import load_file
 from trl import TrlParser
 from voxel_corpus import write_voxel_corpus
@@ -40,7 +42,13 @@ SMALL = {"num_queries": 16, "key_size": 8, "num_frequencies": 8, "num_tokens": 2
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    return write_voxel_corpus(tmp_path_factory.mktemp("voxels") / "corpus", images=16)
+    """Its captions are still to be embedded."""
+    folder = tmp_path_factory.mktemp("voxels")
+    corpus = write_voxel_corpus(folder / "with_embeddings", images=16)
+    load_from_disk(corpus).remove_columns("text_embedding").save_to_disk(folder / "corpus")
+    shutil.copytree(corpus / "subjects", folder / "corpus" / "subjects")
+    shutil.copy(corpus / "corpus.json", folder / "corpus")
+    return folder / "corpus"
 
 
 @pytest.fixture

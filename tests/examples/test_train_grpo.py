@@ -20,11 +20,15 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import torch
 import yaml
+from datasets import load_from_disk
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from testing_utils import save_tiny_clip
 from transformers import LlamaConfig, LlamaForCausalLM
 from trl import TrlParser
 from voxel_corpus import write_voxel_corpus
@@ -34,6 +38,7 @@ from trainers.grpo_config import BrainGRPOConfig
 from trainers.instructions import store_caption_settings
 from trainers.loading import load_contrastive_model, load_corpus_splits, load_model_and_processor
 from trainers.metrics.cider import DocumentFrequencies
+from trainers.reward_monitor import RewardMonitor
 from trainers.semantic import MeanPooledEmbedder
 from trainers.target_embeddings import add_text_embeddings
 
@@ -44,12 +49,16 @@ VOXELS = {"num_queries": 16, "key_size": 8, "num_frequencies": 8, "num_tokens": 
 ENCODER = {"encoder_type": "voxels", "voxel_encoder": VOXELS}
 
 
-@pytest.fixture
-def parts() -> tuple[type, ...]:
+def load_script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("train_grpo", EXAMPLES / "train_grpo.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    return ModelArguments, DataArguments, script.RewardArguments, BrainGRPOConfig
+    return script
+
+
+@pytest.fixture
+def parts() -> tuple[type, ...]:
+    return ModelArguments, DataArguments, load_script().RewardArguments, BrainGRPOConfig
 
 
 class TestRecipe:
@@ -74,6 +83,28 @@ class TestRecipe:
         arguments[arguments.index("--output_dir") + 1] = str(tmp_path)
         *_, args = self.parse(parts, [*arguments, "--use_cpu"])
         assert args.generation_batch_size == 512
+
+    def test_the_monitor_is_set(self, parts, tmp_path):
+        options = ["--monitor_action", "raise", "--monitor_window", "7", "--monitor_max_length_ratio", "2"]
+        options += ["--monitor_min_distinct_ratio", "0.25", "--monitor_max_copies", "0.1"]
+        needed = ["--dataset", "rows", "--output_dir", str(tmp_path), "--use_cpu", "--model_name_or_path", "x"]
+        default, given = (self.parse(parts, [*needed, *some])[2].monitor() for some in ([], options))
+        expected = {
+            "window": 7, "max_length_ratio": 2.0, "min_distinct_ratio": 0.25, "max_copies": 0.1, "action": "raise"
+        }  # fmt: skip
+        assert {name: getattr(given, name) for name in expected} == expected
+        usual = RewardMonitor()
+        assert {name: getattr(default, name) for name in expected} == {name: getattr(usual, name) for name in expected}
+
+    def test_open_choices_of_the_reward_are_options(self, parts, tmp_path):
+        options = {
+            "cider_scale": 0.1, "similarity": "bertscore", "similarity_over": "max", "identification_form": "log_odds",
+            "identification_temperature": 0.5, "identification_target": "image",
+        }  # fmt: skip
+        needed = ["--dataset", "rows", "--output_dir", str(tmp_path), "--use_cpu", "--model_name_or_path", "x"]
+        given = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
+        *_, args = self.parse(parts, [*needed, *given])
+        assert {name: getattr(args, name) for name in options} == options
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +166,35 @@ class TestScript:
         assert [path.name for path in (tmp_path / "other").glob("checkpoint-*")] == ["checkpoint-2"]
         weights, expected = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("other", "out"))
         assert all(weights[name].equal(weight) for name, weight in expected.items())
+
+    def test_images_are_identified_in_the_space_of_clip(self, run_example, arguments, stages, tmp_path):
+        """And BERTScore; without stage 1."""
+        clip, images = save_tiny_clip(tmp_path / "clip"), {}
+        for rows in load_from_disk(stages / "corpus").values():
+            for group in set(rows["group"]):
+                features = clip.get_image_features(pixel_values=torch.randn(1, 3, 8, 8))
+                images[group] = getattr(features, "pooler_output", features)[0].detach().contiguous()
+        save_file(images, tmp_path / "images.safetensors")
+        place = arguments.index("--aligned_model")
+        del arguments[place : place + 2]
+        options = ("--identification_target", "image", "--image_embeddings", tmp_path / "images.safetensors")
+        options += ("--image_encoder", tmp_path / "clip", "--identification_form", "log_odds")
+        options += ("--similarity", "bertscore", "--token_encoder", stages / "llama", "--monitor_action", "raise")
+        run_example("train_grpo.py", *arguments, *options, "--max_steps", 1)
+        log = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"][0]
+        terms = ("cider", "bert_score", "identification_image")
+        assert log["reward"] == pytest.approx(sum(log[f"rewards/{name}/mean"] for name in terms), abs=1e-5)
+        assert log["rewards/identification_image/std"] > 0
+
+    def test_another_text_encoder_is_refused(self, arguments, stages, parts, tmp_path):
+        """Of the width of that of stage 1: the directions have nothing to do with each other."""
+        other = shutil.copytree(stages / "llama", tmp_path / "other")
+        torch.manual_seed(1)
+        LlamaForCausalLM(LlamaConfig.from_pretrained(other)).save_pretrained(other)
+        arguments[arguments.index("--sentence_encoder") + 1] = str(other)
+        parsed = TrlParser(parts).parse_args_and_config(arguments)
+        with pytest.raises(ValueError, match="aligned with captions in the space of another text encoder"):
+            load_script().main(*parsed)
 
     def test_the_adapter_is_pulled_by_id(self, run_python, arguments, local_hub, stages, tmp_path):
         """The language model, stage 2 and the adapter on a Hub: another process makes the same captions of them."""

@@ -22,8 +22,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from trainers.metrics import Cider, DocumentFrequencies
-from trainers.rewards import CachedEncoder, CiderReward, IdentificationReward, TextSimilarityReward
+from trainers.metrics import Cider, DocumentFrequencies, EmbeddedTokens
+from trainers.rewards import BertScoreReward, CachedEncoder, CiderReward, IdentificationReward, TextSimilarityReward
 from trainers.semantic import MeanPooledEmbedder
 
 
@@ -78,6 +78,7 @@ def every_reward():
     return [
         CiderReward(FREQUENCIES),
         TextSimilarityReward(encoder),
+        BertScoreReward(embed_tokens),
         *(IdentificationReward(encoder, target) for target in ("image", "brain", "reference_text")),
         IdentificationReward(encoder, "brain", form="log_odds"),
     ]
@@ -92,6 +93,7 @@ class TestAllRewards:
         assert [reward.__name__ for reward in every_reward] == [
             "cider",
             "text_similarity",
+            "bert_score",
             "identification_image",
             "identification_brain",
             "identification_reference_text",
@@ -130,6 +132,7 @@ class TestAllRewards:
         for reward in (
             CiderReward(FREQUENCIES),
             TextSimilarityReward(WordVectors()),
+            BertScoreReward(embed_tokens),
             IdentificationReward(WordVectors(), "reference_text"),
         ):
             name = reward.__name__
@@ -220,6 +223,58 @@ class TestTextSimilarity:
             TextSimilarityReward(WordVectors(), "min")
 
 
+def embed_tokens(texts):
+    """Each word a vector of its own between two special tokens."""
+    tokens = [["[CLS]", *text.split(), "[SEP]"] for text in texts]
+    return [
+        EmbeddedTokens(
+            own, np.array([7 * WordVectors().word(t) for t in own]), np.array([t.startswith("[") for t in own])
+        )
+        for own in tokens
+    ]
+
+
+class TestBertScore:
+    def f1(self, one: str, other: str) -> float:
+        """Pair by pair in plain loops; special tokens may be matched, but do not count."""
+        left, right = ([f"[{side}]", *text.split(), "[SEP]"] for side, text in (("CLS", one), ("CLS", other)))
+        vectors = WordVectors()
+        best = [[max(vectors.unit(a) @ vectors.unit(b) for b in to) for a in of[1:-1]] for of, to in
+                ((left, right), (right, left))]  # fmt: skip
+        precision, recall = np.mean(best[0]), np.mean(best[1])
+        return 2 * precision * recall / (precision + recall)
+
+    @pytest.mark.parametrize(("over", "pool"), [("mean", np.mean), ("max", np.max)])
+    def test_equation(self, over, pool):
+        completions, images = ["a small cat", "the horse", "", " "], [0, 2, 1, 1]
+        values = BertScoreReward(embed_tokens, over)(completions=completions, **rows(images))
+        expected = [
+            pool([self.f1(text, other) for other in CORPUS[image]])
+            for text, image in zip(completions[:2], images[:2], strict=True)
+        ]
+        np.testing.assert_allclose(values, [*expected, 0, 0], atol=2e-3)
+
+    def test_a_reference_earns_the_most(self):
+        values = BertScoreReward(embed_tokens, "max")(completions=[CORPUS[0][1], "one bird"], **rows([0, 0]))
+        assert values[0] == pytest.approx(1, abs=2e-3)
+        assert values[1] < 0.8
+
+    def test_references_are_embedded_in_the_first_epoch_only(self):
+        seen = []
+        reward = BertScoreReward(lambda texts: seen.extend(texts) or embed_tokens(texts))
+        for epoch in range(3):
+            seen.clear()
+            for image in range(4):
+                reward(completions=[f"caption {epoch} {i}" for i in range(2)], **rows([image, image]))
+            references = [text for text in seen if not text.startswith("caption")]
+            assert sorted(references) == (sorted(text for texts in CORPUS for text in texts) if epoch == 0 else [])
+            assert len(seen) == len(set(seen))
+
+    def test_another_pool(self):
+        with pytest.raises(ValueError, match="'mean' or 'max', found 'min'"):
+            BertScoreReward(embed_tokens, "min")
+
+
 class TestIdentification:
     @pytest.mark.parametrize("target", ["image", "brain"])
     def test_cosine(self, target):
@@ -308,6 +363,28 @@ class TestIdentification:
         together = self.contrast("probability", ["bird", "bird"], [2, 2], gallery=gallery)
         assert together == pytest.approx([values[0]] * 2)
         assert not caplog.records
+
+    @pytest.mark.parametrize("form", ["probability", "log_odds"])
+    def test_with_a_gallery_the_batch_counts_for_nothing(self, form):
+        """Whether brains of the gallery, or brains it lacks, are in the batch: rewards are those of one alone."""
+        gallery = ([f"nsd/{image}" for image in range(3)], np.array(embed_images([0, 1, 2])))
+        alone = self.contrast(form, ["a cat"], [0], gallery=gallery)
+        for images in ([0, 1], [0, 1, 2], [0, 1, 1, 3], [0, 3]):
+            others = [THINGS[image] for image in images[1:]]
+            assert self.contrast(form, ["a cat", *others], images, gallery=gallery)[:1] == pytest.approx(alone)
+        vectors = WordVectors()
+        own, *rivals = (vectors.unit("a cat") @ vectors.unit(THINGS[image]) / 0.5 for image in (0, 1, 2))
+        expected = {
+            "probability": np.exp(own) / np.exp([own, *rivals]).sum(),
+            "log_odds": own - np.log(np.mean(np.exp(rivals))),
+        }
+        assert alone == pytest.approx([expected[form]], abs=1e-5)
+
+    def test_a_gallery_that_holds_an_image_twice(self):
+        gallery = (["nsd/1", "nsd/2", "nsd/1"], np.array(embed_images([1, 2, 1])))
+        with pytest.raises(ValueError, match="`gallery` holds the image 'nsd/1' more than once"):
+            IdentificationReward(WordVectors(), "image", form="log_odds", gallery=gallery)
+        IdentificationReward(WordVectors(), "brain", gallery=gallery)  # two brains that saw the same
 
     def test_missing_embeddings(self):
         reward = IdentificationReward(WordVectors(), "image")

@@ -25,12 +25,15 @@ from trainers.semantic import MeanPooledEmbedder
 from trainers.target_embeddings import (
     add_image_embeddings,
     add_text_embeddings,
+    confirm_text_embeddings,
     read_image_embeddings,
     require_embeddings,
     save_with_targets,
     stack_embeddings,
     target_sizes,
+    text_space_of,
 )
+from trainers.text_spaces import PROBE, text_space
 from trainers.voxels import read_geometries
 
 
@@ -61,6 +64,7 @@ class TestText:
         seen = []
         add_text_embeddings(splits, lambda texts: seen.extend(texts) or count_letters(texts))
         images = {group for rows in splits.values() for group in rows["group"]}
+        seen.remove(PROBE)
         assert len(seen) == 2 * len(images)
 
     def test_a_transformer_embeds(self, splits, text_model):
@@ -89,6 +93,37 @@ class TestText:
         broken = type(splits)(train=splits["train"].map(forget, with_indices=True))
         with pytest.raises(ValueError, match="Row 'tiny/s1/train/3/0' has no caption, or an empty one"):
             add_text_embeddings(broken, count_letters)
+
+
+class TestTextSpace:
+    """Whose column `text_embedding` is: said by it, seen from the captions, or unknown."""
+
+    def test_travels_with_the_rows(self, corpus, splits, tmp_path):
+        found = add_text_embeddings(splits, count_letters)
+        save_with_targets(found, corpus, tmp_path / "with")
+        again = load_corpus_splits(DataArguments(dataset=str(tmp_path / "with")))
+        for rows in again.values():
+            assert text_space_of(rows) == text_space(count_letters)
+        assert text_space_of(again["train"].remove_columns("text_embedding")) is None
+        assert text_space_of(splits["train"]) is None
+
+    def test_a_column_that_the_encoder_made_is_confirmed(self, splits):
+        made = add_text_embeddings(splits, lambda texts: 5 * count_letters(texts))
+        bare = made.remove_columns("text_space")
+        seen = []
+        found = confirm_text_embeddings(bare, lambda texts: seen.extend(texts) or count_letters(texts), num_images=3)
+        assert len(seen) == 2 * 3 + 1
+        assert text_space_of(found["test"]) == text_space(count_letters)
+        assert found["train"]["text_embedding"] == made["train"]["text_embedding"]
+
+    def test_another_column_is_refused(self, splits):
+        """The corpus comes with one that answers to no caption; of another width, and of the same."""
+        message = r"`text_embedding` of image 'train/0' is not what `sentence_encoder` makes of its captions"
+        with pytest.raises(ValueError, match=message + rf" \(width {WIDTH}, expected 3\)"):
+            confirm_text_embeddings(splits, count_letters)
+        turned = add_text_embeddings(splits, lambda texts: count_letters(texts) ** 2)
+        with pytest.raises(ValueError, match=message + r"\. Name"):
+            confirm_text_embeddings(turned, count_letters)
 
 
 class TestImages:
