@@ -27,8 +27,10 @@ from .caption_arms import OPTIONAL_ARMS, assign_donors, caption_arms, explain_ab
 from .caption_figures import REAL
 from .caption_report import CaptionReport
 from .conditions import find_fingerprint, find_protocol, find_versions, require_rows, split_facts
+from .donors import lend_later
+from .evidence import RETRIEVAL, RIDGE
 from .instructions import caption_prompt
-from .ridge_floor import Embedder, identification_figure, ridge_floor
+from .ridge_floor import Embedder, explain_no_ridge, identification_figure, ridge_floor
 
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ GREEDY_CAPTIONS = {
     "top_p": 1.0,
     "repetition_penalty": 1.0,
 }
+# Of a row, what tells when its brain was measured.
+_MOMENT = ("sample_id", "subject", "session", "story", "group", "references", "frame_times")
 _DECODING = (*GREEDY_CAPTIONS, "min_new_tokens", "top_k", "length_penalty", "no_repeat_ngram_size")
 
 
@@ -93,8 +97,9 @@ def evaluate_captions(
 
     Arms: `real`; `zero` and `voxel_shuffle`, broken values; `other_image`, the same subject's brain of another image;
     `other_subject_same_image` and `other_subject_other_image`, another subject's brain, where the split (or, if it has
-    one subject alone, the train split) holds one; `no_brain`, the language model on the bare instruction; `noise` with
-    the covariance of the subject's brains; `text_only`, the subject's mean brain.
+    one subject alone, the train split) holds one; `time_shift`, the same session some trials later, where rows are
+    single trials; `no_brain`, the language model on the bare instruction; `noise` with the covariance of the subject's
+    brains; `text_only`, the subject's mean brain.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
@@ -125,14 +130,18 @@ def evaluate_captions(
     processor.check_config(model.config)
     tested = _choose_rows(dataset[split], subjects)
     brains = concatenate_datasets([tested, _choose_lenders(dataset, split, tested, processor, seed)])
-    donors = assign_donors(brains["group"], brains["subject"], len(tested), optional_arms, seed)
+    moments = tested.select_columns([name for name in _MOMENT if name in tested.column_names])
+    later, no_time_shift = lend_later(list(moments), seed)
+    donors = assign_donors(brains["group"], brains["subject"], len(tested), optional_arms, seed, later)
     settings: dict[str, Any] = {"prompt": caption_prompt(processor) if prompt is None else prompt}
     settings |= {"generation": caption_generation(model.generation_config, generation), "batch_size": batch_size}
     model = model.to(model.device if device is None else device)
     texts = caption_arms(model, processor, brains, donors, **settings, seed=seed, progress=progress)
     settings |= {"seed": seed, "max_identification": max_identification, "dtype": str(model.dtype)}
     settings |= {"document_frequencies": "the evaluation's references" if frequencies is None else "given"}
-    settings |= {"absent_arms": explain_absent(donors, brains["subject"], optional_arms)}
+    absent = explain_absent(donors, brains["subject"], no_time_shift, optional_arms)
+    no_ridge = explain_no_ridge(dataset.get("train"), tested)
+    settings |= {"absent_arms": absent | ({} if no_ridge is None else dict.fromkeys((RETRIEVAL, RIDGE), no_ridge))}
     samples = _table(brains, donors, texts)
     settings |= {"ridge_floor": embed is not None and "train" in dataset}
     figures = _add_ridge_floor(samples, dataset, tested, embed)
@@ -161,10 +170,10 @@ def _add_ridge_floor(
     floor = ridge_floor(train, rows, embed)
     for sample, text, found in zip(samples, floor.retrieved, floor.identification.tolist(), strict=True):
         if text is not None:
-            sample["texts"]["retrieval"] = text
-            sample["identification"] = {"ridge": {"cosine": found}}
+            sample["texts"][RETRIEVAL] = text
+            sample["identification"] = {RIDGE: {"cosine": found}}
     figure = identification_figure(floor)
-    return [] if figure is None else [{"arm": "ridge", "score": "cosine"} | figure]
+    return [] if figure is None else [{"arm": RIDGE, "score": "cosine"} | figure]
 
 
 def _choose_rows(rows: Dataset, subjects: Sequence[str] | None) -> Dataset:

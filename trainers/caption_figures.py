@@ -44,7 +44,7 @@ Sample = dict[str, Any]
 
 REAL, OTHER_IMAGE, NOBODY = "real", "other_image", "no_brain"
 SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE = "other_subject_same_image", "other_subject_other_image"
-#: Without these no score is reported.
+#: Arms that every corpus can have and every evaluation runs, for all samples; [`~trainers.evidence`] demands more.
 MANDATORY_ARMS = (REAL, "zero", "voxel_shuffle", OTHER_IMAGE)
 CONSTANT, SHUFFLED, HUMAN = "constant", "shuffled", "human"
 #: What captions score without any decoding; the higher one is the floor of a score.

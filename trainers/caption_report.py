@@ -54,7 +54,8 @@ ARMS_NOTE = (
     "Scores x 100; in brackets the distance to the floor, the higher of `constant` (one caption for all images, "
     "searched for each score on these very references) and `shuffled` (the real captions, handed to other images). "
     "`human`, the ceiling: one person's caption against the others'. `zero`, `voxel_shuffle`: broken values. "
-    "`other_image`: the same subject's brain of another image. `other_subject_*`: another subject's brain, of the "
+    "`other_image`: the same subject's brain of another image; `time_shift`: of another image of the same session, "
+    "some trials later. `other_subject_*`: another subject's brain, of the "
     "same image or another. `no_brain`: the language model on the bare instruction. distinct: share of different "
     "captions; words: their mean number."
 )
@@ -157,7 +158,7 @@ class CaptionReport(SavedReport):
     @property
     def missing(self) -> list[Missing]:
         """What the report lacks of what is mandatory; see [`~trainers.evidence`]."""
-        return missing_from_captions(self.arms, self.floors, self.settings, self.split, MANDATORY_ARMS)
+        return missing_from_captions(self.arms, self.floors, self.identification, self.settings, self.split)
 
     def score(self, arm: str, metric: str = "cider") -> float:
         """Score of an arm or floor."""
