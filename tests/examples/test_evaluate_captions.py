@@ -97,6 +97,9 @@ class TestScript:
         # The test images are means of three repeats, and nobody saw the images of the held-out subject in training.
         assert set(report.settings["absent_arms"]) == {"other_subject_same_image", "time_shift", "retrieval", "ridge"}
         assert [row["arm"] for row in report.floors] == ["constant", "shuffled", "human"]
+        (ceiling,) = report.sections
+        assert ceiling["name"] == "noise_ceiling"
+        assert [(row["subject"], row["unit"]) for row in ceiling["rows"]] == [("subj02", "percent")]
         assert report.settings["generation"]["max_new_tokens"] == 5
         assert report.split["policy"] == "official"
         assert len(report.samples) == 4

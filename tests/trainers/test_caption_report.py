@@ -20,6 +20,7 @@ from remembered_floors import remembered_floors  # noqa: F401 - a fixture
 from trainers.caption_figures import MANDATORY_ARMS
 from trainers.caption_report import CaptionReport
 from trainers.controls import permute_across_groups
+from trainers.metrics import benjamini_hochberg
 from trainers.metrics.captions import Cider, DocumentFrequencies, caption_rouge_l, caption_scores
 
 
@@ -203,6 +204,27 @@ class TestComparisons:
         twice = make_report(samples=make_samples(0.8) + make_samples(0.8, subject="s7")).find("other_image")
         for name in ("value", "ci_low", "ci_high", "num_groups"):
             assert twice[name] == pytest.approx(one[name])
+
+    def test_subjects_are_drawn_too_and_each_is_tested(self):
+        """One brain is always right and the other never: over images the gain is sure, over people it is not."""
+        samples = make_samples(1.0) + make_samples(0.0, subject="s7", seed=1)
+        report = make_report(samples=samples)
+        for metric in ("cider", "bleu_4"):
+            found = report.find("other_image", metric)
+            assert found["ci_low"] > 0 > found["subject_ci_low"]
+            assert found["num_subjects"] == 2
+            assert found["subject_ci_high"] > found["ci_high"]
+        assert "over subjects" in report.to_markdown()
+        by_subject = {row["subject"]: row for row in report.by_subject if row["control"] == "other_image"
+                      and row["metric"] == "cider"}  # fmt: skip
+        alone = make_report(samples=samples[:24])
+        assert by_subject["s8"]["value"] == pytest.approx(alone.find("other_image")["value"])
+        assert by_subject["s8"]["q"] < 0.05 < by_subject["s7"]["q"]
+        assert "subject_ci_low" not in by_subject["s8"]
+        assert alone.by_subject == []
+        # One family over all subjects.
+        tested = [row["p"] for row in report.by_subject]
+        assert [row["q"] for row in report.by_subject] == pytest.approx(list(benjamini_hochberg(tested)))
 
 
 def report_verdict(report: CaptionReport) -> str:
