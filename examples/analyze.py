@@ -241,7 +241,8 @@ def train_and_evaluate(args: argparse.Namespace, value: str, parts: Sequence[str
             f"--{args.option}", value)  # fmt: skip
     if not (folder / "evaluation" / EvaluationReport.FILES[0]).is_file():
         run("evaluate.py", "--checkpoint", folder, "--dataset", args.dataset, "--output_dir", folder / "evaluation",
-            "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate")  # fmt: skip
+            "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate",
+            "--allow", "ridge")  # fmt: skip
     return (count_parameters_of(folder, parts) if parts else float(value)), folder / "evaluation"
 
 

@@ -55,8 +55,8 @@ NUM_FEATURES = 256
 NUM_PASSAGES = 160
 NUM_PLAIN_PASSAGES = 1200
 GENERATION = {"num_beams": 3, "min_new_tokens": 2, "max_new_tokens": 12}
-# A demonstration is to be quick: its reports lack these controls, and say so.
-LEFT_OUT = ("zero", "voxel_shuffle", "noise")
+# A demonstration is to be quick: its reports lack these controls and floors, and say so.
+LEFT_OUT = ("zero", "voxel_shuffle", "noise", "ridge", "retrieval")
 READINGS = {"continuation": "continue a prompt", "sentence": "whole sentence, no prompt"}
 
 

@@ -38,13 +38,16 @@ import argparse
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
+from trainers.ceilings import find_noise_ceiling
 from trainers.conditions import read_corpus_facts
 from trainers.evaluation import evaluate_arms
 from trainers.loading import load_corpus_splits
+from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.predictions_report import PredictionsReport, evaluate_predictions
 from trainers.report import EvaluationReport, pool_reports
 from trainers.semantic import MeanPooledEmbedder
+from trainers.token_embeddings import TokenEmbedder
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -67,6 +70,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
     parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge floor")
+    parser.add_argument(
+        "--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): METEOR of --predictions"
+    )
+    parser.add_argument("--token_encoder", help="folder or Hub id of an encoder: BERTScore of --predictions")
     parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
     parser.add_argument("--seed", type=int, default=0, help="seed of permutations, noise, bootstrap and tests")
     parser.add_argument("--dtype", default="float32", help="type of the weights")
@@ -85,7 +92,7 @@ def load_encoder(args: argparse.Namespace) -> MeanPooledEmbedder | None:
 
 
 def evaluate(args: argparse.Namespace) -> EvaluationReport:
-    return evaluate_arms(
+    report = evaluate_arms(
         BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype),
         BrainLlamaProcessor.from_pretrained(args.checkpoint),
         load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config)),
@@ -102,20 +109,29 @@ def evaluate(args: argparse.Namespace) -> EvaluationReport:
         checkpoint=args.checkpoint,
         progress=not args.no_progress,
     )
+    ceiling = find_noise_ceiling(args.dataset, {sample["subject"] for sample in report.samples})
+    if ceiling is not None:
+        report.add(ceiling)
+    return report
 
 
 def score_predictions(args: argparse.Namespace) -> PredictionsReport:
-    return evaluate_predictions(
+    report = evaluate_predictions(
         args.predictions,
         args.references,
         allow=args.allow,
         frequencies=DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
         embed=load_encoder(args),
+        meteor=MeteorData.load(args.meteor_data) if args.meteor_data else None,
+        embed_tokens=TokenEmbedder.from_pretrained(args.token_encoder) if args.token_encoder else None,
         max_identification=args.max_identification or 256,
         num_resamples=args.num_resamples,
         seed=args.seed,
         progress=not args.no_progress,
     )
+    # A score by a model says nothing without the model's name.
+    report.settings |= {name: getattr(args, name) for name in ("sentence_encoder", "token_encoder")}
+    return report
 
 
 def main() -> None:

@@ -37,10 +37,13 @@ from trainers.adapter_base import describe_base, require_base
 from trainers.arguments import DataArguments
 from trainers.caption_evaluation import evaluate_captions
 from trainers.caption_report import CaptionReport
+from trainers.ceilings import find_noise_ceiling
 from trainers.conditions import read_corpus_facts, take_over_training_brains
 from trainers.loading import load_corpus_splits
+from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.semantic import MeanPooledEmbedder
+from trainers.token_embeddings import TokenEmbedder
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -59,6 +62,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num_beams", type=int, help="beams, in place of the checkpoint's setting")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
     parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge floor")
+    parser.add_argument("--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): adds METEOR")
+    parser.add_argument("--token_encoder", help="folder or Hub id of an encoder of tokens: adds BERTScore")
     parser.add_argument("--max_identification", type=int, default=256, help="most images that captions are to tell")
     parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
     parser.add_argument("--seed", type=int, default=0, help="seed of controls, bootstrap and tests")
@@ -81,7 +86,7 @@ def evaluate(args: argparse.Namespace) -> CaptionReport:
     options = {name: getattr(args, name) for name in ("max_new_tokens", "num_beams")}
     splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
     encoder = MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None
-    return evaluate_captions(
+    report = evaluate_captions(
         load_model(args),
         BrainLlamaProcessor.from_pretrained(args.checkpoint),
         splits,
@@ -91,6 +96,8 @@ def evaluate(args: argparse.Namespace) -> CaptionReport:
         generation={name: value for name, value in options.items() if value is not None},
         frequencies=DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
         embed=encoder,
+        meteor=MeteorData.load(args.meteor_data) if args.meteor_data else None,
+        embed_tokens=TokenEmbedder.from_pretrained(args.token_encoder) if args.token_encoder else None,
         max_identification=args.max_identification,
         batch_size=args.batch_size,
         seed=args.seed,
@@ -98,6 +105,12 @@ def evaluate(args: argparse.Namespace) -> CaptionReport:
         checkpoint=args.checkpoint if args.adapter is None else f"{args.checkpoint} + {args.adapter}",
         progress=not args.no_progress,
     )
+    # A score by a model says nothing without the model's name.
+    report.settings |= {name: getattr(args, name) for name in ("sentence_encoder", "token_encoder")}
+    ceiling = find_noise_ceiling(args.dataset, {sample["subject"] for sample in report.samples})
+    if ceiling is not None:
+        report.add(ceiling)
+    return report
 
 
 def main() -> None:

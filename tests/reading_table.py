@@ -28,7 +28,7 @@ SPLIT = {
 }  # fmt: skip
 SETTINGS = {"seed": 0, "num_permutations": 8, "readings": ["continuation", "sentence"]}
 # What the table of these tests lacks, and what may lack for their sake.
-ALLOW = ["zero", "voxel_shuffle", "noise", "time_shift"]
+ALLOW = ["zero", "voxel_shuffle", "noise", "time_shift", "ridge", "retrieval"]
 TRUTHS = ["the red cat sleeps .", "a dog ran away .", "birds sing at dawn ."]
 
 

@@ -31,13 +31,13 @@ from .caption_figures import (
     SUBJECT_OTHER_IMAGE,
     SUBJECT_SAME_IMAGE,
 )
-from .controls import NO_BRAIN, VALUE_CONTROLS, no_brain, permute_across_groups, swap_subjects
+from .controls import NO_BRAIN, TIME_SHIFT, VALUE_CONTROLS, no_brain, permute_across_groups, swap_subjects
 from .reading import continue_texts, encode_brains
 
 
 TEXT_ONLY = "text_only"
 #: Arms beside the mandatory ones: of lent brains and of no brain, then of noise and of the subject's mean brain.
-OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, NOBODY, "noise", TEXT_ONLY)
+OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, TIME_SHIFT, NOBODY, "noise", TEXT_ONLY)
 # All of a row that a caption can depend on.
 _VISIBLE = ("subject", "brain_values")
 
@@ -48,6 +48,7 @@ def assign_donors(
     num_tested: int,
     optional_arms: Sequence[str] = OPTIONAL_ARMS,
     seed: int = 0,
+    later: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """
     Which brain stands, in each arm, in the place of each tested one.
@@ -61,10 +62,12 @@ def assign_donors(
             Arms beside [`MANDATORY_ARMS`].
         seed (`int`, *optional*, defaults to 0):
             Seed of the draws.
+        later (`np.ndarray` of shape `(tested,)`, *optional*):
+            Brain numbers of the arm `time_shift`, of [`~trainers.donors.lend_later`].
 
     Returns:
         `dict[str, np.ndarray]`: For each arm brain numbers `(tested,)`, or `NO_BRAIN` (-1) where there is no donor. An
-        arm of another subject for which nobody has a donor is left out.
+        arm of lent brains for which nobody has a donor is left out.
 
     Raises:
         ValueError: If an arm is unknown, or the tested brains of a subject saw a single image.
@@ -75,8 +78,10 @@ def assign_donors(
     own, groups, subjects = np.arange(num_tested), list(groups), list(subjects)
     swapped = permute_across_groups(groups[:num_tested], own.tolist(), seed=seed, blocks=subjects[:num_tested])
     donors = dict.fromkeys(MANDATORY_ARMS, own) | {OTHER_IMAGE: swapped[0]}
-    for arm in (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE):
-        lent = swap_subjects(groups, subjects, arm == SUBJECT_SAME_IMAGE, seed)[:num_tested]
+    lendings = {SUBJECT_SAME_IMAGE: swap_subjects(groups, subjects, True, seed)[:num_tested]}
+    lendings |= {SUBJECT_OTHER_IMAGE: swap_subjects(groups, subjects, False, seed)[:num_tested]}
+    lendings |= {} if later is None else {TIME_SHIFT: later}
+    for arm, lent in lendings.items():
         if arm in optional_arms and (lent != NO_BRAIN).any():
             donors[arm] = lent
     donors |= {NOBODY: no_brain(own.tolist())} if NOBODY in optional_arms else {}
@@ -84,7 +89,10 @@ def assign_donors(
 
 
 def explain_absent(
-    donors: Mapping[str, np.ndarray], subjects: Sequence[str], optional_arms: Sequence[str] = OPTIONAL_ARMS
+    donors: Mapping[str, np.ndarray],
+    subjects: Sequence[str],
+    no_time_shift: str,
+    optional_arms: Sequence[str] = OPTIONAL_ARMS,
 ) -> dict[str, str]:
     """
     Why arms are absent, for the report.
@@ -94,12 +102,15 @@ def explain_absent(
             Result of [`assign_donors`].
         subjects (`Sequence[str]`):
             Subject of each brain, tested or lent.
+        no_time_shift (`str`):
+            Why there is no `time_shift` where there is none, of [`~trainers.donors.lend_later`].
         optional_arms (`Sequence[str]`, *optional*):
             Arms that were asked for.
     """
     alone = "there is no brain of another subject that the model can read"
     reason = {SUBJECT_SAME_IMAGE: "no other subject saw the same images", SUBJECT_OTHER_IMAGE: alone}
     reason |= dict.fromkeys(reason, alone) if len(set(subjects)) < 2 else {}
+    reason |= {TIME_SHIFT: no_time_shift}
     return {arm: why for arm, why in reason.items() if arm in optional_arms and arm not in donors}
 
 

@@ -23,8 +23,11 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from .caption_scorer import BLEU_COUNTS, METEOR_COUNTS
+from .metrics import meteor_from_statistics
 from .metrics.captions import bleu_from_statistics
-from .resampling import Resampler
+from .resampling import CorpusScore, Resampler
+from .subjects import subject_bootstrap_ci, subject_bootstrap_score
 
 
 #: The BLEU that is tested: by words up to so many in a row. The lower orders say much the same.
@@ -51,23 +54,32 @@ def compare_pairs(
             Whether to show a progress bar.
 
     Returns:
-        `list[dict]`: `arm`, `control`, `metric` (the scores of single samples, and BLEU-4), `value`, `ci_low`,
-        `ci_high`, `p`, `num_samples`, `num_groups`; not corrected for their number. Pairs that share fewer than two
-        images are left out: nothing could be resampled.
+        `list[dict]`: `arm`, `control`, `metric` (the scores of single samples, BLEU-4, and METEOR where it is known),
+        `value`, `ci_low`, `ci_high`, `p`, `num_samples`, `num_groups`; of several subjects also `subject_ci_low`,
+        `subject_ci_high` and `num_subjects` ([`~trainers.subjects.subject_bootstrap_ci`]); not corrected for their
+        number. Pairs that share fewer than two images are left out: nothing could be resampled.
     """
     comparisons: list[dict[str, Any]] = []
     for arm, control in tqdm(pairs, desc="tests", unit="pair", disable=not progress):
         rows = [row for row in samples if arm in row["scores"] and control in row["scores"]]
-        groups = [row["group"] for row in rows]
+        groups, subjects = ([row[name] for row in rows] for name in ("group", "subject"))
+        several = len(set(subjects)) > 1
         if len(set(groups)) < 2:
             continue
         names = {"arm": arm, "control": control}
         for metric in rows[0]["scores"][arm]:
             gain = np.array([row["scores"][arm][metric] - row["scores"][control][metric] for row in rows])
-            comparisons.append(names | {"metric": metric} | resampler.mean(gain, groups))
-        own, other = (np.array([row["bleu_counts"][name] for row in rows]) for name in (arm, control))
-        found = resampler.corpus_gain(own, other, groups, partial(_bleu, TESTED_ORDER))
-        comparisons.append(names | {"metric": f"bleu_{TESTED_ORDER}"} | found)
+            found = resampler.mean(gain, groups)
+            if several:
+                found |= _over_subjects(subject_bootstrap_ci(gain, groups, subjects, seed=resampler.seed), subjects)
+            comparisons.append(names | {"metric": metric} | found)
+        for metric, counts, score in _corpus_scores(rows[0], (TESTED_ORDER,)):
+            own, other = (np.array([row[counts][name] for row in rows]) for name in (arm, control))
+            found = resampler.corpus_gain(own, other, groups, score)
+            if several:
+                ends = _corpus_gain_over_subjects(own, other, groups, subjects, score, resampler.seed)
+                found |= _over_subjects(ends, subjects)
+            comparisons.append(names | {"metric": metric} | found)
     return comparisons
 
 
@@ -84,20 +96,46 @@ def arm_intervals(
             Arms of the table.
 
     Returns:
-        `dict`: Arm → score, BLEU-1 to BLEU-4 among them → lower and upper end.
+        `dict`: Arm → score, BLEU-1 to BLEU-4 and METEOR among them → lower and upper end.
     """
     intervals: dict[str, dict[str, list[float]]] = {}
     for arm in tqdm(arms, desc="intervals", unit="arm", disable=not progress):
         rows = [row for row in samples if arm in row["scores"]]
-        groups, counts = [row["group"] for row in rows], np.array([row["bleu_counts"][arm] for row in rows])
+        groups = [row["group"] for row in rows]
         found = {}
         for metric in rows[0]["scores"][arm]:
             parts = np.array([[row["scores"][arm][metric], 1.0] for row in rows])
             found[metric] = resampler.corpus_score(parts, groups, lambda sums: sums[..., 0] / sums[..., 1])
-        for order in range(1, 5):
-            found[f"bleu_{order}"] = resampler.corpus_score(counts, groups, partial(_bleu, order))
+        for metric, counts, score in _corpus_scores(rows[0], (1, 2, 3, 4)):
+            found[metric] = resampler.corpus_score(np.array([row[counts][arm] for row in rows]), groups, score)
         intervals[arm] = {metric: [row["ci_low"], row["ci_high"]] for metric, row in found.items()}
     return intervals
+
+
+def _over_subjects(ends: tuple[float, float], subjects: Sequence[str]) -> dict[str, Any]:
+    return {"subject_ci_low": ends[0], "subject_ci_high": ends[1], "num_subjects": len(set(subjects))}
+
+
+def _corpus_gain_over_subjects(
+    own: np.ndarray, other: np.ndarray, groups: Sequence[str], subjects: Sequence[str], score: CorpusScore, seed: int
+) -> tuple[float, float]:
+    """Interval over subjects and images of what [`~Resampler.corpus_gain`] tests; `other` may have permutations."""
+    width = own.shape[1]
+
+    def gain(sums: np.ndarray) -> np.ndarray:
+        parts = sums.reshape(len(sums), -1, width)
+        return score(parts[:, 0]) - score(parts[:, 1:]).mean(axis=-1)
+
+    statistics = np.concatenate([own, other.reshape(len(own), -1)], axis=1)
+    return subject_bootstrap_score(statistics, groups, subjects, gain, seed=seed)
+
+
+def _corpus_scores(row: dict[str, Any], orders: Sequence[int]) -> list[tuple[str, str, CorpusScore]]:
+    """Name of each score that is of a corpus, key of its counts in the table, and the score of their sums."""
+    found: list[tuple[str, str, CorpusScore]] = [(f"bleu_{k}", BLEU_COUNTS, partial(_bleu, k)) for k in orders]
+    if METEOR_COUNTS in row:
+        found.append(("meteor", METEOR_COUNTS, meteor_from_statistics))
+    return found
 
 
 def _bleu(order: int, sums: np.ndarray) -> np.ndarray:

@@ -27,14 +27,18 @@ from .caption_arms import OPTIONAL_ARMS, assign_donors, caption_arms, explain_ab
 from .caption_figures import REAL
 from .caption_report import CaptionReport
 from .conditions import find_fingerprint, find_protocol, find_versions, require_rows, split_facts
+from .donors import lend_later
+from .evidence import RETRIEVAL, RIDGE
 from .instructions import caption_prompt
-from .ridge_floor import Embedder, identification_figure, ridge_floor
+from .ridge_floor import Embedder, explain_no_ridge, identification_figure, ridge_floor
 
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
 
+    from .metrics import MeteorData
     from .metrics.captions import DocumentFrequencies
+    from .metrics.embedding_scores import TokenEmbeddings
 
 # Greedy (BIT-LLM poster: temperature 0, top-p 1). The length is not published; our choice: with a vocabulary of 8,192
 # it holds 99.8 % of the captions of COCO's validation images. All is said outright, and so overrides what a language
@@ -47,6 +51,8 @@ GREEDY_CAPTIONS = {
     "top_p": 1.0,
     "repetition_penalty": 1.0,
 }
+# Of a row, what tells when its brain was measured.
+_MOMENT = ("sample_id", "subject", "session", "story", "group", "references", "frame_times")
 _DECODING = (*GREEDY_CAPTIONS, "min_new_tokens", "top_k", "length_penalty", "no_repeat_ngram_size")
 
 
@@ -82,6 +88,8 @@ def evaluate_captions(
     optional_arms: Sequence[str] = OPTIONAL_ARMS,
     frequencies: "DocumentFrequencies | None" = None,
     embed: Embedder | None = None,
+    meteor: "MeteorData | None" = None,
+    embed_tokens: "TokenEmbeddings | None" = None,
     max_identification: int = 256,
     batch_size: int = 32,
     seed: int = 0,
@@ -93,21 +101,19 @@ def evaluate_captions(
 
     Arms: `real`; `zero` and `voxel_shuffle`, broken values; `other_image`, the same subject's brain of another image;
     `other_subject_same_image` and `other_subject_other_image`, another subject's brain, where the split (or, if it has
-    one subject alone, the train split) holds one; `no_brain`, the language model on the bare instruction; `noise` with
-    the covariance of the subject's brains; `text_only`, the subject's mean brain.
+    one subject alone, the train split) holds one; `time_shift`, the same session some trials later, where rows are
+    single trials; `no_brain`, the language model on the bare instruction; `noise` with the covariance of the subject's
+    brains; `text_only`, the subject's mean brain.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
-        dataset (`DatasetDict`):
-            Rows in their splits, one per brain, with `references`. `train` tells the protocol and lends brains.
+        dataset (`DatasetDict`): Rows with `references`, one per brain; `train` tells the protocol, lends brains.
         split (`str`, *optional*, defaults to `"test"`), subjects (`Sequence[str]`, *optional*): What is evaluated.
-        corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
-            Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
-        prompt (`str`, *optional*):
-            The request, rendered, with one marker; by default [`~trainers.instructions.caption_prompt`].
+        corpus (`Mapping`), checkpoint (`str`), both *optional*: Content of `corpus.json`, and name of the model.
+        prompt (`str`, *optional*): The request, rendered, with one marker; by default the processor's.
         generation (`Mapping`, *optional*): Arguments of `generate` in place of those of [`caption_generation`].
         optional_arms (`Sequence[str]`, *optional*): Which arms to run beside the first four, which are mandatory.
-        frequencies ([`~trainers.metrics.DocumentFrequencies`], *optional*): For CIDEr; COCO's way by default.
+        frequencies, meteor, embed_tokens, all *optional*: See [`~trainers.caption_scorer.CaptionScorer`].
         embed (`Callable`, *optional*):
             Texts → vectors `[texts, width]`; adds `text_similarity` and, where there is a train split, the floors of
             [`~trainers.ridge_floor`]: identification, and `retrieval`, the training caption nearest to the brain.
@@ -124,17 +130,15 @@ def evaluate_captions(
     require_rows(dataset, split)
     processor.check_config(model.config)
     tested = _choose_rows(dataset[split], subjects)
-    brains = concatenate_datasets([tested, _choose_lenders(dataset, split, tested, processor, seed)])
-    donors = assign_donors(brains["group"], brains["subject"], len(tested), optional_arms, seed)
+    brains, donors, absent = _lend(dataset, split, tested, processor, optional_arms, seed)
     settings: dict[str, Any] = {"prompt": caption_prompt(processor) if prompt is None else prompt}
     settings |= {"generation": caption_generation(model.generation_config, generation), "batch_size": batch_size}
     model = model.to(model.device if device is None else device)
     texts = caption_arms(model, processor, brains, donors, **settings, seed=seed, progress=progress)
     settings |= {"seed": seed, "max_identification": max_identification, "dtype": str(model.dtype)}
     settings |= {"document_frequencies": "the evaluation's references" if frequencies is None else "given"}
-    settings |= {"absent_arms": explain_absent(donors, brains["subject"], optional_arms)}
+    settings |= {"absent_arms": absent, "ridge_floor": embed is not None and "train" in dataset}
     samples = _table(brains, donors, texts)
-    settings |= {"ridge_floor": embed is not None and "train" in dataset}
     figures = _add_ridge_floor(samples, dataset, tested, embed)
     report = CaptionReport.from_samples(
         samples,
@@ -146,9 +150,32 @@ def evaluate_captions(
         fingerprint=find_fingerprint(model, corpus, checkpoint),
         frequencies=frequencies,
         embed=embed,
+        meteor=meteor,
+        embed_tokens=embed_tokens,
     )
     report.identification += figures
     return report
+
+
+def _lend(
+    dataset: DatasetDict,
+    split: str,
+    tested: Dataset,
+    processor: BrainLlamaProcessor,
+    optional_arms: Sequence[str],
+    seed: int,
+) -> tuple[Dataset, dict[str, np.ndarray], dict[str, str]]:
+    """
+    All brains, those that are tested first; which of them stands where in each arm; and why arms and floors that a
+    report must hold are absent.
+    """
+    brains = concatenate_datasets([tested, _choose_lenders(dataset, split, tested, processor, seed)])
+    moments = tested.select_columns([name for name in _MOMENT if name in tested.column_names])
+    later, no_time_shift = lend_later(list(moments), seed)
+    donors = assign_donors(brains["group"], brains["subject"], len(tested), optional_arms, seed, later)
+    absent = explain_absent(donors, brains["subject"], no_time_shift, optional_arms)
+    no_ridge = explain_no_ridge(dataset.get("train"), tested)
+    return brains, donors, absent | (dict.fromkeys((RETRIEVAL, RIDGE), no_ridge) if no_ridge else {})
 
 
 def _add_ridge_floor(
@@ -161,10 +188,10 @@ def _add_ridge_floor(
     floor = ridge_floor(train, rows, embed)
     for sample, text, found in zip(samples, floor.retrieved, floor.identification.tolist(), strict=True):
         if text is not None:
-            sample["texts"]["retrieval"] = text
-            sample["identification"] = {"ridge": {"cosine": found}}
+            sample["texts"][RETRIEVAL] = text
+            sample["identification"] = {RIDGE: {"cosine": found}}
     figure = identification_figure(floor)
-    return [] if figure is None else [{"arm": "ridge", "score": "cosine"} | figure]
+    return [] if figure is None else [{"arm": RIDGE, "score": "cosine"} | figure]
 
 
 def _choose_rows(rows: Dataset, subjects: Sequence[str] | None) -> Dataset:

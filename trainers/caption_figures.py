@@ -20,9 +20,10 @@ One sample of the table is a `dict` (a line of `captions.jsonl`) with the keys
 - `donors`: arm → `brain_id` of the values that the model was given;
 - `scores`: arm or floor → score → value, for the scores that single samples have; CIDEr on its own scale of 0 to 10,
   the others on 0 to 1;
-- `bleu_counts`: arm or floor → what the sample adds to BLEU ([`~trainers.metrics.bleu_statistics`]); of the floor
-  `shuffled` a list of these, one per permutation;
-- `identification`: arm → score → `[rank, candidates]` of the own image; absent beyond the gallery.
+- `bleu_counts`, `meteor_counts`: arm or floor → what the sample adds to BLEU ([`~trainers.metrics.bleu_statistics`])
+  and METEOR ([`~trainers.metrics.Meteor`]); of the floor `shuffled` a list of these, one per permutation;
+- `identification`: arm → score → `[rank, candidates]` of the own image; absent beyond the gallery;
+- `identification_expected`: arm → score → share of the other images that this image beats under captions of others.
 """
 
 from collections import Counter
@@ -33,7 +34,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .caption_comparisons import TESTED_ORDER, compare_pairs
-from .caption_scorer import BLEU_COUNTS, METRICS, PAIRED_METRICS, CaptionScorer, Embedder, Table
+from .caption_scorer import BLEU_COUNTS, COUNTS, METEOR_COUNTS, METRICS, PAIRED_METRICS, CaptionScorer, Embedder, Table
+from .centering import expected_wins
 from .controls import permute_across_groups
 from .metrics import Identification, benjamini_hochberg, identify
 from .metrics.caption_floors import best_constant_caption, human_ceiling
@@ -44,7 +46,7 @@ Sample = dict[str, Any]
 
 REAL, OTHER_IMAGE, NOBODY = "real", "other_image", "no_brain"
 SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE = "other_subject_same_image", "other_subject_other_image"
-#: Without these no score is reported.
+#: Arms that every corpus can have and every evaluation runs, for all samples; [`~trainers.evidence`] demands more.
 MANDATORY_ARMS = (REAL, "zero", "voxel_shuffle", OTHER_IMAGE)
 CONSTANT, SHUFFLED, HUMAN = "constant", "shuffled", "human"
 #: What captions score without any decoding; the higher one is the floor of a score.
@@ -69,9 +71,9 @@ def score_arms(samples: Sequence[Sample], scorer: CaptionScorer, progress: bool 
             Whether to show a progress bar.
 
     Returns:
-        `list[dict]`: `arm`, `num_samples`, every score of [`METRICS`] (BLEU over all samples together, the others as
-        means over samples), `distinct`, the share of captions that differ from all before them, and `words`, their
-        mean number.
+        `list[dict]`: `arm`, `num_samples`, every score of [`METRICS`] (BLEU and METEOR over all samples together, the
+        others as means over samples), `distinct`, the share of captions that differ from all before them, and
+        `words`, their mean number.
     """
     figures, arms = [], list(dict.fromkeys(arm for sample in samples for arm in sample["texts"]))
     for arm in tqdm(arms, desc="scores", unit="arm", disable=not progress):
@@ -110,8 +112,8 @@ def score_constant(samples: Sequence[Sample], scorer: CaptionScorer, progress: b
     """
     The floor `constant`: one caption for all images, searched for each score on these very references.
 
-    CIDEr and BLEU-1 to BLEU-4 have a search each ([`~trainers.metrics.best_constant_caption`]); ROUGE-L, for which no
-    sums exist, is that of the best of these five, and the text similarity that of the caption best by CIDEr.
+    CIDEr and BLEU-1 to BLEU-4 have a search each ([`~trainers.metrics.best_constant_caption`]); the other scores, for
+    which none exists, are each that of the best of these five.
 
     Args:
         samples (`Sequence[Sample]`), scorer ([`~trainers.caption_scorer.CaptionScorer`]), progress (`bool`):
@@ -127,7 +129,10 @@ def score_constant(samples: Sequence[Sample], scorer: CaptionScorer, progress: b
         captions[metric] = best_constant_caption(searched, metric, frequencies=scorer.frequencies)
         tables[metric] = scorer([captions[metric]] * len(samples), references)
     table = tables["cider"] | {metric: tables[metric][metric] for metric in _SEARCHED}
-    table |= {"rouge_l": max((found["rouge_l"] for found in tables.values()), key=np.mean)}
+    for metric in [name for name in METRICS if name in table and name not in _SEARCHED]:
+        best = max(tables.values(), key=lambda found: float(np.mean(found[metric])))
+        table[metric] = best[metric]
+        table |= {METEOR_COUNTS: best[METEOR_COUNTS]} if metric == "meteor" else {}
     table |= {BLEU_COUNTS: tables[f"bleu_{TESTED_ORDER}"][BLEU_COUNTS]}
     _write_scores(samples, CONSTANT, table)
     return _figure(CONSTANT, len(samples), table) | {"caption": captions["cider"]}
@@ -170,8 +175,8 @@ def score_shuffled(
     bar = tqdm(donors, desc=name, unit="permutation", disable=not progress)
     tables = [scorer([texts[i] for i in order], references) for order in bar]
     table: Table = {metric: np.mean([found[metric] for found in tables], axis=0) for metric in tables[0]}
-    # BLEU is no mean over samples: the counts of every permutation are needed.
-    table |= {BLEU_COUNTS: np.stack([found[BLEU_COUNTS] for found in tables], axis=1)}
+    # BLEU and METEOR are no means over samples: the counts of every permutation are needed.
+    table |= {name: np.stack([found[name] for found in tables], axis=1) for name in COUNTS if name in tables[0]}
     _write_scores(rows, name, table)
     return _figure(name, len(rows), table)
 
@@ -191,11 +196,9 @@ def score_humans(samples: Sequence[Sample], scorer: CaptionScorer) -> list[dict[
     references = [texts for texts in references_of_images(samples) if len(texts) > 1]
     if not references:
         return []
-    table = human_ceiling(references, scorer.frequencies)
-    if scorer.has_similarity:
-        turns = [(text, [*own[:k], *own[k + 1 :]]) for own in references for k, text in enumerate(own)]
-        captions, others = zip(*turns, strict=True)
-        table["text_similarity"] = scorer.similarity(captions, others)
+    turns = [(text, [*own[:k], *own[k + 1 :]]) for own in references for k, text in enumerate(own)]
+    captions, others = zip(*turns, strict=True)
+    table = human_ceiling(references, scorer.frequencies) | scorer.optional(captions, others)
     return [_figure(HUMAN, len(references), table)]
 
 
@@ -206,10 +209,11 @@ def _figure(arm: str, num_samples: int, table: Table) -> dict[str, Any]:
 
 def _write_scores(rows: Sequence[Sample], arm: str, table: Table) -> None:
     paired = {name: np.asarray(table[name]) for name in PAIRED_METRICS if name in table}
-    counts = np.asarray(table[BLEU_COUNTS], int).tolist()
+    counts = {name: np.asarray(table[name], int).tolist() for name in COUNTS if name in table}
     for i, row in enumerate(rows):
         row["scores"][arm] = {name: float(values[i]) for name, values in paired.items()}
-        _write(row, BLEU_COUNTS, arm, counts[i])
+        for name, added in counts.items():
+            _write(row, name, arm, added[i])
 
 
 def _write(row: Sample, key: str, arm: str, found: Any) -> None:
@@ -238,6 +242,27 @@ def compare_captions(
     controls = dict.fromkeys(arm for sample in samples for arm in sample["scores"] if arm != REAL)
     pairs = [(REAL, control) for control in controls]
     return with_q_values(compare_pairs(samples, pairs, Resampler(num_resamples, seed), progress))
+
+
+def compare_captions_by_subject(
+    samples: Sequence[Sample], seed: int = 0, num_resamples: int = 10_000, progress: bool = False
+) -> list[dict[str, Any]]:
+    """
+    [`compare_captions`] for each subject alone; q is corrected over scores, controls and subjects together.
+
+    Args:
+        samples (`Sequence[Sample]`), seed (`int`), num_resamples (`int`), progress (`bool`), all but the first
+        *optional*:
+            See [`compare_captions`].
+
+    Returns:
+        `list[dict]`: The rows of [`compare_captions`] with `subject`.
+    """
+    found = []
+    for subject in dict.fromkeys(sample["subject"] for sample in samples):
+        own = [sample for sample in samples if sample["subject"] == subject]
+        found += [{"subject": subject} | row for row in compare_captions(own, seed, num_resamples, progress)]
+    return with_q_values(found)
 
 
 def with_q_values(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -290,10 +315,13 @@ def _identify_arm(arm: str, galleries: Sequence[Sequence[Sample]], scorer: Capti
         if len(rows) < 2:
             continue
         captions, references = [row["texts"][arm] for row in rows], [row["references"] for row in rows]
-        parts = {name: identify(scores) for name, scores in scorer.matrices(captions, references).items()}
+        matrices = scorer.matrices(captions, references)
+        parts = {name: identify(scores) for name, scores in matrices.items()}
+        expected = {name: expected_wins(scores, [row["group"] for row in rows]) for name, scores in matrices.items()}
         for i, row in enumerate(rows):
             ranks = {name: [float(part.ranks[i]), int(part.num_candidates[i])] for name, part in parts.items()}
             _write(row, "identification", arm, ranks)
+            _write(row, "identification_expected", arm, {name: float(wins[i]) for name, wins in expected.items()})
         for name, part in parts.items():
             found.setdefault(name, []).append(part)
     return {
@@ -326,6 +354,7 @@ __all__ = [
     "CaptionScorer",
     "Embedder",
     "compare_captions",
+    "compare_captions_by_subject",
     "identify_captions",
     "references_of_images",
     "score_arms",

@@ -30,6 +30,7 @@ from .caption_figures import (
     Embedder,
     Sample,
     compare_captions,
+    compare_captions_by_subject,
     identify_captions,
     references_of_images,
     score_arms,
@@ -38,7 +39,9 @@ from .caption_figures import (
 from .conditions import describe_protocol, describe_split
 from .document import Chapter, Document, Examples, Interval, Table, plain
 from .evidence import NUM_RESAMPLES, Missing, describe_absent, missing_from_captions
+from .metrics import MeteorData
 from .metrics.captions import DocumentFrequencies
+from .metrics.embedding_scores import TokenEmbeddings
 from .report_tables import evenly, examples_note, identification_table, with_interval
 from .resampling import Resampler
 from .results import Result
@@ -47,14 +50,15 @@ from .saved_report import SavedReport
 
 SIGNIFICANCE = 0.05
 TITLES = {
-    "bleu_1": "BLEU-1", "bleu_2": "BLEU-2", "bleu_3": "BLEU-3", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L",
-    "cider": "CIDEr", "text_similarity": "text similarity",
+    "bleu_1": "BLEU-1", "bleu_2": "BLEU-2", "bleu_3": "BLEU-3", "bleu_4": "BLEU-4", "meteor": "METEOR",
+    "rouge_l": "ROUGE-L", "cider": "CIDEr", "text_similarity": "text similarity", "bert_score": "BERTScore F1",
 }  # fmt: skip
 ARMS_NOTE = (
     "Scores x 100; in brackets the distance to the floor, the higher of `constant` (one caption for all images, "
     "searched for each score on these very references) and `shuffled` (the real captions, handed to other images). "
     "`human`, the ceiling: one person's caption against the others'. `zero`, `voxel_shuffle`: broken values. "
-    "`other_image`: the same subject's brain of another image. `other_subject_*`: another subject's brain, of the "
+    "`other_image`: the same subject's brain of another image; `time_shift`: of another image of the same session, "
+    "some trials later. `other_subject_*`: another subject's brain, of the "
     "same image or another. `no_brain`: the language model on the bare instruction. distinct: share of different "
     "captions; words: their mean number."
 )
@@ -86,6 +90,8 @@ class CaptionReport(SavedReport):
             cannot have the reason.
         versions (`dict[str, str]`), fingerprint (`dict`):
             Versions of the libraries; data, checkpoint and language model.
+        by_subject (`list[dict]`):
+            See [`~trainers.caption_figures.compare_captions_by_subject`]; empty where a single subject was tested.
         sections (`list[dict]`):
             Further evidence; see [`~trainers.saved_report.SavedReport.add`].
         samples (`list[dict]`):
@@ -108,6 +114,7 @@ class CaptionReport(SavedReport):
     settings: dict[str, Any]
     versions: dict[str, str]
     fingerprint: dict[str, Any]
+    by_subject: list[dict[str, Any]] = field(default_factory=list)
     sections: list[dict[str, Any]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list, repr=False)
     schema_version: int = SCHEMA_VERSION
@@ -125,6 +132,8 @@ class CaptionReport(SavedReport):
         fingerprint: Mapping,
         frequencies: DocumentFrequencies | None = None,
         embed: Embedder | None = None,
+        meteor: MeteorData | None = None,
+        embed_tokens: TokenEmbeddings | None = None,
     ) -> "CaptionReport":
         """
         Computes every figure from the table of captions (its keys: [`~trainers.caption_figures`]), which gains floors
@@ -136,9 +145,10 @@ class CaptionReport(SavedReport):
         _require_whole_arms(samples)
         settings = {"num_resamples": NUM_RESAMPLES} | dict(settings)
         samples, seed = [{**sample, "scores": {}} for sample in samples], settings["seed"]
-        scorer = CaptionScorer(frequencies or DocumentFrequencies.fit(references_of_images(samples)), embed)
+        frequencies = frequencies or DocumentFrequencies.fit(references_of_images(samples))
+        scorer = CaptionScorer(frequencies, embed, meteor, embed_tokens)
         arms, floors = score_arms(samples, scorer), score_floors(samples, scorer, seed)
-        names = [figure["arm"] for figure in arms]
+        names, several = [figure["arm"] for figure in arms], len({sample["subject"] for sample in samples}) > 1
         intervals = arm_intervals(samples, names, Resampler(settings["num_resamples"], seed))
         return cls(
             split=dict(split),
@@ -151,13 +161,14 @@ class CaptionReport(SavedReport):
             settings=settings,
             versions=dict(versions),
             fingerprint=dict(fingerprint),
+            by_subject=compare_captions_by_subject(samples, seed, settings["num_resamples"]) if several else [],
             samples=samples,
         )
 
     @property
     def missing(self) -> list[Missing]:
         """What the report lacks of what is mandatory; see [`~trainers.evidence`]."""
-        return missing_from_captions(self.arms, self.floors, self.settings, self.split, MANDATORY_ARMS)
+        return missing_from_captions(self.arms, self.floors, self.identification, self.settings, self.split)
 
     def score(self, arm: str, metric: str = "cider") -> float:
         """Score of an arm or floor."""
@@ -219,6 +230,7 @@ class CaptionReport(SavedReport):
             chapters=[
                 Chapter("Scores", [_score_table(self.arms, self.floors), ARMS_NOTE, *self._intervals(), best]),
                 Chapter("The real brain against each control", [_comparison_table(self.comparisons)]),
+                *([Chapter("Subject by subject", [_comparison_table(self.by_subject)])] if self.by_subject else []),
                 Chapter(
                     "A caption among the images: does it find its own?",
                     [identification_table(self.identification, highlight=REAL)],
@@ -288,9 +300,19 @@ def _comparison_table(rows: Sequence[Mapping]) -> Table:
             value, low, high = (100 * row[name] for name in ("value", "ci_low", "ci_high"))
             cell = {"control": row["control"], "metric": TITLES[metric], "images": row["num_groups"]}
             cell |= {"interval": Interval(value, low, high, scale=metric, digits=2)}
-            cells.append(cell | {name: row[name] for name in ("p", "q")})
-    columns = {"metric": "score", "control": "control", "interval": "real minus control x 100 [95 % interval]"}
+            cell |= over_subjects(row)
+            cells.append(cell | {name: row[name] for name in ("subject", "p", "q") if name in row})
+    columns = {"metric": "score", "control": "control", "subject": "subject"}
+    columns |= {"interval": "real minus control x 100 [95 % interval]", "subject_interval": "over subjects"}
     return Table(columns | {"p": "p", "q": "q", "images": "images"}, cells)
+
+
+def over_subjects(comparison: Mapping) -> dict[str, str]:
+    """The interval x 100 over subjects as well, where several were compared: a cell `subject_interval`."""
+    if "subject_ci_low" not in comparison:
+        return {}
+    low, high = (f"{100 * comparison[name]:.2f}" for name in ("subject_ci_low", "subject_ci_high"))
+    return {"subject_interval": f"[{low}, {high}]"}
 
 
 def _examples(samples: Sequence[Sample]) -> Examples:
@@ -299,4 +321,4 @@ def _examples(samples: Sequence[Sample]) -> Examples:
     return Examples(items, examples_note(len(items), len(samples)))
 
 
-__all__ = ["CaptionReport"]
+__all__ = ["TITLES", "CaptionReport", "over_subjects"]

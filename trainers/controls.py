@@ -25,6 +25,9 @@ import numpy as np
 NO_BRAIN = -1
 #: Seconds from a stimulus to the peak of the blood's answer to it (Glover 1999, NeuroImage 9:416).
 HAEMODYNAMIC_DELAY = 6.0
+TIME_SHIFT = "time_shift"
+#: Session of rows that are means over the repeats of an image: they were measured at no one moment.
+AVERAGED = "average"
 # A stream of its own: data simulated from the same bare seed would otherwise be "broken" into themselves.
 _STREAM = 0xB2A1
 
@@ -251,8 +254,10 @@ VALUE_CONTROLS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 }
 
 __all__ = [
+    "AVERAGED",
     "HAEMODYNAMIC_DELAY",
     "NO_BRAIN",
+    "TIME_SHIFT",
     "VALUE_CONTROLS",
     "no_brain",
     "noise",

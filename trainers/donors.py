@@ -13,18 +13,20 @@
 # limitations under the License.
 """Which other brain stands in the place of each: another person's, or the same person's some seconds later."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .controls import NO_BRAIN, shift_in_time, swap_subjects
+from .controls import AVERAGED, NO_BRAIN, TIME_SHIFT, shift_in_time, swap_subjects
 
 
 SAME_STIMULUS, OTHER_STIMULUS = "other_subject_same_stimulus", "other_subject_other_stimulus"
-TIME_SHIFT = "time_shift"
 #: Arms of lent brains, beside `permuted`.
 LENT_ARMS = (SAME_STIMULUS, OTHER_STIMULUS, TIME_SHIFT)
+# Seconds from one image to the next in NSD (Allen et al. 2022); blank trials and breaks come on top, so trials are
+# at least so far apart.
+_TRIAL_SECONDS = 4.0
 
 
 def find_donors(
@@ -35,7 +37,7 @@ def find_donors(
 
     - `other_subject_same_stimulus`: somebody else who perceived the same text of the same group;
     - `other_subject_other_stimulus`: somebody else who perceived another group;
-    - `time_shift`: the same run, later ([`~trainers.controls.shift_in_time`]).
+    - `time_shift`: the same run, later ([`lend_later`]).
 
     A donor has as many frames as the brain it replaces, so that no sequence changes its length.
 
@@ -59,11 +61,8 @@ def find_donors(
             absent[arm] = "nobody else perceived another group with as many frames"
         if len({brain["subject"] for brain in brains}) == 1:
             absent[arm] = "the split holds one subject"
-    if all(brain.get("frame_times") for brain in brains):
-        found[TIME_SHIFT] = _named(names, _shifted(brains, seed))
-        absent[TIME_SHIFT] = "no run is long enough to be shifted by twice the haemodynamic delay"
-    else:
-        absent[TIME_SHIFT] = "the rows have no `frame_times`"
+    later, absent[TIME_SHIFT] = lend_later(brains, seed)
+    found[TIME_SHIFT] = _named(names, later)
     found = {arm: donors for arm, donors in found.items() if donors}
     return found, {arm: reason for arm, reason in absent.items() if arm not in found}
 
@@ -80,13 +79,52 @@ def _other_subjects(brains: Sequence[Mapping[str, Any]], same_stimulus: bool, se
     return donors
 
 
-def _shifted(brains: Sequence[Mapping[str, Any]], seed: int) -> np.ndarray:
-    runs = [(b["subject"], b.get("session"), b["story"], len(b["brain_values"])) for b in brains]
-    return shift_in_time(runs, [brain["frame_times"][0] for brain in brains], seed=seed)
+def lend_later(brains: Sequence[Mapping[str, Any]], seed: int = 0) -> tuple[np.ndarray, str]:
+    """
+    The same run some time later in the place of each brain ([`~trainers.controls.shift_in_time`]).
+
+    A run of a story is that of one subject, session and number of frames, on the clock of the story (`frame_times`).
+    Single trials of images are on the clock of their session, by the number of the trial, with which their `sample_id`
+    ends; nobody gets a repeat of the own image. Means over repeats have no moment.
+
+    Args:
+        brains (`Sequence[Mapping]`):
+            Rows of a corpus, one per distinct brain; their values are not read.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the draw.
+
+    Returns:
+        `tuple`: Brain numbers `(brains,)`, `NO_BRAIN` (-1) where there is none; and why nobody has one, where that is
+        so.
+    """
+    moments = [_find_moment(brain) for brain in brains]
+    timed = np.array([i for i, moment in enumerate(moments) if moment is not None], int)
+    donors = np.full(len(brains), NO_BRAIN)
+    if not len(timed):
+        if any(brain.get("session") == AVERAGED for brain in brains):
+            return donors, "each brain is the mean of repeats of several sessions"
+        return donors, "the rows have no `frame_times`"
+    runs, times = zip(*(moment for moment in moments if moment is not None), strict=True)
+    lent = shift_in_time(runs, times, seed=seed)
+    for own, donor in zip(timed, np.where(lent == NO_BRAIN, NO_BRAIN, timed[lent]), strict=True):
+        is_repeat = brains[own].get("references") and brains[own]["group"] == brains[donor]["group"]
+        donors[own] = NO_BRAIN if is_repeat else donor
+    return donors, "no run is long enough to be shifted by twice the haemodynamic delay"
+
+
+def _find_moment(brain: Mapping[str, Any]) -> tuple[Hashable, float] | None:
+    """Run of a brain, and the seconds of the run's clock; `None` of what has no one moment."""
+    session, times = brain.get("session"), brain.get("frame_times")
+    if times:
+        return (brain["subject"], session, brain["story"], len(times)), times[0]
+    trial = brain["sample_id"].rpartition("/")[2] if brain.get("references") else ""
+    if not session or session == AVERAGED or not trial.isdecimal():
+        return None
+    return (brain["subject"], session), _TRIAL_SECONDS * int(trial)
 
 
 def _named(names: Sequence[str], donors: np.ndarray) -> dict[str, str]:
     return {name: names[donor] for name, donor in zip(names, donors.tolist(), strict=True) if donor != NO_BRAIN}
 
 
-__all__ = ["LENT_ARMS", "OTHER_STIMULUS", "SAME_STIMULUS", "TIME_SHIFT", "find_donors"]
+__all__ = ["LENT_ARMS", "OTHER_STIMULUS", "SAME_STIMULUS", "find_donors", "lend_later"]

@@ -32,8 +32,16 @@ MIN_RESAMPLES = 1_000
 #: Of every reading, by the beginning of their names; of `other_subject_*`, which only several subjects can have, one.
 CONTROLS = ("permuted", "no_brain", "zero", "voxel_shuffle", "noise", "time_shift")
 OTHER_SUBJECT = "other_subject"
+#: Of captions, likewise.
+CAPTION_CONTROLS = (
+    *("real", "other_image", "no_brain", "zero", "voxel_shuffle", "noise", "time_shift"),
+    OTHER_SUBJECT,
+)
 #: Where texts were generated.
 FLOORS = ("constant", "shuffled")
+#: What ridge regression makes of the same brains: the nearest training text, and identification. Both need a sentence
+#: encoder, which nobody can leave out in silence.
+RETRIEVAL, RIDGE = "retrieval", "ridge"
 _LEAK = "leak:"
 
 
@@ -77,31 +85,38 @@ def missing_from_readings(
         rows = [row for row in arms if row["reading"] == reading]
         there = [row["arm"] for row in rows] + [row["floor"] for row in floors if row["reading"] == reading]
         there += settings.get("absent_arms", {}).get(reading, {})
+        # Where it was run, what it cannot be fitted to lacks it, and nobody left it out.
+        there += (RETRIEVAL, RIDGE) if settings.get("ridge_floor") else ()
         wanted = CONTROLS + (OTHER_SUBJECT,) * (num_subjects > 1)
         missing += _lacking(wanted, there, f"control of the reading `{reading}`")
+        missing += _lacking((RIDGE,), there, f"floor of the reading `{reading}`")
         # Only arms with texts have text scores.
         if any("brainllm_bleu_1" in row for row in rows):
-            missing += _lacking(FLOORS, there, f"floor of the texts of the reading `{reading}`")
+            missing += _lacking((*FLOORS, RETRIEVAL), there, f"floor of the texts of the reading `{reading}`")
     return missing + _missing_anywhere(settings, split)
 
 
 def missing_from_captions(
-    arms: Sequence[Mapping], floors: Sequence[Mapping], settings: Mapping, split: Mapping, mandatory: Sequence[str]
+    arms: Sequence[Mapping],
+    floors: Sequence[Mapping],
+    identification: Sequence[Mapping],
+    settings: Mapping,
+    split: Mapping,
 ) -> list[Missing]:
     """
     What a report on captions lacks.
 
     Args:
-        arms (`Sequence[Mapping]`), floors (`Sequence[Mapping]`), settings (`Mapping`), split (`Mapping`):
+        arms (`Sequence[Mapping]`), floors (`Sequence[Mapping]`), identification (`Sequence[Mapping]`), settings
+        (`Mapping`), split (`Mapping`):
             As [`~trainers.caption_report.CaptionReport`] holds them.
-        mandatory (`Sequence[str]`):
-            Arms without which no score is reported.
 
     Returns:
         `list[Missing]`: Empty for a report without gaps.
     """
     there = [row["arm"] for row in (*arms, *floors)] + list(settings.get("absent_arms", {}))
-    missing = _lacking(mandatory, there, "control") + _lacking(FLOORS, there, "floor")
+    there += [row["arm"] for row in identification if row["arm"] == RIDGE]
+    missing = _lacking(CAPTION_CONTROLS, there, "control") + _lacking((*FLOORS, RETRIEVAL, RIDGE), there, "floor")
     return missing + _missing_anywhere(settings, split)
 
 

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 
 from modeling_brainllm import BrainLlamaProcessor
 
+from .controls import AVERAGED
 from .data_collator import keep_first_words
 from .instruction_tasks import PREVIOUS, InstructionTask, find_task
 from .instructions import Renderer
@@ -32,8 +33,6 @@ Row = Mapping[str, Any]
 
 # What the tasks read beside their own columns.
 _IDENTITY = ("sample_id", "subject", "session", "completion", "task")
-# The session of rows that are means over the trials of an image: they follow no trial.
-_AVERAGED = "average"
 
 
 class InstructionRows(Dataset):
@@ -253,7 +252,10 @@ def _check_dialogue(row: Row) -> list[dict[str, str]]:
 
 
 def _previous_trials(rows: Sequence[Row]) -> dict[str, Row]:
-    """For each `sample_id` the row of the trial before: the same subject and session, one frame earlier."""
+    """
+    For each `sample_id` the row of the trial before: the same subject and session, one frame earlier. Means over the
+    trials of an image follow no trial.
+    """
     by_id = {row["sample_id"]: row for row in rows}
     found = {}
     for sample_id, row in by_id.items():
@@ -264,7 +266,7 @@ def _previous_trials(rows: Sequence[Row]) -> dict[str, Row]:
                 f"'{sample_id}'."
             )
         before = by_id.get(f"{recording}/{int(frame) - 1}")
-        if before is not None and row.get("session") != _AVERAGED:
+        if before is not None and row.get("session") != AVERAGED:
             found[sample_id] = before
     return found
 

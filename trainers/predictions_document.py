@@ -18,7 +18,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from .caption_figures import CONSTANT, HUMAN, SHUFFLED, Sample, references_of_images
-from .caption_report import TITLES
+from .caption_report import TITLES, over_subjects
 from .caption_scorer import METRICS
 from .document import Chapter, Document, Examples, Interval, Table, plain
 from .report import SIGNIFICANCE, evenly, examples_note
@@ -161,8 +161,9 @@ def _comparison_table(comparisons: Sequence[Mapping]) -> Table:
         cell |= {"interval": Interval(*ends, chance=50.0 * identified, scale=metric, digits=2)}
         title = TITLES[metric.removeprefix(IDENTIFICATION)]
         cell |= {"metric": f"pairs won by {title} (chance 50)" if identified else title}
-        cells.append(cell | {"p": f"{row['p']:.3g}", "q": f"{row['q']:.3g}"})
+        cells.append(cell | over_subjects(row) | {"p": f"{row['p']:.3g}", "q": f"{row['q']:.3g}"})
     columns = {"arm": "captions", "control": "minus", "metric": "score", "interval": "x 100 [95 % interval]"}
+    columns |= {"subject_interval": "over subjects"}
     return Table(columns | {"p": "p", "q": "q", "images": "images"}, cells)
 
 

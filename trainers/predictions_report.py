@@ -34,11 +34,13 @@ from .caption_figures import (
     with_q_values,
 )
 from .caption_scorer import METRICS, CaptionScorer, Embedder
+from .centering import center_wins
 from .conditions import find_versions
 from .document import Document
 from .evidence import MIN_RESAMPLES, NUM_RESAMPLES, Missing
-from .metrics import Identification
+from .metrics import Identification, MeteorData
 from .metrics.captions import DocumentFrequencies
+from .metrics.embedding_scores import TokenEmbeddings
 from .predictions import EMPTY, SUBSET, fingerprint_files, make_table, read_references, read_systems
 from .predictions_document import (
     CHANCE,
@@ -107,6 +109,8 @@ class PredictionsReport(SavedReport):
         fingerprint: Mapping,
         frequencies: DocumentFrequencies | None = None,
         embed: Embedder | None = None,
+        meteor: MeteorData | None = None,
+        embed_tokens: TokenEmbeddings | None = None,
         progress: bool = False,
     ) -> "PredictionsReport":
         """
@@ -116,7 +120,7 @@ class PredictionsReport(SavedReport):
         """
         samples, seed = [{**sample, "scores": {}} for sample in samples], settings["seed"]
         images = references_of_images(samples)
-        scorer = CaptionScorer(frequencies or DocumentFrequencies.fit(images), embed)
+        scorer = CaptionScorer(frequencies or DocumentFrequencies.fit(images), embed, meteor, embed_tokens)
         resampler = Resampler(settings["num_resamples"], seed)
         figures = score_arms(samples, scorer, progress)
         names = [figure["arm"] for figure in figures]
@@ -182,13 +186,17 @@ def _with_gaps(figure: dict[str, Any], floors: Sequence[Mapping]) -> dict[str, A
 
 
 def _identification_tests(samples: Sequence[Sample], names: Sequence[str], resampler: Resampler) -> list[dict]:
-    """The share of wrong images that each system's captions beat, against one half."""
+    """
+    The share of wrong images that each system's captions beat, against one half; without what an image beats under any
+    caption ([`~trainers.centering`]).
+    """
     tests = []
     for name in names:
         rows = [row for row in samples if name in row.get("identification", {})]
         for score in rows[0]["identification"][name] if rows else ():
             ranks, candidates = np.array([row["identification"][name][score] for row in rows]).T
-            wins = Identification(ranks, candidates).wins
+            expected = np.array([row["identification_expected"][name][score] for row in rows])
+            wins = center_wins(Identification(ranks, candidates).wins, expected)
             found = resampler.mean(wins, [row["group"] for row in rows], chance=0.5)
             tests.append({"arm": name, "control": CHANCE, "metric": IDENTIFICATION + score} | found)
     return tests
@@ -201,6 +209,8 @@ def evaluate_predictions(
     allow: Collection[str] = (),
     frequencies: DocumentFrequencies | None = None,
     embed: Embedder | None = None,
+    meteor: MeteorData | None = None,
+    embed_tokens: TokenEmbeddings | None = None,
     max_identification: int = 256,
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
@@ -218,6 +228,8 @@ def evaluate_predictions(
             For CIDEr; by default of the images that are scored, as COCO does.
         embed (`Callable`, *optional*):
             Texts → vectors `[texts, width]`, such as a sentence encoder; adds `text_similarity` to the scores.
+        meteor ([`~trainers.metrics.MeteorData`], *optional*), embed_tokens (`Callable`, *optional*):
+            Add `meteor` and `bert_score`; see [`~trainers.caption_scorer.CaptionScorer`].
         max_identification (`int`, *optional*, defaults to 256):
             Images of a subject among which captions are to find their own; more are thinned out by a seeded draw.
         num_resamples (`int`, *optional*, defaults to 10000):
@@ -243,6 +255,8 @@ def evaluate_predictions(
         fingerprint=fingerprint_files([*predictions, references]),
         frequencies=frequencies,
         embed=embed,
+        meteor=meteor,
+        embed_tokens=embed_tokens,
         progress=progress,
     )
 

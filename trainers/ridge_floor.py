@@ -19,7 +19,7 @@ matrix multiplication finds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -27,6 +27,9 @@ from sklearn.decomposition import PCA
 from .metrics import Identification, two_way_identification
 from .semantic import ALPHAS, RidgeMap, fit_ridge
 
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Embedder = Callable[[list[str]], np.ndarray]
 Row = Mapping[str, Any]
@@ -103,6 +106,29 @@ def ridge_floor(
     return RidgeFloor(found, retrieved, chosen)
 
 
+def explain_no_ridge(train: "Dataset | None", tested: "Dataset") -> str | None:
+    """
+    Why [`ridge_floor`] is empty whatever the embeddings; `None` where one of the tested subjects has a map.
+
+    Args:
+        train (`Dataset`, *optional*), tested (`Dataset`):
+            Rows with `subject` and `group`, all of one number of frames; values are not read.
+    """
+    if train is None:
+        return "there are no training rows"
+    known, asked = _groups_by_subject(train), _groups_by_subject(tested)
+    if any(len(known.get(name, ())) >= _NUM_FOLDS and len(groups) > 1 for name, groups in asked.items()):
+        return None
+    return f"no tested subject has brains of {_NUM_FOLDS} groups in training to fit a map on"
+
+
+def _groups_by_subject(rows: "Dataset") -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for subject, group in zip(rows["subject"], rows["group"], strict=True):
+        found.setdefault(subject, set()).add(group)
+    return found
+
+
 def identification_figure(floor: RidgeFloor, top: Sequence[int] = (1, 5, 10)) -> dict[str, Any] | None:
     """
     Summary of the identification, over all rows that have one; `None` if none has.
@@ -151,4 +177,4 @@ def _nearest(predicted: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return (predicted @ (candidates / np.linalg.norm(candidates, axis=1, keepdims=True)).T).argmax(axis=1)
 
 
-__all__ = ["Embedder", "RidgeFloor", "identification_figure", "ridge_floor"]
+__all__ = ["Embedder", "RidgeFloor", "explain_no_ridge", "identification_figure", "ridge_floor"]

@@ -50,7 +50,9 @@ class SubjectGeometry:
         region_names (`dict[str, list[str]]`, *optional*):
             For each atlas the names of labels 1, 2, ...
         noise_ceiling (`np.ndarray`, *optional*):
-            float32 `[voxels]`, in the unit of the corpus.
+            float32 `[voxels]`, in `noise_ceiling_unit`.
+        noise_ceiling_unit (`str`, *optional*):
+            Such as `"percent of the variance of a single repeat"`; empty where the corpus does not say.
         grid_shape (`tuple[int, ...]`), grid_index (`np.ndarray`), affine (`np.ndarray`), *optional*:
             The subject's own image: its shape (three axes for a volume, fewer for vertices of both hemispheres), int64
             `[voxels]` places in it (C order), and float64 `[4, 4]` of a volume. Maps are written with it; see
@@ -64,9 +66,24 @@ class SubjectGeometry:
     num_regions: dict[str, int] = field(default_factory=dict)
     region_names: dict[str, list[str]] = field(default_factory=dict)
     noise_ceiling: np.ndarray | None = None
+    noise_ceiling_unit: str = ""
     grid_shape: tuple[int, ...] = ()
     grid_index: np.ndarray | None = None
     affine: np.ndarray | None = None
+
+
+def find_subject_files(dataset: str) -> list[Path]:
+    """
+    The files of the subjects of a prepared corpus, which is downloaded if it is on the Hub; none where it has none.
+
+    Args:
+        dataset (`str`):
+            Folder written by `examples/prepare_dataset.py`, or Hub id of a corpus that was pushed from there.
+    """
+    folder = Path(dataset)
+    if not folder.is_dir():
+        folder = Path(snapshot_download(dataset, repo_type="dataset", allow_patterns=SUBJECT_FILES))
+    return sorted(folder.glob(SUBJECT_FILES))
 
 
 def read_geometries(dataset: str) -> dict[str, SubjectGeometry]:
@@ -75,7 +92,7 @@ def read_geometries(dataset: str) -> dict[str, SubjectGeometry]:
 
     Args:
         dataset (`str`):
-            Folder written by `examples/prepare_dataset.py`, or Hub id of a corpus that was pushed from there.
+            See [`find_subject_files`].
 
     Returns:
         `dict[str, SubjectGeometry]`: by name of the subject; without coordinates where a file has none.
@@ -84,10 +101,7 @@ def read_geometries(dataset: str) -> dict[str, SubjectGeometry]:
         FileNotFoundError: the corpus has no files of subjects.
         ValueError: a file is cut short, or was not written by the builder.
     """
-    folder = Path(dataset)
-    if not folder.is_dir():
-        folder = Path(snapshot_download(dataset, repo_type="dataset", allow_patterns=SUBJECT_FILES))
-    files = sorted(folder.glob(SUBJECT_FILES))
+    files = find_subject_files(dataset)
     if not files:
         raise FileNotFoundError(
             f"'{dataset}' has no {SUBJECT_FILES}, so nobody knows where its voxels lie. Prepare it with "
@@ -113,6 +127,7 @@ def _read_geometry(file: Path) -> SubjectGeometry:
             },
             region_names=words["roi_names"] if labels else {},
             noise_ceiling=state.get("geometry/noise_ceiling"),
+            noise_ceiling_unit=words.get("noise_ceiling_unit", ""),
             grid_shape=tuple(words.get("grid_shape", ())),
             grid_index=state.get("geometry/grid_index"),
             affine=state.get("geometry/affine"),
@@ -212,4 +227,11 @@ def check_voxel_counts(rows: Any, geometries: Mapping[str, SubjectGeometry]) -> 
             )
 
 
-__all__ = ["SubjectGeometry", "add_geometries", "check_voxel_counts", "read_geometries", "region_sizes"]
+__all__ = [
+    "SubjectGeometry",
+    "add_geometries",
+    "check_voxel_counts",
+    "find_subject_files",
+    "read_geometries",
+    "region_sizes",
+]

@@ -77,12 +77,37 @@ class TestScript:
         arms = ["real", "zero", "voxel_shuffle", "other_image", "other_subject_other_image", "no_brain"]
         arms += ["noise", "text_only"]
         assert [row["arm"] for row in report.arms] == arms
+        assert report.missing == []
+        # The test images are means of three repeats, and nobody saw the images of the held-out subject in training.
+        assert set(report.settings["absent_arms"]) == {"other_subject_same_image", "time_shift", "retrieval", "ridge"}
         assert [row["arm"] for row in report.floors] == ["constant", "shuffled", "human"]
+        (ceiling,) = report.sections
+        assert ceiling["name"] == "noise_ceiling"
+        assert [(row["subject"], row["unit"]) for row in ceiling["rows"]] == [("subj02", "percent")]
         assert report.settings["generation"]["max_new_tokens"] == 5
         assert report.split["policy"] == "official"
         assert len(report.samples) == 4
         with pytest.raises(ValueError, match="no rows of subj09; it has subj02"):
             run_here(*options, "--output_dir", tmp_path / "out", "--subjects", "subj09")
+
+    def test_the_floors_of_a_sentence_encoder_are_demanded(self, run_here, checkpoint, tmp_path):
+        """Of subjects that are in training too, ridge regression can be fitted: without an encoder it is missing."""
+        from dataset_builders import prepare_corpus, save_corpus
+
+        options = {**SMALL, "test_repeats": "single", "dtype": "float32"}
+        save_corpus(prepare_corpus("synthetic_images", cache_dir=tmp_path / "single", **options), tmp_path / "trials")
+        paths = ("--checkpoint", checkpoint, "--dataset", tmp_path / "trials", "--output_dir", tmp_path / "out")
+        options = ("--max_new_tokens", 4, "--subjects", "subj02")
+        with pytest.raises(ValueError, match="would miss retrieval, ridge"):
+            run_here(*paths, *options)
+        assert not (tmp_path / "out").exists()
+        run_here(*paths, *options, "--allow", "retrieval", "ridge")
+        report = CaptionReport.load(tmp_path / "out")
+        assert [item.name for item in report.missing] == ["retrieval", "ridge"]
+        # Single trials have a moment, and so a control of the wrong one.
+        lent = [(s["brain_id"], s["donors"]["time_shift"]) for s in report.samples if "time_shift" in s["donors"]]
+        assert lent
+        assert all(own.rpartition("/")[0] == donor.rpartition("/")[0] for own, donor in lent)
 
     def test_an_adapter_on_top_of_it(self, run_example, images, checkpoint, tmp_path):
         options = ("--checkpoint", checkpoint, "--adapter", tmp_path / "adapter", "--dataset", images)

@@ -13,14 +13,18 @@
 # limitations under the License.
 """The script that scores captions of any system, as users run it: on files in BrainHub's layout, without a model."""
 
+import gzip
 import json
 import runpy
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from trainers.metrics import Meteor, MeteorData, bert_score, meteor_from_statistics
 from trainers.predictions_report import PredictionsReport
+from trainers.token_embeddings import TokenEmbedder
 
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,6 +72,29 @@ def test_two_systems_are_scored_and_compared(run_here, brainhub):
     assert report.score("seeing") > report.score("constant") > report.score("guessing")
     _, beside = run_here("--predictions", *files, *options, "--no_progress")
     assert beside == ""
+
+
+@pytest.mark.slow
+def test_meteor_and_bert_score_take_what_they_need(run_here, brainhub, text_model):
+    (brainhub / "meteor/data").mkdir(parents=True)
+    with zipfile.ZipFile(brainhub / "meteor/meteor-1.5.jar", "w") as jar:
+        for name in ("function/english.words", "synonym/english.synsets", "synonym/english.exceptions"):
+            jar.writestr(name, "a\nthe" if name.startswith("function") else "")
+    with gzip.open(brainhub / "meteor/data/paraphrase-en.gz", "wt") as lines:
+        lines.write("0.5\nfield\npark\n")
+    files = [brainhub / system / "sub01_decoded_caption.json" for system in ("seeing", "guessing")]
+    options = ("--references", brainhub / "fmri_cococap.json", "--output_dir", brainhub / "out", *RESAMPLES)
+    run_here("--predictions", *files, *options, "--no_progress", "--meteor_data", brainhub / "meteor",
+             "--token_encoder", text_model)  # fmt: skip
+    report = PredictionsReport.load(brainhub / "out")
+    texts = [f"a {thing} on a field" for thing in THINGS]
+    people = [[f"A {thing} in the park.", f"One {thing} is shown."] for thing in THINGS]
+    counts = Meteor(MeteorData.load(brainhub / "meteor")).statistics(texts, people)
+    assert report.score("seeing", "meteor") == pytest.approx(float(meteor_from_statistics(counts.sum(axis=0))))
+    expected = bert_score(texts, people, TokenEmbedder.from_pretrained(str(text_model)))["bert_f1"].mean()
+    assert report.score("seeing", "bert_score") == pytest.approx(expected)
+    assert report.find("seeing", "guessing", "meteor")["ci_low"] > 0
+    assert report.settings["token_encoder"] == str(text_model)
 
 
 @pytest.mark.slow

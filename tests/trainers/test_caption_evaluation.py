@@ -202,25 +202,49 @@ class TestArms:
         report = evaluate((model, processor, data))
         arms = {row["arm"] for row in report.arms}
         assert arms == {*MANDATORY_ARMS, "other_subject_other_image", "no_brain", "noise", "text_only"}
-        assert report.settings["absent_arms"] == {"other_subject_same_image": "no other subject saw the same images"}
+        no_ridge = "no tested subject has brains of 5 groups in training to fit a map on"
+        assert report.settings["absent_arms"] == {
+            "other_subject_same_image": "no other subject saw the same images",
+            "time_shift": "the rows have no `frame_times`", "retrieval": no_ridge, "ridge": no_ridge,
+        }  # fmt: skip
         lent = [sample["donors"]["other_subject_other_image"] for sample in report.samples]
         assert {name.split("/")[2] for name in lent} == {"train"}
 
     def test_unknown_subjects_lend_nothing(self, make_setting, evaluate):
         report = evaluate(make_setting(known=["s1"]), subjects=["s1"])
         assert {row["arm"] for row in report.arms} == {*MANDATORY_ARMS, "no_brain", "noise", "text_only"}
-        assert set(report.settings["absent_arms"]) == {"other_subject_same_image", "other_subject_other_image"}
+        others = {"other_subject_same_image", "other_subject_other_image"}
+        assert set(report.settings["absent_arms"]) == {*others, "time_shift", "retrieval", "ridge"}
 
     def test_an_image_that_only_some_have_seen(self):
         groups, subjects = ["a", "b", "c", "a", "b"], ["s1", "s1", "s1", "s2", "s2"]
-        donors = assign_donors(groups, subjects, 3)
+        donors = assign_donors(groups, subjects, 3, later=np.array([1, 2, -1]))
+        assert donors["time_shift"].tolist() == [1, 2, -1]
         assert donors["other_subject_same_image"].tolist() == [3, 4, -1]
         assert set(donors["other_subject_other_image"]) <= {3, 4}
         assert list(donors) == [*MANDATORY_ARMS, *OPTIONAL_ARMS]
 
-    def test_optional_arms_are_left_out(self, make_setting, evaluate):
+    def test_optional_arms_are_left_out_and_missed(self, make_setting, evaluate):
         report = evaluate(make_setting(), optional_arms=["no_brain"])
         assert [row["arm"] for row in report.arms] == [*MANDATORY_ARMS, "no_brain"]
+        assert [item.name for item in report.missing] == ["noise", "time_shift", "other_subject", "split"]
+
+    def test_time_shift_lends_a_later_trial_of_the_session(self, make_setting, evaluate):
+        model, processor, _ = make_setting()
+        rows = make_images(12, ["s1", "s2"])
+        sessions = [f"session{number % 2:02d}" for number in range(len(rows))]
+        places = [f"tiny/{row['subject']}/{s}/{9 * i}" for i, (row, s) in enumerate(zip(rows, sessions, strict=True))]
+        rows = rows.add_column("session", sessions).remove_columns(["sample_id", "brain_id"])
+        rows = rows.add_column("sample_id", places).add_column("brain_id", places)
+        report = evaluate((model, processor, DatasetDict(test=rows)))
+        own = texts(report, "real")
+        assert "time_shift" not in report.settings["absent_arms"]
+        assert texts(report, "time_shift")
+        for sample in report.samples:
+            lent = sample["donors"]["time_shift"]
+            assert lent.rpartition("/")[0] == sample["brain_id"].rpartition("/")[0]
+            assert lent != sample["brain_id"]
+            assert sample["texts"]["time_shift"] == own[lent]
 
 
 class TestRidgeFloor:
@@ -237,12 +261,18 @@ class TestRidgeFloor:
         figure = next(row for row in report.identification if row["arm"] == "ridge")
         assert figure["pairwise_accuracy"] > 0.9
         assert report.find("retrieval")["value"] < 0
+        assert [item.name for item in report.missing] == ["split"]
+        # The corpus could have had them: who leaves out the encoder says so.
+        missing = [item.name for item in evaluate((model, processor, data)).missing]
+        assert missing == ["retrieval", "ridge", "split"]
         trained = set(data["train"]["completion"])
         assert {sample["texts"]["retrieval"] for sample in report.samples} <= trained
 
     def test_absent_without_training_rows(self, make_setting, evaluate):
         report = evaluate(make_setting(), embed=lambda texts: np.ones((len(texts), 2)))
         assert report.settings["ridge_floor"] is False
+        assert report.settings["absent_arms"]["ridge"] == "there are no training rows"
+        assert [item.name for item in report.missing] == ["split"]
         assert "retrieval" not in [row["arm"] for row in report.arms]
 
 
@@ -260,7 +290,8 @@ class TestLabels:
         report = evaluate((model, processor, data))
         other = evaluate((model, processor, DatasetDict(test=Dataset.from_list(rotated))))
         for sample, changed in zip(report.samples, other.samples, strict=True):
-            for arm in (*MANDATORY_ARMS, *OPTIONAL_ARMS):
+            assert set(sample["texts"]) == {*MANDATORY_ARMS, *OPTIONAL_ARMS} - {"time_shift"}
+            for arm in sample["texts"]:
                 assert sample["texts"][arm] == changed["texts"][arm]
         assert report.score("real") != other.score("real")
 

@@ -15,7 +15,8 @@
 
 import numpy as np
 
-from trainers.donors import OTHER_STIMULUS, SAME_STIMULUS, TIME_SHIFT, find_donors
+from trainers.controls import HAEMODYNAMIC_DELAY, NO_BRAIN, TIME_SHIFT
+from trainers.donors import OTHER_STIMULUS, SAME_STIMULUS, find_donors, lend_later
 
 
 def brain(subject: str, group: str, place: int, **columns) -> dict:
@@ -65,3 +66,46 @@ def test_reasons():
     }
     apart = find_donors([brain(s, g, 0) for s, g in (("s1", "a"), ("s2", "b"))])
     assert apart[1][SAME_STIMULUS] == "nobody else perceived the same text with as many frames"
+
+
+def trial(subject: str, session: str, number: int, image: str) -> dict:
+    place = f"nsd2022/{subject}/{session}/{number}"
+    row = {"sample_id": place, "brain_id": place, "subject": subject, "session": session, "story": image}
+    return row | {"group": image, "references": [f"a picture of {image}"], "frame_times": []}
+
+
+class TestTrialsOfImages:
+    def test_the_run_is_the_session_and_the_clock_counts_trials(self):
+        """Each image is shown once a session, to two people: a run of one story would be one trial long."""
+        rows = [
+            trial(subject, f"session{session:02d}", 5 * (place + session) % 101, f"image/{place}")
+            for subject in ("subj01", "subj02")
+            for session in (1, 2)
+            for place in range(20)
+        ]
+        later, _ = lend_later(rows)
+        assert NO_BRAIN not in later
+        for own, lent in zip(rows, (rows[i] for i in later), strict=True):
+            assert (lent["subject"], lent["session"]) == (own["subject"], own["session"])
+            assert lent["group"] != own["group"]
+            numbers = [int(row["sample_id"].rpartition("/")[2]) for row in (own, lent)]
+            assert 4 * abs(numbers[0] - numbers[1]) >= 2 * HAEMODYNAMIC_DELAY
+
+    def test_nobody_gets_a_repeat_of_the_own_image(self):
+        rows = [trial("subj01", "session01", number, f"image/{number % 10}") for number in range(0, 100, 5)]
+        seeds = [lend_later(rows, seed)[0] for seed in range(20)]
+        assert any((later == NO_BRAIN).any() for later in seeds)
+        for later in seeds:
+            pairs = [(own, rows[i]) for own, i in zip(rows, later, strict=True) if i != NO_BRAIN]
+            assert all(own["group"] != lent["group"] for own, lent in pairs)
+
+    def test_what_has_no_moment_says_why(self):
+        averages = [trial("subj01", "average", i, f"image/{i}") for i in range(30)]
+        later, why = lend_later(averages)
+        assert (later == NO_BRAIN).all()
+        assert why == "each brain is the mean of repeats of several sessions"
+        unnumbered = [row | {"sample_id": "a/b/c/x", "session": "session01"} for row in averages]
+        assert lend_later(unnumbered)[1] == "the rows have no `frame_times`"
+        mixed, _ = lend_later(averages + [trial("subj01", "session01", 3 * i, f"image/{i}") for i in range(30)])
+        assert (mixed[:30] == NO_BRAIN).all()
+        assert (mixed[30:] >= 30).all()

@@ -360,6 +360,11 @@ class TestExample:
         allow = ["--allow", "split"]
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments, "--num_permutations", "2", *allow])
+        with pytest.raises(ValueError, match="would miss ridge"):
+            script.main()
+        # Nor was a sentence encoder given.
+        allow += ["ridge"]
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments, "--num_permutations", "2", *allow])
         script.main()
         assert EvaluationReport.load("out").settings["num_permutations"] == 2
         assert "What the brain adds" in capsys.readouterr().out

@@ -17,9 +17,10 @@ import inspect
 import json
 
 import pytest
-from reading_table import make_report, make_samples
+from reading_table import ALLOW, make_report, make_samples
 
 from trainers.evidence import (
+    CAPTION_CONTROLS,
     CONTROLS,
     FLOORS,
     NUM_RESAMPLES,
@@ -33,7 +34,9 @@ from trainers.report import EvaluationReport
 
 
 CLEAN = {"policy": "passage", "leaks": []}
-SETTINGS = {"num_resamples": 1_000}
+# A report with the floors of ridge regression; those without are looked at one by one.
+SETTINGS = {"num_resamples": 1_000, "ridge_floor": True}
+NO_RIDGE = {"num_resamples": 1_000}
 LEAK = {"kind": "shared_text", "splits": ["train", "test"], "count": 3, "examples": ["x"]}
 
 
@@ -74,6 +77,14 @@ class TestReadings:
         texts = rows("brain", *CONTROLS, texts=True)
         assert names(missing_from_readings(texts, floors("constant"), SETTINGS, CLEAN, 1)) == ["shuffled"]
 
+    def test_the_floors_of_ridge_regression_are_missed_where_nobody_ran_it(self):
+        """Leaving out the sentence encoder must not come for free."""
+        assert names(missing_from_readings(FULL, [], NO_RIDGE, CLEAN, 1)) == ["ridge"]
+        texts = rows("brain", *CONTROLS, texts=True)
+        assert names(missing_from_readings(texts, floors(*FLOORS), NO_RIDGE, CLEAN, 1)) == ["ridge", "retrieval"]
+        settings = NO_RIDGE | {"absent_arms": {"sentence": dict.fromkeys(("ridge", "retrieval"), "no training rows")}}
+        assert missing_from_readings(texts, floors(*FLOORS), settings, CLEAN, 1) == []
+
     def test_an_arm_that_the_corpus_cannot_have_is_excused_in_its_reading_alone(self):
         arms = rows("brain", *CONTROLS[:-1])
         excuse = {"time_shift": "the rows have no `frame_times`"}
@@ -83,7 +94,7 @@ class TestReadings:
         assert names(missing_from_readings(arms, [], settings, CLEAN, 1)) == ["time_shift"]
 
     def test_too_few_resamples_are_missed(self):
-        missing = missing_from_readings(FULL, [], {"num_resamples": 999}, CLEAN, 1)
+        missing = missing_from_readings(FULL, [], SETTINGS | {"num_resamples": 999}, CLEAN, 1)
         assert names(missing) == ["num_resamples"]
         assert "999; 1,000 are the least" in missing[0].why
 
@@ -95,11 +106,28 @@ class TestReadings:
         assert "(7 rows)" in missing[0].why
 
 
-def test_captions_lack_controls_and_floors():
-    arms, bounds = [{"arm": "real"}, {"arm": "zero"}], [{"arm": "constant"}]
-    mandatory = ("real", "zero", "noise", "voxel_shuffle")
-    settings = SETTINGS | {"absent_arms": {"noise": "one brain has no covariance"}}
-    assert names(missing_from_captions(arms, bounds, settings, CLEAN, mandatory)) == ["voxel_shuffle", "shuffled"]
+class TestCaptions:
+    ARMS = (*CAPTION_CONTROLS, "retrieval")
+    RIDGE = ({"arm": "real", "score": "cider"}, {"arm": "ridge", "score": "cosine"})
+
+    def missing(self, arms=ARMS, bounds=FLOORS, identification=RIDGE, absent=None) -> list[str]:
+        tables = ([{"arm": name} for name in arms], [{"arm": name} for name in bounds], identification)
+        return names(missing_from_captions(*tables, NO_RIDGE | {"absent_arms": absent or {}}, CLEAN))
+
+    def test_a_whole_report_lacks_nothing(self):
+        assert self.missing() == []
+        assert self.missing([*self.ARMS[:-2], "other_subject_other_image", "retrieval"]) == []
+
+    @pytest.mark.parametrize("arm", ARMS)
+    def test_each_control_is_missed_unless_the_corpus_cannot_have_it(self, arm):
+        others = [name for name in self.ARMS if name != arm]
+        assert self.missing(others) == [arm]
+        assert self.missing(others, absent={arm: "a reason"}) == []
+
+    def test_floors_are_missed(self):
+        assert self.missing(bounds=["constant"]) == ["shuffled"]
+        assert self.missing(identification=self.RIDGE[:1]) == ["ridge"]
+        assert self.missing(identification=self.RIDGE[:1], absent={"ridge": "there are no training rows"}) == []
 
 
 def test_number_of_resamples_is_that_of_the_tests():
@@ -118,24 +146,24 @@ def test_absent_arms_are_told_with_their_reason():
 
 
 def test_the_refusal_names_everything_and_the_way_out():
-    missing = missing_from_readings(rows("brain", "permuted"), [], SETTINGS, CLEAN | {"leaks": [LEAK]}, 1)
+    missing = missing_from_readings(rows("brain", "permuted"), [], NO_RIDGE, CLEAN | {"leaks": [LEAK]}, 1)
     with pytest.raises(ValueError, match="The report is not written") as refusal:
         require_evidence(missing, allow=["no_brain"])
     told = str(refusal.value)
-    assert "allow=['zero', 'voxel_shuffle', 'noise', 'time_shift', 'leak:shared_text']" in told
+    assert "allow=['zero', 'voxel_shuffle', 'noise', 'time_shift', 'ridge', 'leak:shared_text']" in told
     assert all(item.why in told for item in missing if item.name != "no_brain")
     require_evidence(missing, allow=names(missing))
 
 
 class TestSave:
     def test_nothing_is_written_without_leave(self, tmp_path):
-        with pytest.raises(ValueError, match="would miss zero, voxel_shuffle, noise, time_shift"):
+        with pytest.raises(ValueError, match="would miss zero, voxel_shuffle, noise, time_shift, ridge, retrieval"):
             make_report(0.3).save(tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
     def test_what_was_allowed_stands_at_the_top_of_every_form(self, tmp_path):
         report = make_report(0.3, leaks=[LEAK])
-        report.save(tmp_path, allow=["zero", "voxel_shuffle", "noise", "time_shift", "leak:shared_text"])
+        report.save(tmp_path, allow=[*ALLOW, "leak:shared_text"])
         fields = json.loads((tmp_path / "report.json").read_text())
         assert next(iter(fields)) == "missing"
         assert [item["name"] for item in fields["missing"]] == names(report.missing)
@@ -149,7 +177,8 @@ class TestSave:
             own = sample["losses"]["no_brain"]
             sample["losses"] |= dict.fromkeys(("zero", "voxel_shuffle", "noise", "time_shift"), own)
         split = CLEAN | {"corpus": "toy", "fold": 0, "num_folds": 5, "sizes": {"test": 60}, "evaluated": "test"}
-        report = EvaluationReport.from_samples(samples, split=split, settings={"seed": 0}, versions={}, fingerprint={})
+        settings = {"seed": 0, "ridge_floor": True}
+        report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
         report.save(tmp_path)
         assert json.loads((tmp_path / "report.json").read_text())["missing"] == []
         for name in ("report.md", "report.html"):

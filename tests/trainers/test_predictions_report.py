@@ -14,6 +14,7 @@
 """Evidence from captions alone: planted knowledge is found, its absence too; figures are those of the metrics."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +22,17 @@ from remembered_floors import remembered_floors  # noqa: F401 - a fixture
 
 from trainers.caption_figures import compare_captions, identify_captions, score_arms, score_constant, score_floors
 from trainers.caption_scorer import CaptionScorer
-from trainers.metrics import benjamini_hochberg
+from trainers.metrics import (
+    EmbeddedTokens,
+    Meteor,
+    MeteorData,
+    benjamini_hochberg,
+    bert_score,
+    cluster_bootstrap_ci,
+    meteor_from_statistics,
+)
 from trainers.metrics.captions import DocumentFrequencies, caption_bleu, caption_scores
+from trainers.metrics.meteor_data import Paraphrases
 from trainers.predictions import EMPTY, SUBSET
 from trainers.predictions_report import PredictionsReport, evaluate_predictions
 
@@ -66,7 +76,83 @@ def report(files) -> PredictionsReport:
     return evaluate_predictions(*files(good=predict(0.9, 1), bad=predict(0.0, 2)), **OPTIONS)
 
 
+# METEOR's lists without synonyms and paraphrases: words match if they, or their stems, are equal.
+PARAPHRASES = Paraphrases(np.empty(0, np.int64), np.empty(0, np.int64))
+WORD_LISTS = MeteorData(Path("none"), frozenset(("a", "the", "in", "on", "of")), {}, {}, PARAPHRASES)
+
+
+def embed_words(texts) -> list[EmbeddedTokens]:
+    """A token for each word, whose vector is its letters: words of like letters are alike."""
+    found = []
+    for text in texts:
+        words = text.lower().replace(".", "").split()
+        vectors = np.array([[1e-3 + word.count(chr(97 + i)) for i in range(26)] for word in words])
+        found.append(EmbeddedTokens(words, vectors, np.zeros(len(words), bool)))
+    return found
+
+
+class TestListsAndModels:
+    @pytest.fixture
+    def report(self, files) -> PredictionsReport:
+        paths = files(good=predict(0.9, 1), bad=predict(0.0, 2))
+        return evaluate_predictions(*paths, **OPTIONS, meteor=WORD_LISTS, embed_tokens=embed_words)
+
+    def test_meteor_is_of_the_corpus_and_bert_score_a_mean(self, report):
+        references = [captions_of(image) for image in range(NUM_IMAGES)]
+        for name, captions in (("good", predict(0.9, 1)), ("bad", predict(0.0, 2))):
+            texts = list(captions.values())
+            counts = Meteor(WORD_LISTS).statistics(texts, references)
+            assert report.score(name, "meteor") == pytest.approx(float(meteor_from_statistics(counts.sum(axis=0))))
+            expected = bert_score(texts, references, embed_words)["bert_f1"].mean()
+            assert report.score(name, "bert_score") == pytest.approx(expected)
+
+    def test_both_have_floors_a_ceiling_intervals_and_tests(self, report):
+        assert {row["arm"] for row in report.floors if {"meteor", "bert_score"} <= set(row)} == {
+            "constant", "shuffled:good", "shuffled:bad", "human",
+        }  # fmt: skip
+        for metric in ("meteor", "bert_score"):
+            better = report.find("good", "bad", metric)
+            assert better["ci_low"] > 0
+            assert better["q"] < 0.05
+            assert better["value"] == pytest.approx(report.score("good", metric) - report.score("bad", metric))
+            low, high = next(row["intervals"][metric] for row in report.systems if row["arm"] == "good")
+            assert low < report.score("good", metric) < high
+            assert report.find("bad", "shuffled:bad", metric)["p"] > 0.05
+        assert "METEOR" in report.to_markdown()
+        assert "BERTScore F1" in report.to_markdown()
+
+    def test_the_ceiling_is_each_caption_against_the_others(self, report):
+        own = [captions_of(image)[k] for image in range(NUM_IMAGES) for k in range(3)]
+        others = [[t for j, t in enumerate(captions_of(i)) if j != k] for i in range(NUM_IMAGES) for k in range(3)]
+        counts = Meteor(WORD_LISTS).statistics(own, others).sum(axis=0)
+        assert report.score("human", "meteor") == pytest.approx(float(meteor_from_statistics(counts)))
+
+    def test_captions_without_knowledge_differ_by_neither(self, files):
+        paths = files(one=predict(0.0, 3), two=predict(0.0, 4))
+        report = evaluate_predictions(*paths, **OPTIONS, meteor=WORD_LISTS, embed_tokens=embed_words)
+        for metric in ("meteor", "bert_score"):
+            found = report.find("one", "two", metric)
+            assert found["ci_low"] < 0 < found["ci_high"]
+            assert found["p"] > 0.05
+
+
 class TestFigures:
+    def test_what_an_image_beats_under_any_caption_is_no_merit_of_its_own(self, report):
+        rows = report.samples
+        ranks = np.array([row["identification"]["good"]["cider"] for row in rows])
+        wins = 1 - (ranks[:, 0] - 1) / (ranks[:, 1] - 1)
+        expected = np.array([row["identification_expected"]["good"]["cider"] for row in rows])
+        references, texts = [row["references"] for row in rows], [row["texts"]["good"] for row in rows]
+        scores = CaptionScorer(DocumentFrequencies.fit(references)).matrices(texts, references)["cider"]
+        beaten = (scores[0] > scores[1:]).sum(axis=0) + 0.5 * (scores[0] == scores[1:]).sum(axis=0)
+        assert expected[0] == pytest.approx(np.mean(beaten[1:]) / (NUM_IMAGES - 1))
+        found = report.find("good", "chance", "identification_cider")
+        assert found["value"] == pytest.approx(wins.mean())
+        centred = cluster_bootstrap_ci(
+            wins - expected + expected.mean(), [row["group"] for row in rows], num_resamples=1_000
+        )
+        assert (found["ci_low"], found["ci_high"]) == pytest.approx(centred)
+
     def test_scores_are_those_of_the_metrics(self, report):
         references = [captions_of(image) for image in range(NUM_IMAGES)]
         for name, captions in (("good", predict(0.9, 1)), ("bad", predict(0.0, 2))):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from trainers.metrics import cluster_bootstrap_ci
-from trainers.subjects import subject_bootstrap_ci
+from trainers.subjects import subject_bootstrap_ci, subject_bootstrap_score
 
 
 def crossed(seed: int, people: float, num_subjects: int = 8, num_groups: int = 20):
@@ -51,3 +51,13 @@ def test_is_no_narrower_than_that_over_stimuli_when_people_agree():
 def test_one_subject_is_refused():
     with pytest.raises(ValueError, match=r"of 1 subject\(s\) and 3 group\(s\).*needs two of each"):
         subject_bootstrap_ci(np.ones(3), list("abc"), ["s1"] * 3)
+
+
+def test_the_score_of_a_corpus_is_resampled_alike():
+    """A ratio of sums equals the mean of values where all weigh alike; and of one cell each, by a loop over cells."""
+    values, groups, subjects = crossed(3, people=1.0, num_subjects=4, num_groups=6)
+    statistics = np.stack([values, 2 * np.ones(len(values))], axis=1)
+    found = subject_bootstrap_score(statistics, groups, subjects, lambda s: s[..., 0] / s[..., 1], num_resamples=250)
+    ends = subject_bootstrap_ci(values, groups, subjects, num_resamples=250)
+    assert found == pytest.approx([end / 2 for end in ends])
+    assert subject_bootstrap_score(np.ones((24, 1)), groups, subjects, lambda s: 0 * s[..., 0] + 7) == (7, 7)
