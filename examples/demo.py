@@ -45,6 +45,7 @@ from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticAr
 from trainers.brain_format import with_brain_arrays
 from trainers.evaluation import evaluate_arms
 from trainers.plain_text import plain_text_rows
+from trainers.reading_figures import texts_of
 from trainers.report import EvaluationReport
 from trainers.stages import fit_encoder, make_embedder, teach_interface, with_predictions
 
@@ -170,7 +171,7 @@ def print_texts(report: EvaluationReport, num_samples: int = 5) -> None:
     for sample in samples[:: max(len(samples) // num_samples, 1)][:num_samples]:
         print(f"\n   truth          {sample['truth']}")
         for arm, label in (("brain", "its brain"), ("permuted", "another brain"), ("no_brain", "no brain")):
-            print(f"   {label:14} {sample['texts'][arm]}")
+            print(f"   {label:14} {texts_of(sample, arm)[0]}")
 
 
 def plot(reports: dict[str, EvaluationReport], path: Path) -> None:

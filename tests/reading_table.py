@@ -56,7 +56,7 @@ def make_samples(effect: float, fold: int = 0, num_groups: int = 20, seed: int =
                     "no_brain": 4.5 + noise[9],
                 },
                 "texts": {
-                    "brain": truth if right else wrong, "permuted": wrong, "no_brain": wrong,
+                    "brain": truth if right else wrong, "permuted": [wrong, wrong], "no_brain": wrong,
                     "shuffled": wrong, "constant": TRUTHS[0],
                 },
                 "identification": {"likelihood_gain": [1.0 if right else 30.0, 58.0]},

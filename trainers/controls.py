@@ -252,11 +252,16 @@ VALUE_CONTROLS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "voxel_shuffle": voxel_shuffle,
     "noise": noise,
 }
+#: Those that are drawn at random, and how often for a reading: a single draw decides too much by itself.
+DRAWN_CONTROLS = ("voxel_shuffle", "noise")
+NUM_DRAWS = 5
 
 __all__ = [
     "AVERAGED",
+    "DRAWN_CONTROLS",
     "HAEMODYNAMIC_DELAY",
     "NO_BRAIN",
+    "NUM_DRAWS",
     "TIME_SHIFT",
     "VALUE_CONTROLS",
     "no_brain",

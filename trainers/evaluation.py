@@ -25,12 +25,11 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from . import controls
 from .brain_format import with_brain_arrays
 from .centering import expected_wins
-from .comparisons import best_constant
 from .conditions import find_fingerprint, find_protocol, find_versions, require_rows, split_facts
-from .controls import VALUE_CONTROLS
+from .controls import DRAWN_CONTROLS, NUM_DRAWS, VALUE_CONTROLS
 from .data_collator import read_as
 from .donors import find_donors
-from .metrics import identify, remove_text_prior
+from .metrics import best_constant_text, identify, remove_text_prior
 from .reading import Reading
 from .report import EvaluationReport
 from .ridge_floor import Embedder, ridge_floor
@@ -59,6 +58,7 @@ def evaluate_arms(
     split: str = "test",
     readings: Sequence[str] = ("continuation", "sentence"),
     num_permutations: int = 20,
+    num_text_permutations: int = 5,
     value_controls: Sequence[str] = tuple(VALUE_CONTROLS),
     generate: bool = True,
     generation: Mapping[str, Any] | None = None,
@@ -74,27 +74,26 @@ def evaluate_arms(
 
     Arms of each reading: `brain`; `permuted`, a brain of another group of the same subject, `num_permutations` times;
     `no_brain`, the language model on the bare text; `text_only`, the interface with the mean brain; `zero`,
-    `voxel_shuffle`, `noise`, broken values; and, where the data allow, the lent brains of [`~trainers.donors`]. Losses
-    are the mean cross-entropy of the completion's tokens. Texts are generated for the first three. In the reading
-    `"sentence"` each text is scored under every brain of its block, which gives the
-    identification and from which the permuted losses are read.
+    `voxel_shuffle`, `noise`, broken values, the last two drawn several times; and, where the data allow, the lent
+    brains of [`~trainers.donors`]. Losses are the mean cross-entropy of the completion's tokens; the first three arms
+    have texts. In `"sentence"` each text is scored under every brain of its block, which gives the identification.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
-        dataset (`DatasetDict`):
-            Rows in their splits; `train` only serves the floors: the best constant completion, and ridge regression.
+        dataset (`DatasetDict`): Rows in their splits; `train` only serves the floors (constant completion, ridge).
         corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
             Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
         split (`str`, *optional*, defaults to `"test"`), readings (`Sequence[str]`, *optional*): What is evaluated.
         num_permutations (`int`, *optional*, defaults to 20), value_controls (`Sequence[str]`, *optional*):
             Permutations of the brains across groups; which of the broken values to score.
+        num_text_permutations (`int`, *optional*, defaults to 5):
+            Of the first so many of these texts are generated; with one the tests of texts find less.
         generate (`bool`, *optional*, defaults to `True`), generation (`Mapping`, *optional*):
             Whether to generate texts, and arguments of `generate` in place of the published ones.
         embedder (`Callable`, *optional*):
             Texts → embeddings `[texts, embedding]`; adds the floors of [`~trainers.ridge_floor`]: identification by
             ridge regression, and the training completion that it retrieves.
-        max_identification (`int`, *optional*, defaults to 512):
-            Largest number of brains of a block for which the whole matrix of losses is computed.
+        max_identification (`int`, *optional*, defaults to 512): Largest block whose whole matrix is computed.
         batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*:
             Rows per batch; seed of everything drawn; where to run; whether to show a progress bar.
 
@@ -102,15 +101,15 @@ def evaluate_arms(
         [`EvaluationReport`]: Not yet saved.
 
     Raises:
-        ValueError: If the split is missing or empty, or a subject's samples form a single group.
+        ValueError: If the split is missing or empty, a subject's samples form one group, or no permutation has texts.
     """
     require_rows(dataset, split)
     processor.check_config(model.config)
     was_training = model.training
     model = model.to(model.device if device is None else device).eval()
-    options: dict[str, Any] = {"num_permutations": num_permutations, "value_controls": list(value_controls)}
-    decoding = dict(PUBLISHED_GENERATION if generation is None else generation) if generate else None
-    options |= {"max_identification": max_identification, "generation": decoding}
+    options: dict[str, Any] = {"num_permutations": num_permutations, "num_text_permutations": num_text_permutations}
+    options |= {"value_controls": list(value_controls), "max_identification": max_identification}
+    options["generation"] = dict(PUBLISHED_GENERATION if generation is None else generation) if generate else None
     samples, absent = [], {}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         for reading in readings:
@@ -119,7 +118,7 @@ def evaluate_arms(
             found, absent[reading] = _score(rows, reading, dataset, bar.update, embedder=embedder, **options)
             samples += found
     model.train(was_training)
-    settings = options | {"readings": list(readings), "batch_size": batch_size, "seed": seed}
+    settings = options | {"num_draws": NUM_DRAWS, "readings": list(readings), "batch_size": batch_size, "seed": seed}
     settings |= {"dtype": str(model.dtype), "ridge_floor": embedder is not None, "absent_arms": absent}
     return EvaluationReport.from_samples(
         samples,
@@ -138,6 +137,7 @@ def _score(
     advance: Callable,
     *,
     num_permutations: int,
+    num_text_permutations: int,
     value_controls: Sequence[str],
     max_identification: int,
     generation: Mapping[str, Any] | None,
@@ -147,19 +147,19 @@ def _score(
     columns = _loss_columns(rows, num_permutations, value_controls, reading, max_identification, advance)
     absent = _add_lent_arms(rows, columns, advance)
     if generation is not None:
-        columns["texts"] = _generate_arms(rows, columns["numbers"][0], generation, advance)
-        columns["texts"] |= _constant_arm(dataset, reading, len(rows.rows), rows.seed)
+        columns["texts"] = _generate_arms(rows, columns["numbers"][:num_text_permutations], generation, advance)
+        columns["texts"] |= _constant_arm(dataset, reading, len(rows.rows))
     if embedder is not None:
         require_rows(dataset, "train")
         _add_ridge_floor(columns, read_as(dataset["train"], reading), rows, embedder)
     return _table(rows, reading, columns), absent
 
 
-def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int, seed: int) -> dict[str, list[str]]:
+def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int) -> dict[str, list[str]]:
     """The training completion that does best as the answer to everything; a floor of every text score."""
     if "train" not in dataset:
         return {}
-    return {"constant": [best_constant(list(read_as(dataset["train"], reading)["completion"]), seed=seed)] * num_rows}
+    return {"constant": [best_constant_text(list(read_as(dataset["train"], reading)["completion"]))] * num_rows}
 
 
 def _loss_columns(
@@ -187,8 +187,16 @@ def _loss_columns(
     losses["no_brain"] = rows.losses(None)
     losses["text_only"] = _advance(advance, rows.losses(rows.own, rows.mean_brain()))
     for name in value_controls:
-        losses[name] = _advance(advance, rows.losses(rows.own, rows.encode(VALUE_CONTROLS[name])))
+        losses[name] = _losses_under_control(rows, name, advance)
     return columns
+
+
+def _losses_under_control(rows: Reading, name: str, advance: Callable) -> np.ndarray:
+    """Losses `(rows,)` under broken values; `(draws, rows)` where these are drawn at random."""
+    drawn = NUM_DRAWS if name in DRAWN_CONTROLS else 1
+    seeds = range(rows.seed * NUM_DRAWS, rows.seed * NUM_DRAWS + drawn)
+    found = [_advance(advance, rows.losses(rows.own, rows.encode(VALUE_CONTROLS[name], seed))) for seed in seeds]
+    return np.stack(found) if name in DRAWN_CONTROLS else found[0]
 
 
 def _add_lent_arms(rows: Reading, columns: dict[str, Any], advance: Callable) -> dict[str, str]:
@@ -241,17 +249,38 @@ def _identify(rows: Reading, matrix: np.ndarray, groups: Sequence[str]) -> dict[
 
 def _generate_arms(
     rows: Reading, donors: np.ndarray, generation: Mapping[str, Any], advance: Callable
-) -> dict[str, list[str]]:
+) -> dict[str, list]:
     """Texts of the generating arms, and the own brain's texts handed to samples of other groups."""
-    arms = {"brain": rows.own, "permuted": donors, "no_brain": None}
-    texts = {arm: rows.generate(numbers, generation, advance) for arm, numbers in arms.items()}
+    if not len(donors):
+        raise ValueError(
+            "`num_text_permutations` must be 1 or more, found 0. Pass `generate=False` for no texts at all."
+        )
+    texts: dict[str, list] = {"brain": rows.generate(rows.own, generation, advance)}
+    texts["permuted"] = _permuted_texts(rows, donors, texts["brain"], generation, advance)
+    texts["no_brain"] = rows.generate(None, generation, advance)
     groups, each = [row["group"] for row in rows.rows], range(len(rows.rows))
     shuffled = controls.permute_across_groups(groups, each, seed=rows.seed, blocks=rows.blocks)[0]
     return texts | {"shuffled": [texts["brain"][i] for i in shuffled]}
 
 
+def _permuted_texts(
+    rows: Reading, donors: np.ndarray, own: Sequence[str], generation: Mapping[str, Any], advance: Callable
+) -> list[list[str]]:
+    """Texts of every row, one for each permutation of `donors` `(permutations, rows)`."""
+    drawn = generation.get("do_sample", rows.model.generation_config.do_sample)
+    if not drawn and not any(row["prompt"].strip() for row in rows.rows):
+        # Then a text depends on nothing but the brain: it is the one that was written for the donor.
+        written = dict(zip(zip(rows.blocks, rows.own.tolist(), strict=True), own, strict=True))
+        return [
+            [written[block, number] for number in lent]
+            for block, lent in zip(rows.blocks, donors.T.tolist(), strict=True)
+        ]
+    texts = [rows.generate(numbers, generation, advance) for numbers in donors]
+    return [list(found) for found in zip(*texts, strict=True)]
+
+
 def _table(rows: Reading, reading: str, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One `dict` per row, as [`~trainers.comparisons`] describes it."""
+    """One `dict` per row, as [`~trainers.reading_figures`] describes it."""
     kept = ("sample_id", "subject", "group", "brain_id", "prompt")
     samples = []
     for i, (row, num_tokens) in enumerate(zip(rows.rows, rows.num_tokens(), strict=True)):

@@ -85,12 +85,17 @@ class Reading:
                 batches.append(_Batch(np.array(chosen), block, *texts))
         return batches
 
-    def encode(self, control: Callable[..., np.ndarray] | None = None) -> dict[tuple[str, int], torch.Tensor]:
-        """Encoder outputs `(brains, encoder tokens, encoder hidden)` per block; of broken values under a control."""
+    def encode(
+        self, control: Callable[..., np.ndarray] | None = None, seed: int = 0
+    ) -> dict[tuple[str, int], torch.Tensor]:
+        """
+        Encoder outputs `(brains, encoder tokens, encoder hidden)` per block; of broken values under a control, whose
+        draw has this seed.
+        """
         return {
             block: encode_brains(
                 self.model, self.processor, list(brains.values()), batch_size=self.batch_size,
-                control=control, seed=self.seed,
+                control=control, seed=seed,
             )
             for block, brains in self.brains.items()
         }  # fmt: skip

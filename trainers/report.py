@@ -18,18 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .comparisons import (
-    Sample,
-    arm_figures,
-    compare,
-    compare_by_subject,
-    floor_figures,
-    identification_figures,
-    text_metrics,
-)
+from .comparisons import compare, compare_by_subject, identification_figures
 from .conditions import MIXED, describe_protocol, describe_split
 from .document import Chapter, Document, markdown_table
 from .evidence import NUM_RESAMPLES, Missing, describe_absent, missing_from_readings
+from .reading_figures import Sample, arm_figures, floor_figures, text_metrics
 from .report_tables import (
     comparison_table,
     evenly,
@@ -40,6 +33,7 @@ from .report_tables import (
     score_table,
     with_interval,
 )
+from .resampling import Resampler
 from .results import Result
 from .saved_report import SavedReport
 
@@ -66,11 +60,11 @@ class EvaluationReport(SavedReport):
             What was held out: `corpus`, `policy`, `fold`, `num_folds`, `sizes`, `leaks`, `leak_allowed`, `evaluated`,
             as `corpus.json` says; and the terms of the data: `licence`, `redistribution`, `consent`, `citation`.
         arms (`list[dict]`):
-            See [`~trainers.comparisons.arm_figures`].
+            See [`~trainers.reading_figures.arm_figures`].
         comparisons (`list[dict]`):
             See [`~trainers.comparisons.compare`].
         floors (`list[dict]`):
-            See [`~trainers.comparisons.floor_figures`].
+            See [`~trainers.reading_figures.floor_figures`].
         identification (`list[dict]`):
             See [`~trainers.comparisons.identification_figures`].
         settings (`dict`):
@@ -93,7 +87,7 @@ class EvaluationReport(SavedReport):
     """
 
     FILES: ClassVar = ("report.json", "report.md", "samples.jsonl")
-    SCHEMA_VERSION: ClassVar = 2
+    SCHEMA_VERSION: ClassVar = 3
     SCRIPT: ClassVar = "examples/evaluate.py"
 
     split: dict[str, Any]
@@ -121,12 +115,12 @@ class EvaluationReport(SavedReport):
         fingerprint: Mapping,
         protocol: Mapping | None = None,
     ) -> "EvaluationReport":
-        """Computes every figure from the table of samples (its keys: [`~trainers.comparisons`])."""
+        """Computes every figure from the table of samples (its keys: [`~trainers.reading_figures`])."""
         scores, seed = text_metrics(samples), settings["seed"]
         several = len({sample["subject"] for sample in samples}) > 1
         return cls(
             split=dict(split),
-            arms=arm_figures(samples, scores),
+            arms=arm_figures(samples, scores, Resampler(NUM_RESAMPLES, seed)),
             comparisons=compare(samples, scores, seed),
             floors=floor_figures(samples, scores),
             identification=identification_figures(samples),
@@ -134,9 +128,21 @@ class EvaluationReport(SavedReport):
             versions=dict(versions),
             fingerprint=dict(fingerprint),
             protocol=dict(protocol or {}),
-            by_subject=compare_by_subject(samples, seed) if several else [],
+            by_subject=compare_by_subject(samples, scores, seed) if several else [],
             samples=list(samples),
         )
+
+    @classmethod
+    def update(
+        cls, fields: dict[str, Any], samples: list[dict[str, Any]]
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Version 2 as version 3 has it: texts of one permutation only, and values drawn once."""
+        once = {"num_text_permutations": 1, "num_draws": 1}
+        for sample in samples:
+            texts = sample.get("texts", {})
+            if "permuted" in texts:
+                texts["permuted"] = [texts["permuted"]]
+        return fields | {"settings": once | fields["settings"], "schema_version": 3}, samples
 
     def find(self, reading: str, control: str, metric: str) -> dict[str, Any] | None:
         """The comparison of this reading, control and metric; `None` if it was not made."""
@@ -252,7 +258,8 @@ def pool_reports(folders: Sequence[str | Path]) -> EvaluationReport:
         [`EvaluationReport`]: Report over all folds' samples.
 
     Raises:
-        ValueError: If the folds differ in corpus, policy or settings, or share a sample.
+        ValueError: If the folds differ in corpus, policy or settings (but for the arms that a fold cannot have), or
+            share a sample.
     """
     reports = [EvaluationReport.load(folder) for folder in folders]
     if not reports:
@@ -260,7 +267,7 @@ def pool_reports(folders: Sequence[str | Path]) -> EvaluationReport:
     first = reports[0]
     for folder, report in zip(folders, reports, strict=True):
         for name, ours, other in (
-            ("settings", first.settings, report.settings),
+            ("settings", _without_absent(first.settings), _without_absent(report.settings)),
             ("corpus", first.split.get("corpus"), report.split.get("corpus")),
             ("split policy", first.split.get("policy"), report.split.get("policy")),
         ):
@@ -278,11 +285,31 @@ def pool_reports(folders: Sequence[str | Path]) -> EvaluationReport:
     return EvaluationReport.from_samples(
         samples,
         split=_pool_splits([report.split for report in reports]),
-        settings=first.settings,
+        settings=first.settings | _pool_absent([report.settings for report in reports]),
         versions=first.versions,
         fingerprint={name: [report.fingerprint[name] for report in reports] for name in first.fingerprint},
         protocol=_pool_protocols([report.protocol for report in reports]),
     )
+
+
+def _without_absent(settings: Mapping) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "absent_arms"}
+
+
+def _pool_absent(settings: Sequence[Mapping]) -> dict[str, dict[str, dict[str, str]]]:
+    """Every arm that a fold could not have; where others have it, the reason says of how many it holds."""
+    if not any("absent_arms" in fold for fold in settings):
+        return {}
+    folds = [fold.get("absent_arms", {}) for fold in settings]
+    pooled: dict[str, dict[str, str]] = {}
+    for reading in dict.fromkeys(reading for fold in folds for reading in fold):
+        reasons = [fold.get(reading, {}) for fold in folds]
+        pooled[reading] = {}
+        for arm in dict.fromkeys(arm for fold in reasons for arm in fold):
+            why = "; ".join(dict.fromkeys(fold[arm] for fold in reasons if arm in fold))
+            count = sum(arm in fold for fold in reasons)
+            pooled[reading][arm] = why if count == len(folds) else f"in {count} of {len(folds)} folds: {why}"
+    return {"absent_arms": pooled}
 
 
 def _pool_splits(splits: Sequence[Mapping]) -> dict[str, Any]:

@@ -15,8 +15,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from .comparisons import Sample
 from .document import Examples, Interval, Table
+from .reading_figures import Sample, texts_of
 
 
 NUM_EXAMPLES = 8
@@ -60,7 +60,7 @@ TEXT_NOTE = (
     "`retrieval`, the training completion that ridge regression finds nearest to the brain."
 )
 ARM_MEANINGS = {
-    "permuted": "the brain of another group; its loss is the mean over permutations, its texts are of the first",
+    "permuted": "the brain of another group, mean over permutations; of its texts, over the first of them",
     "no_brain": "the language model alone",
     "zero": "every standardised value at its mean, 0",
     "voxel_shuffle": "the own values, dealt out to other features",
@@ -79,8 +79,12 @@ def with_interval(comparison: Mapping, digits: int) -> str:
 
 
 def score_table(arms: Sequence[Mapping], floors: Sequence[Mapping]) -> Table:
-    """Arms, and beneath them the floors of their text scores."""
-    rows = list(arms)
+    """Arms with their 95 % intervals, and beneath them the floors of their text scores."""
+    rows = []
+    for arm in arms:
+        intervals = arm.get("intervals", {})
+        told = {name: f"{arm[name]:.4g} [{low:.4g}, {high:.4g}]" for name, (low, high) in intervals.items()}
+        rows.append({**arm, **told})
     for floor in dict.fromkeys(row["floor"] for row in floors):
         values = {row["metric"]: row["value"] for row in floors if row["floor"] == floor}
         rows.append({"arm": f"{floor} (floor)"} | values)
@@ -121,11 +125,12 @@ def identification_table(rows: Sequence[Mapping], highlight: str = "") -> Table:
 
 
 def examples(samples: Sequence[Sample]) -> Examples:
-    """What was given, what was said, and what each arm wrote."""
+    """What was given, what was said, and what each arm wrote; of several permutations the first."""
     items = []
     for sample in evenly(samples):
         given = {"given": sample["prompt"]} if sample["prompt"] else {}
-        items.append({"truth": sample["truth"]} | given | sample["texts"])
+        texts = {arm: texts_of(sample, arm)[0] for arm in sample["texts"]}
+        items.append({"truth": sample["truth"]} | given | texts)
     return Examples(items, examples_note(len(items), len(samples)))
 
 

@@ -91,8 +91,9 @@ class Resampler:
         Score of a corpus with its interval: `score(sum_g w_g S_g)` with multinomial weights w.
 
         Args:
-            statistics (`np.ndarray` of shape `(samples, statistics)`):
-                What each sample adds, such as the rows of [`~trainers.metrics.bleu_statistics`].
+            statistics (`np.ndarray` of shape `(samples, statistics)` or `(samples, permutations, statistics)`):
+                What each sample adds, such as the rows of [`~trainers.metrics.bleu_statistics`]; of several
+                permutations the mean score counts.
             groups (`Sequence[str]`):
                 Group of each sample.
             score (`Callable`):
@@ -104,9 +105,11 @@ class Resampler:
         Raises:
             ValueError: With fewer than two groups.
         """
-        sums = _group_sums(np.asarray(statistics, float), groups)
+        given = np.asarray(statistics, float)
+        sums = _group_sums(given.reshape(len(given), -1, given.shape[-1]), groups)
         weights, _ = self._draw(len(sums))
-        return _summary(float(score(sums.sum(axis=0))), score(weights @ sums), groups)
+        value = float(score(sums.sum(axis=0)).mean())
+        return _summary(value, score(np.tensordot(weights, sums, 1)).mean(axis=-1), groups)
 
     def corpus_gain(
         self, own: np.ndarray, other: np.ndarray, groups: Sequence[str], score: CorpusScore
@@ -145,6 +148,30 @@ class Resampler:
         p = _p_value(gain(middle + moved, middle - moved), value, margin=1e-12)
         return _summary(value, resampled, groups) | {"p": p}
 
+    def ratios(self, tops: np.ndarray, bottoms: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+        """
+        Several ratios of sums over the samples, each with its interval: `sum_g w_g T_g / sum_g w_g B_g`.
+
+        A mean is the ratio with ones beneath, a mean over tokens that with their numbers.
+
+        Args:
+            tops (`np.ndarray` of shape `(samples, ratios)`), bottoms (`np.ndarray` of shape `(samples, ratios)`):
+                What each sample adds above and beneath.
+            groups (`Sequence[str]`):
+                Group of each sample.
+
+        Returns:
+            `np.ndarray` of shape `(ratios, 3)`: Values and both ends; `(ratios, 1)`, the values alone, if all samples
+            are of one group.
+        """
+        values = tops.sum(axis=0) / bottoms.sum(axis=0)
+        if len(set(groups)) == 1:
+            return values[:, None]
+        above, beneath = _group_sums(tops, groups), _group_sums(bottoms, groups)
+        weights, _ = self._draw(len(above))
+        ends = np.quantile((weights @ above) / (weights @ beneath), _levels(len(above)), axis=0)
+        return np.vstack([values, ends]).T
+
     def _draw(self, num_groups: int) -> tuple[np.ndarray, np.ndarray]:
         """Weights `(resamples, groups)` and signs `(permutations, groups)`; those of the latest number are kept."""
         if num_groups not in self._draws:
@@ -168,11 +195,16 @@ def _group_sums(values: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     return sums
 
 
-def _summary(value: float, resampled: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
-    """Value and expanded percentile interval, whose levels [`~trainers.metrics.cluster_bootstrap_ci`] explains."""
-    num_groups = len(set(groups))
+def _levels(num_groups: int) -> list[float]:
+    """Levels of the expanded percentile interval, which [`~trainers.metrics.cluster_bootstrap_ci`] explains."""
     quantile = stats.t.ppf(0.025, num_groups - 1) * np.sqrt(num_groups / (num_groups - 1))
-    low, high = np.quantile(resampled, [stats.norm.cdf(quantile), stats.norm.cdf(-quantile)])
+    return [stats.norm.cdf(quantile), stats.norm.cdf(-quantile)]
+
+
+def _summary(value: float, resampled: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
+    """Value and interval."""
+    num_groups = len(set(groups))
+    low, high = np.quantile(resampled, _levels(num_groups))
     numbers = {"value": float(value), "ci_low": float(low), "ci_high": float(high)}
     return numbers | {"num_samples": len(groups), "num_groups": num_groups}
 

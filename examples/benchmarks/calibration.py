@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Do the tests of a report keep what they promise? A tiny decoder, evaluated a thousand times on brains made of noise.
+Do the tests of a report keep what they promise? A tiny decoder, evaluated two thousand times on brains made of noise.
 
     python examples/benchmarks/calibration.py --output_dir runs/calibration
 
@@ -184,7 +184,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write, and to go on from")
-    parser.add_argument("--null_runs", type=int, default=1000, help="runs on noise")
+    parser.add_argument("--null_runs", type=int, default=2000, help="runs on noise")
     parser.add_argument("--planted_runs", type=int, default=200, help="runs with a planted effect")
     parser.add_argument("--effect", type=float, default=3.0, help="amplitude of the planted signal over the noise")
     parser.add_argument("--num_groups", type=int, default=20, help="passages of a run; each has two texts")

@@ -16,8 +16,8 @@
 import numpy as np
 import pytest
 
-from trainers.centering import center_gains, center_wins, expected_wins, lose_shares
-from trainers.controls import permute_across_groups
+from trainers.centering import BrainEffects, center_gains, center_wins, expected_wins, lose_shares
+from trainers.controls import noise, permute_across_groups, shift_in_time
 from trainers.metrics import identify, pairwise_wins, sign_flip_test
 
 
@@ -82,6 +82,78 @@ class TestCenterGains:
                 for x in (others.mean(0) - own, center_gains(own, others, *lent[:2]))
             ]
         assert found[1] > 30 > found[0]
+
+    @pytest.mark.parametrize(("effect", "least", "most"), [(0.0, 0.02, 0.085), (1.5, 0.95, 1.0)])
+    def test_scores_of_texts_that_are_few_numbers(self, effect, least, most):
+        """A text has some of five words right, more under the own brain if that tells; five permutations."""
+        rejected = []
+        for seed in range(300 if effect == 0 else 60):
+            own, others, *lent = experiment(seed, sizes=(2,) * 20, effect=effect, num_permutations=5)
+            own, others = (np.clip(np.round(losses + 2), 0, 5) / 5 for losses in (own, others))
+            rejected.append(sign_flip_test(center_gains(own, others, *lent[:2]), lent[2], 499, seed) <= 0.05)
+        assert least <= np.mean(rejected) <= most
+
+
+def brains_and_texts(seed: int, loud: float, effect: float, num_groups: int = 20, per_group: int = 2):
+    """Losses as a function of text and brain: brains of a group are alike, and some are loud whatever the text."""
+    generator = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(num_groups), per_group)
+    brains = generator.standard_normal((num_groups, 6))[groups] + generator.standard_normal((len(groups), 6))
+    codes, colours = generator.standard_normal((4, 6)), generator.integers(4, size=len(groups))
+    brains += effect * codes[colours]
+    texts, direction = generator.standard_normal(len(groups)), generator.standard_normal(6)
+
+    def losses(given: np.ndarray) -> np.ndarray:
+        heard = (codes[colours] * given).sum(axis=1)
+        return texts - heard + loud * (given @ direction + (given**2).mean(axis=1))
+
+    return brains.astype(np.float32), losses, groups
+
+
+def over_controls(seed: int, control: str, loud: float, effect: float) -> list[bool]:
+    """Whether gains are found: plain, centred; and wins, centred."""
+    brains, losses, groups = brains_and_texts(seed, loud, effect)
+    number = np.arange(len(groups))
+    donors = permute_across_groups(groups, number, 12, seed)
+    fit = BrainEffects(losses(brains), np.stack([losses(brains[lent]) for lent in donors]), number, donors)
+    later = shift_in_time([0] * len(groups), 4.0 * number, seed=seed)
+    if control == "noise":
+        others, lent = np.stack([losses(noise(brains, 5 * seed + draw)) for draw in range(5)]), None
+    else:
+        others, lent = losses(brains[later])[None], later
+    own = losses(brains)
+    gains, wins = fit.center(number, own, others, lent)
+    assert gains.mean() == pytest.approx((others.mean(axis=0) - own).mean(), abs=1e-5)
+    assert wins.mean() == pytest.approx(pairwise_wins(own, others).mean())
+    plain = others.mean(axis=0) - own
+    return [sign_flip_test(values, groups, 499, seed) <= 0.05 for values in (plain, gains, wins - 0.5)]
+
+
+class TestBrainEffects:
+    @pytest.mark.parametrize("control", ["noise", "time_shift"])
+    def test_null_experiments_are_rejected_as_often_as_promised(self, control):
+        plain, gains, wins = np.mean([over_controls(seed, control, 1.0, 0.0) for seed in range(300)], axis=0)
+        assert plain < 0.02
+        assert 0.02 <= gains <= 0.085
+        assert 0.01 <= wins <= 0.085
+
+    @pytest.mark.parametrize("control", ["noise", "time_shift"])
+    def test_an_effect_is_found_that_loud_brains_would_hide(self, control):
+        plain, gains, _ = np.sum([over_controls(seed, control, 2.0, 0.7) for seed in range(30)], axis=0)
+        assert gains > 20 > plain
+
+    def test_loud_brains_are_forgotten_and_one_permutation_fits_nothing(self):
+        own, others, brains, donors, _ = experiment(0)
+        later, loud = np.roll(brains, 3), np.random.default_rng(1).normal(0, 10, len(own))
+        control = np.random.default_rng(2).standard_normal((1, len(own)))
+        plain = BrainEffects(own, others, brains, donors).center(brains, own, control, later)
+        moved = BrainEffects(own + loud, others + loud[donors], brains, donors).center(
+            brains, own + loud, control + loud[later], later
+        )
+        assert moved[0] == pytest.approx(plain[0], abs=1e-3)
+        one = BrainEffects(own, others[:1], brains, donors[:1]).center(brains, own, control, later)
+        assert (one[0] == control[0] - own).all()
+        assert (one[1] == pairwise_wins(own, control)).all()
 
 
 class TestShares:

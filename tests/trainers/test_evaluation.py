@@ -122,6 +122,8 @@ class TestArms:
         }  # fmt: skip
         for arm in ("zero", "voxel_shuffle", "noise"):
             assert (losses(report, "sentence", arm) != losses(report, "sentence", "brain")).any()
+        assert losses(report, "sentence", "noise").shape == (controls.NUM_DRAWS, 12)
+        assert np.ptp(losses(report, "sentence", "noise"), axis=0).min() > 0
 
     def test_zero_is_one_and_the_same_brain_for_all(self, setting, evaluate):
         rows = setting[2]["test"]
@@ -213,7 +215,7 @@ class TestLentBrains:
         figures = {row["arm"]: row for row in report.arms if row["reading"] == "continuation"}
         assert figures["other_subject_same_stimulus"]["num_samples"] == 32
         assert report.find("continuation", "other_subject_same_stimulus", "loss_gain")["num_groups"] == 4
-        assert {row["subject"] for row in compare_by_subject(report.samples)} == {"s1", "s2"}
+        assert {row["subject"] for row in compare_by_subject(report.samples, {})} == {"s1", "s2"}
         assert report.find("sentence", "permuted", "loss_gain")["num_subjects"] == 2
 
 
@@ -278,6 +280,25 @@ class TestOtherModels:
 
 
 class TestGeneration:
+    @pytest.mark.parametrize("reading", ["sentence", "continuation"])
+    def test_permuted_texts_are_those_of_the_donors_brains(self, setting, evaluate, reading):
+        """Each text equals one that is generated afresh with the donor's values in the place of the own ones."""
+        rows = setting[2]["test"]
+        options = {"generate": True, "generation": SHORT, "readings": [reading], "value_controls": []}
+        report = evaluate(setting, num_text_permutations=2, **options)
+        assert report.settings["num_text_permutations"] == 2
+        donors = controls.permute_across_groups(rows["group"], rows["brain_id"], 3)
+        values = dict(zip(rows["brain_id"], rows["brain_values"], strict=True))
+        lent = dict(zip(rows["brain_id"], donors[1], strict=True))
+        swapped = change(rows, brain_values=lambda row: values[lent[row["brain_id"]]])
+        fresh = evaluate((*setting[:2], DatasetDict(test=swapped)), **options)
+        expected = {sample["sample_id"]: sample["texts"]["brain"] for sample in fresh.samples}
+        own = {sample["sample_id"]: sample["texts"]["brain"] for sample in report.samples}
+        for sample in report.samples:
+            assert len(sample["texts"]["permuted"]) == 2
+            assert sample["texts"]["permuted"][1] == expected[sample["sample_id"]]
+        assert expected != own
+
     def test_every_arm_is_decoded_and_scored(self, setting, evaluate):
         report = evaluate(setting, generate=True, generation=SHORT)
         for sample in report.samples:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from reading_table import ALLOW, SETTINGS, SPLIT, make_report, make_samples
 
-from trainers.comparisons import best_constant
+from trainers.metrics import best_constant_text, brainllm_scores
 from trainers.report import EvaluationReport, pool_reports
 from trainers.sections import Section
 
@@ -65,6 +65,14 @@ class TestFigures:
         right = np.mean([sample["identification"]["likelihood_gain"][0] == 1 for sample in report.samples])
         assert report.identification[0]["recall_at_1"] == pytest.approx(right)
         assert report.identification[0]["chance_at_1"] == pytest.approx(1 / 58)
+
+    def test_scores_are_shown_with_their_intervals(self):
+        report = make_report(0.5)
+        (row,) = [row for row in report.arms if row["arm"] == "brain"]
+        assert {"loss", "perplexity", "brainllm_bleu_1", "corpus_bleu_4", "corpus_wer"} <= set(row["intervals"])
+        assert all(low <= row[name] <= high for name, (low, high) in row["intervals"].items())
+        low, high = row["intervals"]["brainllm_bleu_1"]
+        assert f"| {row['brainllm_bleu_1']:.4g} [{low:.4g}, {high:.4g}] |" in report.to_markdown()
 
     def test_gains_are_signed_so_that_more_is_better(self):
         report = make_report(0.5)
@@ -119,8 +127,8 @@ class TestReport:
             EvaluationReport.load(tmp_path)
         make_report(0.1).save(tmp_path, allow=ALLOW)
         path = tmp_path / "report.json"
-        path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
-        with pytest.raises(ValueError, match="schema version 3, expected 2 or 1"):
+        path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 4'))
+        with pytest.raises(ValueError, match="schema version 4, expected 3 or 2 or 1"):
             EvaluationReport.load(tmp_path)
 
     def test_a_report_of_schema_version_1_is_read(self, tmp_path):
@@ -135,9 +143,31 @@ class TestReport:
         path.write_text(json.dumps(fields | {"schema_version": 1}))
         found = EvaluationReport.load(tmp_path)
         assert found.comparisons == report.comparisons
-        assert (found.sections, found.schema_version) == ([], 2)
+        assert (found.sections, found.schema_version) == ([], 3)
         assert [item.name for item in found.missing] == ["zero", "voxel_shuffle", "noise"]
         assert "`time_shift` (the report was made before this control was known)" in found.to_markdown()
+
+    def test_a_report_of_schema_version_2_is_read(self, tmp_path):
+        """It had texts of one permutation."""
+        make_report(0.1).save(tmp_path, allow=ALLOW)
+        path = tmp_path / "report.json"
+        path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 2'))
+        lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+        for line in lines:
+            line["texts"]["permuted"] = line["texts"]["permuted"][0]
+        (tmp_path / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+        found = EvaluationReport.load(tmp_path)
+        assert found.samples[0]["texts"]["permuted"] == make_report(0.1).samples[0]["texts"]["permuted"][:1]
+        assert (found.settings["num_text_permutations"], found.settings["num_draws"]) == (1, 1)
+        found.save(tmp_path / "again", allow=ALLOW)
+        assert EvaluationReport.load(tmp_path / "again") == found
+        # Both permutations had the same texts, so nothing is lost with the second.
+        rows = [
+            next(row for row in report.arms if row["arm"] == "permuted")
+            for report in (found, pool_reports([tmp_path]))
+        ]
+        for name in ("brainllm_bleu_1", "corpus_wer", "corpus_bleu_4"):
+            assert rows[1][name] == pytest.approx(rows[0][name])
 
     def test_a_line_end_inside_a_text_is_no_end_of_a_sample(self, tmp_path):
         report = make_report(0.1)
@@ -186,6 +216,19 @@ class TestPool:
         both = pooled.find("sentence", "permuted", "loss_gain")
         assert both["ci_high"] - both["ci_low"] < alone["ci_high"] - alone["ci_low"]
 
+    def test_a_fold_may_lack_an_arm_that_others_have(self, tmp_path):
+        why = {"zero": "for the test", "time_shift": "the runs are short"}
+        folds = [{}, {"sentence": {"zero": why["zero"]}}, {"sentence": why}]
+        for fold, absent in enumerate(folds):
+            report = make_report(0.1, fold)
+            report = dataclasses.replace(report, settings=report.settings | {"absent_arms": absent})
+            report.save(tmp_path / str(fold), allow=ALLOW)
+        pooled = pool_reports([tmp_path / str(fold) for fold in range(3)])
+        told = {"zero": "in 2 of 3 folds: for the test", "time_shift": "in 1 of 3 folds: the runs are short"}
+        assert pooled.settings["absent_arms"] == {"sentence": told}
+        same = pool_reports([tmp_path / "2"])
+        assert same.settings["absent_arms"] == {"sentence": why}
+
     def test_protocols_are_pooled(self, tmp_path):
         protocol = {"name": "within_subject", "source": "checkpoint", "training_brains": {"s1": 8}, "subjects": ["s1"]}
         protocol |= {"num_images": 20, "seen_images": 1}
@@ -211,4 +254,18 @@ class TestPool:
 class TestBestConstant:
     def test_finds_the_completion_that_scores_best(self):
         completions = ["the red cat", "the red dog", "the red bird", "some other words", "nothing in common"]
-        assert best_constant(completions).startswith("the red")
+        assert best_constant_text(completions).startswith("the red")
+
+    def test_is_the_best_of_all_pairs(self):
+        """Texts of unequal lengths with words that occur several times, each scored on each."""
+        generator = np.random.default_rng(0)
+        texts = [" ".join(generator.choice(list("aabcd"), generator.integers(1, 9))) for _ in range(60)]
+        means = {
+            text: np.mean(brainllm_scores([text] * len(texts), texts)["brainllm_bleu_1"])
+            for text in sorted(set(texts))
+        }
+        assert means[best_constant_text(texts)] == pytest.approx(max(means.values()))
+
+    def test_needs_a_word(self):
+        with pytest.raises(ValueError, match="None of the 2 `completions` has a word"):
+            best_constant_text(["", " "])

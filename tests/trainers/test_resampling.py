@@ -63,6 +63,23 @@ class TestMeans:
         assert resampler.mean(values, GROUPS) == first
 
 
+class TestRatios:
+    def test_of_ones_are_means_and_others_are_corpora(self):
+        generator = np.random.default_rng(0)
+        values, weights = generator.normal(3, 1, 30), generator.integers(1, 9, 30).astype(float)
+        groups, resampler = [str(i // 3) for i in range(30)], Resampler(500)
+        tops, bottoms = np.stack([values, values * weights], axis=1), np.stack([np.ones(30), weights], axis=1)
+        mean, ratio = resampler.ratios(tops, bottoms, groups)
+        expected = resampler.mean(values, groups)
+        assert mean == pytest.approx([expected[name] for name in ("value", "ci_low", "ci_high")])
+        statistics = np.stack([values * weights, weights], axis=1)
+        expected = resampler.corpus_score(statistics, groups, lambda sums: sums[..., 0] / sums[..., 1])
+        assert ratio == pytest.approx([expected[name] for name in ("value", "ci_low", "ci_high")])
+
+    def test_of_one_group_are_values_alone(self):
+        assert Resampler(10).ratios(np.full((3, 1), 2.0), np.ones((3, 1)), ["a"] * 3).tolist() == [[2.0]]
+
+
 class TestCorpora:
     def test_a_mean_is_the_score_of_a_corpus(self):
         rng, resampler = np.random.default_rng(1), Resampler(1_000, seed=2)

@@ -18,16 +18,16 @@ All analyses of the papers ask one question of the same table of samples: when d
 they share the effect of each sample, its summary with an interval that is clustered by group, and one test of a trend.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..centering import center_gains_and_wins
 from ..metrics import cluster_bootstrap_ci, pairwise_wins
+from ..reading_figures import Sample, losses_of, permuted_donors
 
-
-Sample = Mapping[str, Any]
 
 SENTENCE = "sentence"
 
@@ -36,6 +36,9 @@ SENTENCE = "sentence"
 class Effects:
     """
     What the own brain adds over another group's, sample by sample.
+
+    Where it is known who lent a brain, values are without the main effects of texts and brains, as in the report
+    ([`~trainers.centering`]): their means stay, and tests keep their level however loud some brains are.
 
     Args:
         wins (`np.ndarray` of shape `(samples,)`):
@@ -57,10 +60,23 @@ class Effects:
     unit: str = "nats per token"
 
     @classmethod
-    def from_losses(cls, own: np.ndarray, others: np.ndarray, groups: Sequence, unit: str = unit) -> "Effects":
-        """From losses `(samples,)` under the own brain and `(permutations, samples)` under other ones."""
+    def from_losses(
+        cls,
+        own: np.ndarray,
+        others: np.ndarray,
+        groups: Sequence,
+        unit: str = unit,
+        named: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None,
+    ) -> "Effects":
+        """
+        From losses `(samples,)` under the own brain and `(permutations, samples)` under other ones; `named` are the
+        own brains and the lent ones ([`~trainers.reading_figures.permuted_donors`]).
+        """
         null = pairwise_wins(others[0], others[1:]) if len(others) > 1 else None
-        return cls(pairwise_wins(own, others), others.mean(axis=0) - own, np.asarray(groups), null, unit)
+        gains, wins = others.mean(axis=0) - own, pairwise_wins(own, others)
+        if named is not None:
+            gains, wins = center_gains_and_wins(own, others, *named)
+        return cls(wins, gains, np.asarray(groups), null, unit)
 
     def take(self, chosen: np.ndarray) -> "Effects":
         """The effects of some samples."""
@@ -87,14 +103,14 @@ class Effects:
 
 
 def arm_losses(samples: Sequence[Sample], arm: str) -> np.ndarray:
-    """Losses `(permutations, samples)` of an arm; one permutation for every arm but `"permuted"`."""
+    """Losses `(permutations, samples)` of an arm; one permutation where there are no several."""
     missing = [sample["sample_id"] for sample in samples if arm not in sample["losses"]]
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(samples)} samples have no loss of the arm '{arm}' (first: '{missing[0]}'). "
             "Evaluate them with `examples/evaluate.py`."
         )
-    return np.atleast_2d(np.array([sample["losses"][arm] for sample in samples], float).T)
+    return losses_of(samples, arm)
 
 
 def readings_of(samples: Sequence[Sample]) -> list[str]:
@@ -126,13 +142,14 @@ def sample_effects(samples: Sequence[Sample]) -> Effects:
 
     Args:
         samples (`Sequence[Sample]`):
-            Lines of `samples.jsonl`; see [`~trainers.comparisons`].
+            Lines of `samples.jsonl`; see [`~trainers.reading_figures`].
 
     Raises:
         ValueError: If a sample lacks one of the arms.
     """
     groups = [sample["group"] for sample in samples]
-    return Effects.from_losses(arm_losses(samples, "brain")[0], arm_losses(samples, "permuted"), groups)
+    own, others = arm_losses(samples, "brain")[0], arm_losses(samples, "permuted")
+    return Effects.from_losses(own, others, groups, named=permuted_donors(samples))
 
 
 def caption_effects(samples: Sequence[Sample], metric: str = "cider") -> Effects:

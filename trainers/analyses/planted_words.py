@@ -30,6 +30,7 @@ import torch
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..data_collator import BrainDataCollator
+from ..reading_figures import permuted_donors
 from ..sections import Section
 from .curves import Curve, make_curve
 from .effects import Effects, Sample, arm_losses, equal_count_bins
@@ -189,7 +190,8 @@ def planted_effects(true: Sequence[Sample], planted: Sequence[Sample]) -> tuple[
         return arm_losses(planted, arm) * tokens[0] - arm_losses(true, arm) * tokens[1]
 
     groups = [sample["group"] for sample in true]
-    effects = Effects.from_losses(-preference("brain")[0], -preference("permuted"), groups, "nats")
+    own, others = -preference("brain")[0], -preference("permuted")
+    effects = Effects.from_losses(own, others, groups, "nats", permuted_donors(true))
     return effects, preference("no_brain")[0]
 
 

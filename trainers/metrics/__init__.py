@@ -23,6 +23,7 @@ from .captions import (
     caption_scores,
 )
 from .cider import Cider, DocumentFrequencies
+from .constant_text import best_constant_text
 from .embedding_scores import EmbeddedTokens, bert_score, inverse_document_frequencies, sentence_similarity
 from .meteor import Meteor, classic_meteor, meteor_from_statistics
 from .meteor_data import MeteorData
@@ -40,6 +41,8 @@ from .significance import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_te
 from .text import (
     brainllm_scores,
     corpus_bleu,
+    corpus_bleu_from_statistics,
+    corpus_bleu_statistics,
     corpus_word_error_rate,
     rouge_f1,
     sentence_bleu,
@@ -59,6 +62,7 @@ __all__ = [
     "benjamini_hochberg",
     "bert_score",
     "best_constant_caption",
+    "best_constant_text",
     "bleu_from_statistics",
     "bleu_statistics",
     "brainllm_scores",
@@ -70,6 +74,8 @@ __all__ = [
     "cluster_bootstrap_ci",
     "constant_floor",
     "corpus_bleu",
+    "corpus_bleu_from_statistics",
+    "corpus_bleu_statistics",
     "corpus_perplexity_gap",
     "corpus_word_error_rate",
     "detokenize",

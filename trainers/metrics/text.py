@@ -83,6 +83,45 @@ def corpus_bleu(predictions: Sequence[str], references: Sequence[str], max_order
     return min(_bleu(max_order, False).corpus_score(list(predictions), [list(references)]).score / 100, 1.0)
 
 
+def corpus_bleu_statistics(predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """What each sample adds to [`corpus_bleu`]: `(length, reference length, matches 1..4, n-grams 1..4)`.
+
+    Args:
+        predictions (`Sequence[str]`):
+            Predicted texts.
+        references (`Sequence[str]`):
+            True texts.
+
+    Returns:
+        `np.ndarray` of shape `(samples, 10)`: Counts. Their sums over samples are all that
+        [`corpus_bleu_from_statistics`] needs.
+    """
+    check_pairs(predictions, references)
+    bleu = _bleu(MAX_ORDER, True)  # the counts are the same; without, sacrebleu warns of every sample
+    found = [bleu.sentence_score(p, [r]) for p, r in zip(predictions, references, strict=True)]
+    return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in found], float)
+
+
+def corpus_bleu_from_statistics(totals: np.ndarray) -> np.ndarray:
+    """[`corpus_bleu`] with N = 4 from summed counts: sacrebleu's exponential smoothing, for many sums at once.
+
+    The k-th order without a match counts as `1 / 2^k` matches.
+
+    Args:
+        totals (`np.ndarray` of shape `(..., 10)`):
+            Sums, or weighted sums, of rows of [`corpus_bleu_statistics`].
+
+    Returns:
+        `np.ndarray` of shape `(...)`: The scores.
+    """
+    length, other, matches, ngrams = np.split(np.asarray(totals, float), [1, 2, 2 + MAX_ORDER], axis=-1)
+    smoothed = np.where(matches > 0, matches, 0.5 ** np.cumsum(matches == 0, axis=-1))
+    precisions = np.log(smoothed / np.maximum(ngrams, 1)).mean(axis=-1)
+    penalty = np.minimum(0, 1 - other / np.maximum(length, 1))[..., 0]
+    scored = (ngrams > 0).all(axis=-1) & (matches > 0).any(axis=-1)
+    return np.where(scored, np.exp(precisions + penalty), 0.0)
+
+
 def sentence_bleu(predictions: Sequence[str], references: Sequence[str], max_order: int = MAX_ORDER) -> list[float]:
     """BLEU of every sample, by sacrebleu with effective order: orders longer than the prediction are left out.
 
@@ -245,12 +284,22 @@ def brainllm_scores(
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
+def prediction_tokens(prediction: str) -> list[str]:
+    """Tokens of a prediction in BrainLLM's form, before they are cut to the truth's number."""
+    return word_tokenize(_MISSING_SPACE.sub(r"\1 ", _SPECIAL_TOKENS.sub("", prediction).strip()))
+
+
+def truth_tokens_of(truth: str) -> list[str]:
+    """Tokens of a truth in BrainLLM's form."""
+    return word_tokenize(_SPECIAL_TOKENS.sub("", truth).strip())
+
+
 def _brainllm_row(prediction: str, truth: str, lowercase: bool) -> dict[str, float]:
+    truth_tokens = truth_tokens_of(truth)
     truth = _SPECIAL_TOKENS.sub("", truth).strip()
-    truth_tokens = word_tokenize(truth)
     if not truth_tokens:
         raise ValueError(f"The reference {truth!r} holds special tokens only: no score is defined. Drop this sample.")
-    tokens = word_tokenize(_MISSING_SPACE.sub(r"\1 ", _SPECIAL_TOKENS.sub("", prediction).strip()))
+    tokens = prediction_tokens(prediction)
     tokens = [token.lower() for token in tokens] if lowercase else tokens
     tokens = tokens[: len(truth_tokens)]
     row = {f"brainllm_bleu_{n}": _unsmoothed_bleu(tokens, truth_tokens, n) for n in range(1, MAX_ORDER + 1)}
@@ -283,6 +332,8 @@ def text_scores(
 __all__ = [
     "brainllm_scores",
     "corpus_bleu",
+    "corpus_bleu_from_statistics",
+    "corpus_bleu_statistics",
     "corpus_word_error_rate",
     "rouge_f1",
     "sentence_bleu",

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from trainers.analyses import Effects, brain_effects, caption_effects, make_curve, sample_effects, trend
-from trainers.analyses.effects import equal_count_bins
-from trainers.metrics import cluster_bootstrap_ci, pairwise_wins
+from trainers.analyses.effects import arm_losses, equal_count_bins
+from trainers.controls import permute_across_groups
+from trainers.metrics import cluster_bootstrap_ci, pairwise_wins, sign_flip_test
 
 
 def clustered(generator, slope: float, num_groups: int = 60, per_group: int = 5):
@@ -29,6 +30,21 @@ def clustered(generator, slope: float, num_groups: int = 60, per_group: int = 5)
     x = generator.normal(0, 1, len(groups)) + generator.normal(0, 0.7, num_groups)[groups]
     noise = generator.normal(0, 1, len(groups)) + generator.normal(0, 1, num_groups)[groups]
     return x, slope * x + noise, groups
+
+
+def with_loud_brains(samples: list[dict], loud: float, seed: int) -> list[dict]:
+    """The samples with a lender for every permuted loss, and with what each brain adds to the loss of any text."""
+    names = [sample["brain_id"] for sample in samples]
+    number = len(samples[0]["losses"]["permuted"])
+    donors = permute_across_groups([sample["group"] for sample in samples], names, number, seed)
+    added = dict(zip(names, np.random.default_rng((seed, 1)).normal(0, loud, len(names)), strict=True))
+    found = []
+    for sample, lent in zip(samples, donors.T.tolist(), strict=True):
+        losses = dict(sample["losses"])
+        losses["brain"] += added[sample["brain_id"]]
+        losses["permuted"] = [loss + added[donor] for loss, donor in zip(losses["permuted"], lent, strict=True)]
+        found.append(sample | {"losses": losses, "donors": {"permuted": lent}})
+    return found
 
 
 class TestEffects:
@@ -43,6 +59,23 @@ class TestEffects:
         assert found["accuracy"] == effects.wins.mean()
         assert (found["accuracy_low"], found["accuracy_high"]) == cluster_bootstrap_ci(effects.wins, effects.groups)
         assert (found["num_samples"], found["num_groups"]) == (240, 40)
+
+    @pytest.mark.parametrize("loud", [0.5, 2.0])
+    def test_loud_brains_do_not_hush_the_tests(self, make_samples, loud):
+        """Without an effect one in twenty is found; without centring it would be next to none."""
+        found = np.zeros(3)
+        for seed in range(200):
+            samples = with_loud_brains(make_samples(num_groups=16, per_group=3, seed=seed), loud, seed)
+            own, others = arm_losses(samples, "brain")[0], arm_losses(samples, "permuted")
+            effects = sample_effects(samples)
+            assert effects.gains.mean() == pytest.approx((others.mean(axis=0) - own).mean())
+            assert effects.wins.mean() == pytest.approx(pairwise_wins(own, others).mean())
+            values = (pairwise_wins(own, others) - 0.5, effects.wins - 0.5, effects.gains)
+            found += [sign_flip_test(x, effects.groups.tolist(), 499, seed) <= 0.05 for x in values]
+        plain, wins, gains = found / 200
+        assert plain <= 0.03
+        assert 0.01 <= wins <= 0.1
+        assert 0.01 <= gains <= 0.1
 
     def test_a_wrong_brain_wins_half(self, make_samples):
         effects = sample_effects(make_samples(lambda surprise: 1.0, num_groups=120))

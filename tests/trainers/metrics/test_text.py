@@ -22,6 +22,8 @@ import pytest
 from trainers.metrics import (
     brainllm_scores,
     corpus_bleu,
+    corpus_bleu_from_statistics,
+    corpus_bleu_statistics,
     corpus_word_error_rate,
     detokenize,
     rouge_f1,
@@ -153,6 +155,19 @@ class TestFieldScores:
         predictions, references = map(list, zip(*pairs, strict=True))
         assert word_error_rate(predictions, references) == pytest.approx(np.divide(edits, lengths))
         assert corpus_word_error_rate(predictions, references) == pytest.approx(sum(edits) / sum(lengths))
+
+    @pytest.mark.parametrize("words", ["ab", "abcdefgh"])
+    def test_corpus_bleu_from_sums_is_that_of_the_corpus(self, words):
+        """Also where orders have no match, and where all texts are shorter than an order."""
+        generator = random.Random(0)
+        for size, longest in ((1, 3), (2, 6), (5, 6), (12, 9)):
+            for _ in range(10):
+                texts = [
+                    [" ".join(generator.choices(words, k=generator.randint(1, longest))) for _ in range(size)]
+                    for _ in range(2)
+                ]
+                found = corpus_bleu_from_statistics(corpus_bleu_statistics(*texts).sum(axis=0))
+                assert found == pytest.approx(corpus_bleu(*texts), abs=1e-12)
 
     def test_corpus_bleu_pools_matches_before_dividing(self):
         # 2 + 1 of 3 + 3 words match and lengths are equal, so BLEU-1 is 3/6.
