@@ -245,8 +245,9 @@ def train_and_evaluate(args: argparse.Namespace, value: str, parts: Sequence[str
         run("train_sft.py", *args.training_arguments, "--dataset", args.dataset, "--output_dir", folder,
             f"--{args.option}", value)  # fmt: skip
     if not (folder / "evaluation" / EvaluationReport.FILES[0]).is_file():
+        allowed = ("--allow", *args.allow) if args.allow else ()
         run("evaluate.py", "--checkpoint", folder, "--dataset", args.dataset, "--output_dir", folder / "evaluation",
-            "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate")  # fmt: skip
+            "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate", *allowed)  # fmt: skip
     return (count_parameters_of(folder, parts) if parts else float(value)), folder / "evaluation"
 
 
