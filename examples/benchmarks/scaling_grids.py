@@ -112,12 +112,12 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write, and to go on from")
-    parser.add_argument("--signal_to_noise", type=float, default=0.15, help="of the planted brains, as variances")
+    parser.add_argument("--signal_to_noise", type=float, default=1.0, help="of the planted brains, as variances")
     parser.add_argument(
-        "--num_passages", type=int, default=240, help="passages of a corpus, 70 or more; a third is tested"
+        "--num_passages", type=int, default=150, help="passages of a corpus, 70 or more; a third is tested"
     )
-    parser.add_argument("--num_plain_passages", type=int, default=1200, help="passages of plain text")
-    parser.add_argument("--text_steps", type=int, default=300, help="training steps of each language model")
+    parser.add_argument("--num_plain_passages", type=int, default=500, help="passages of plain text")
+    parser.add_argument("--text_steps", type=int, default=200, help="training steps of each language model")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="trainings of every decoder, pooled")
     return parser.parse_args()
 
