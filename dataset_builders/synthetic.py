@@ -58,6 +58,7 @@ CONTENT_WORDS = (*_CONCEPTS, *_QUALITIES, *_ACTIONS, *_COLOURS, *_OBJECTS, *_PLA
 
 #: Sentences of a passage, each in three chunks.
 _Passage = list[tuple[str, str, str]]
+_COMMON_SEED = 2025
 _POSITION = {word: index for index, word in enumerate(CONTENT_WORDS)}
 
 
@@ -95,6 +96,9 @@ class SyntheticSentencesConfig(BrainCorpusConfig):
             Frames of a brain sample: the same signal with fresh noise.
         num_subjects (`int`, *optional*, defaults to 1):
             Subjects who read the same sentences, each with a linear map of their own.
+        alignment (`float`, *optional*, defaults to 0.0):
+            Correlation of the maps of two subjects, of this corpus or of two of other seeds. 0 shares nothing; at 1
+            all have one map.
         corpus_seed (`int`, *optional*, defaults to 0):
             Seed of sentences, maps and noise. The division has its own, `seed`.
     """
@@ -105,11 +109,14 @@ class SyntheticSentencesConfig(BrainCorpusConfig):
     num_features: int = 128
     num_frames: int = 1
     num_subjects: int = 1
+    alignment: float = 0.0
     corpus_seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_at_least(signal_to_noise=0, num_passages=1, num_features=1, num_frames=1, num_subjects=1)
+        if not 0 <= self.alignment <= 1:
+            raise ValueError(f"alignment={self.alignment}: choose from 0 (maps of their own) to 1 (one map for all)")
 
 
 def _write_passage(concept: str, generator: np.random.Generator, written: set[str]) -> _Passage:
@@ -140,8 +147,12 @@ def _plant(meanings: np.ndarray, config: SyntheticSentencesConfig, generator: np
 
     `values = sqrt(s / (1 + s)) * z(meaning @ map) + sqrt(1 / (1 + s)) * noise` for the signal-to-noise ratio `s`:
     every feature has a variance of about one, whatever the ratio, so that the null corpus looks the same from outside.
+    `map = sqrt(a) * common + sqrt(1 - a) * own` for the alignment `a`; what is common has a seed that no option sets.
     """
-    signal = meanings @ generator.standard_normal((meanings.shape[1], config.num_features))
+    shape = (meanings.shape[1], config.num_features)
+    common = np.random.default_rng(_COMMON_SEED).standard_normal(shape)
+    own = generator.standard_normal(shape)
+    signal = meanings @ (np.sqrt(config.alignment) * common + np.sqrt(1 - config.alignment) * own)
     signal = np.repeat((signal - signal.mean(0)) / signal.std(0), config.num_frames, axis=0)
     noise = generator.standard_normal(signal.shape)
     share = config.signal_to_noise / (1 + config.signal_to_noise)

@@ -240,9 +240,10 @@ def train_and_evaluate(args: argparse.Namespace, value: str, parts: Sequence[str
         run("train_sft.py", *args.training_arguments, "--dataset", args.dataset, "--output_dir", folder,
             f"--{args.option}", value)  # fmt: skip
     if not (folder / "evaluation" / EvaluationReport.FILES[0]).is_file():
+        allowed = dict.fromkeys(("ridge", *args.allow))  # a curve needs no floor of another method
         run("evaluate.py", "--checkpoint", folder, "--dataset", args.dataset, "--output_dir", folder / "evaluation",
             "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate",
-            "--allow", "ridge")  # fmt: skip
+            "--allow", *allowed)  # fmt: skip
     return (count_parameters_of(folder, parts) if parts else float(value)), folder / "evaluation"
 
 

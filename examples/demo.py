@@ -36,18 +36,15 @@ from pathlib import Path
 
 import torch
 from datasets import DatasetDict, disable_progress_bars
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
+from small_recipe import plain_sentences, train_decoder, train_language_model
+from transformers import set_seed
 from transformers.utils import logging
 
 from dataset_builders import prepare_corpus
-from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
 from trainers.brain_format import with_brain_arrays
 from trainers.evaluation import evaluate_arms
-from trainers.plain_text import plain_text_rows
 from trainers.reading_figures import texts_of
 from trainers.report import EvaluationReport
-from trainers.stages import fit_encoder, make_embedder, teach_interface, with_predictions
 
 
 SEED = 0
@@ -70,84 +67,7 @@ def write_corpus(folder: Path, signal_to_noise: float, num_passages: int, corpus
 def write_plain_text(folder: Path, splits: DatasetDict) -> list[str]:
     """Training sentences and further ones of the grammar; none that is held out."""
     more = write_corpus(folder, 0.0, NUM_PLAIN_PASSAGES, corpus_seed=SEED + 1).as_dataset()
-    held_out = {text for name in ("validation", "test") for text in splits[name]["text"]}
-    texts = [text for rows in (splits["train"], *more.values()) for text in rows["text"]]
-    return [text for text in dict.fromkeys(texts) if text not in held_out]
-
-
-def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer with a beginning-of-sequence token, as Llama's."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    special_tokens = ["<s>", "</s>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=640, special_tokens=special_tokens, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )  # fmt: skip
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
-
-
-def train_language_model(texts: list[str], folder: Path, num_steps: int) -> LlamaForCausalLM:
-    """A Llama of half a million parameters that knows the grammar and nothing else; saved in `folder`."""
-    tokenizer = make_tokenizer(texts)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=96, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, bos_token_id=0, eos_token_id=1, tie_word_embeddings=True,
-    )  # fmt: skip
-    model = LlamaForCausalLM(config)
-    tokens = tokenizer([text + "</s>" for text in texts], padding=True, return_tensors="pt")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=num_steps)
-    for _ in range(num_steps):
-        rows = torch.randint(len(texts), (64,))
-        ids, mask = tokens["input_ids"][rows], tokens["attention_mask"][rows]
-        loss = model(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-    print(f"   {model.num_parameters():,} parameters, {len(texts)} sentences, perplexity {loss.exp().item():.1f}")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return model
-
-
-def train_decoder(splits: DatasetDict, sentences: list[str], text_model: Path, folder: Path):
-    """The recipe in small: returns model and processor."""
-    arguments = ModelArguments(
-        text_model_id=str(text_model),
-        encoder_num_hidden_layers=0,
-        interface="cross_attention",
-        adapter_layers=[0, 1, 2],
-    )
-    semantic = SemanticArguments(
-        semantic=True, language_model_layer=0, num_components=96, variance_exponent=0.0, text_files=["the grammar"],
-        text_epochs=2, text_learning_rate=3e-3, text_batch_size=32,
-    )  # fmt: skip
-    tuning = BrainSFTConfig(
-        output_dir=str(folder), reading="mixed", learning_rate=5e-4, num_train_epochs=1, max_grad_norm=1.0,
-        per_device_train_batch_size=16, contrastive_weight=1.0, num_negatives=3, contrastive_segments=2,
-        gate_learning_rate_ratio=5.0, save_strategy="no", seed=SEED, use_cpu=True, disable_tqdm=True,
-        report_to="none", logging_strategy="no",
-    )  # fmt: skip
-    model, processor = load_model_and_processor(
-        arguments, splits["train"], encoder_hidden_size=semantic.num_components
-    )
-    embedder = make_embedder(semantic, model, processor)
-    text_rows = plain_text_rows(sentences, embedder.fit_transform(sentences), SEED)
-    ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
-    rows = with_predictions(splits["train"], brain_ids, ridge)
-    with redirect_stdout(io.StringIO()):  # the trainers' own logs
-        teach_interface(model, processor, text_rows, noise, tuning, semantic)
-        trainer = BrainSFTTrainer(model, tuning, rows, splits["validation"], processing_class=processor)
-        trainer.train()
-        metrics = trainer.evaluate()
-    print(f"   validation: pairwise accuracy {metrics['eval_pairwise_accuracy']:.3f}")
-    trainer.save_model()
-    return model, processor
+    return plain_sentences([splits["train"]["text"], *(rows["text"] for rows in more.values())], [splits])
 
 
 def print_table(reports: dict[str, EvaluationReport]) -> None:
@@ -220,10 +140,19 @@ def main() -> None:
     for name, builder in builders.items():
         print(f"3. Decoder of the corpus '{name}' ({time.time() - started:.0f} s)")
         splits = with_brain_arrays(builder.as_dataset_dict())
-        model, processor = train_decoder(splits, sentences, folder / "text_model", folder / name)
+        trainer = train_decoder(splits, sentences, folder / "text_model", folder / name, seed=SEED)
+        with redirect_stdout(io.StringIO()):  # the trainer's own logs
+            metrics = trainer.evaluate()
+        print(f"   validation: pairwise accuracy {metrics['eval_pairwise_accuracy']:.3f}")
         info = asdict(builder.corpus_info)
         reports[name] = evaluate_arms(
-            model, processor, splits, corpus=info, value_controls=(), generation=GENERATION, progress=False
+            trainer.model,
+            trainer.processing_class,
+            splits,
+            corpus=info,
+            value_controls=(),
+            generation=GENERATION,
+            progress=False,
         )
         reports[name].save(folder / name / "evaluation", allow=LEFT_OUT)
     print_table(reports)

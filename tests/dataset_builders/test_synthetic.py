@@ -11,8 +11,11 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+from itertools import product
+
 import numpy as np
 import pytest
+from datasets import concatenate_datasets
 
 from dataset_builders import load_corpus, prepare_corpus
 from dataset_builders.synthetic import CONTENT_WORDS, semantic_vector
@@ -112,6 +115,17 @@ class TestSentences:
         assert one["text"] == two["text"]
         assert abs(np.corrcoef(one["brain_values"][0], two["brain_values"][0])[0, 1]) < 0.5
 
+    @pytest.mark.parametrize("alignment", [0.0, 0.6, 1.0])
+    def test_alignment_is_the_correlation_of_two_maps(self, tmp_path, alignment):
+        """Brains without noise reveal each map; people of one corpus and of two are as like as stated."""
+        options = {"signal_to_noise": 1e9, "alignment": alignment, "num_subjects": 2, "num_features": 96}
+        maps = []
+        for seed, subject in product((0, 5), ("sub-01", "sub-02")):
+            splits = _load(tmp_path, corpus_seed=seed, subjects=[subject], num_folds=2, **options)
+            brains, meanings, _ = _sentences(concatenate_datasets(list(splits.values())))
+            maps.append(np.linalg.lstsq(meanings - meanings.mean(0, dtype=float), brains, rcond=None)[0].ravel())
+        assert np.corrcoef(maps)[np.triu_indices(4, 1)] == pytest.approx(np.full(6, alignment), abs=0.05)
+
     def test_same_seed_same_corpus(self, tmp_path):
         prints = [
             prepare_corpus(
@@ -121,7 +135,9 @@ class TestSentences:
         ]
         assert prints[0] == prints[1] != prints[2]
 
-    @pytest.mark.parametrize(("option", "value"), [("signal_to_noise", -1), ("num_frames", 0), ("num_passages", 0)])
+    @pytest.mark.parametrize(
+        ("option", "value"), [("signal_to_noise", -1), ("num_frames", 0), ("num_passages", 0), ("alignment", 1.5)]
+    )
     def test_bad_options(self, tmp_path, option, value):
         with pytest.raises(ValueError, match=f"{option}={value}"):
             _load(tmp_path, **{option: value})

@@ -16,6 +16,7 @@
 import importlib.util
 import json
 import runpy
+import shutil
 import sys
 from argparse import Namespace
 from functools import partial
@@ -181,17 +182,31 @@ class TestCheckpoint:
         assert [row["region"] for row in found["regions"]["rows"]] == ["whole brain", "front", "front"]
         assert len(found["planted_words"]["rows"]) == 6
 
-    def test_a_decoder_of_fewer_training_groups(self, script, corpus, text_model, tmp_path, monkeypatch):
+    @pytest.fixture
+    def training(self, script, corpus, text_model, tmp_path, monkeypatch):
+        """Arguments of a command that trains for two steps, in this process."""
         monkeypatch.setattr(script, "run", partial(run_here, monkeypatch))
         training = ["--config", str(REPOSITORY / "examples/recipes/official.yaml"), "--text_model_id", str(text_model)]
         training += ["--use_cpu", "--report_to", "none", "--max_steps", "2", "--warmup_epochs", "0"]
         options = {"option": "max_train_groups", "dataset": str(corpus), "num_permutations": 2, "seed": 0}
-        args = Namespace(output_dir=tmp_path, training_arguments=training, **options)
-        size, folder = script.train_and_evaluate(args, "4", ())
+        return Namespace(output_dir=tmp_path, training_arguments=training, allow=[], **options)
+
+    def test_a_decoder_of_fewer_training_groups(self, script, corpus, training, tmp_path):
+        size, folder = script.train_and_evaluate(training, "4", ())
         assert size == 4
         assert len(script.read_samples([folder])) > 0
         config = json.loads((tmp_path / "max_train_groups-4" / "config.json").read_text())
         full = json.loads((corpus / "corpus.json").read_text())["split"]["sizes"]["train"]
         assert 0 < sum(config["training_brains"].values()) < full / 2
-        counted, _ = script.train_and_evaluate(args, "4", ("encoder", "interface"))  # nothing is trained again
+        counted, _ = script.train_and_evaluate(training, "4", ("encoder", "interface"))  # nothing is trained again
         assert counted > 0
+
+    def test_what_reports_may_lack_is_handed_on(self, script, corpus, training, tmp_path):
+        """Of a corpus without `corpus.json` nothing is known of the split, which only `--allow split` lets pass."""
+        shutil.copytree(corpus, tmp_path / "rows", ignore=shutil.ignore_patterns("corpus.json"))
+        training.dataset = str(tmp_path / "rows")
+        with pytest.raises(ValueError, match="a sceptical reader would miss split"):
+            script.train_and_evaluate(training, "4", ())
+        training.allow = ["split"]
+        _, folder = script.train_and_evaluate(training, "4", ())
+        assert [item["name"] for item in json.loads((folder / "report.json").read_text())["missing"]] == ["split"]

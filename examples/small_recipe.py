@@ -1,0 +1,124 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The recipe of `examples/recipes/brainllama.yaml` in small, for brains that read the grammar of the synthetic corpus:
+what `demo.py` and `benchmarks/scaling_grids.py` share.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import torch
+from datasets import DatasetDict
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
+from trainers.plain_text import plain_text_rows
+from trainers.stages import fit_encoder, make_embedder, teach_interface, with_predictions
+
+
+def plain_sentences(sources: Iterable[Sequence[str]], corpora: Iterable[DatasetDict]) -> list[str]:
+    """The distinct sentences of the sources, less those that a corpus holds out."""
+    held_out = {text for splits in corpora for name in ("validation", "test") for text in splits[name]["text"]}
+    return [text for text in dict.fromkeys(text for texts in sources for text in texts) if text not in held_out]
+
+
+def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with a beginning-of-sequence token, as Llama's."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    special_tokens = ["<s>", "</s>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=640, special_tokens=special_tokens, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+def train_language_model(
+    texts: list[str], folder: Path, num_steps: int, hidden_size: int = 96, num_hidden_layers: int = 4
+) -> LlamaForCausalLM:
+    """A Llama, by default of half a million parameters, that knows the grammar and nothing else; saved in `folder`."""
+    tokenizer = make_tokenizer(texts)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=hidden_size, intermediate_size=8 * hidden_size // 3,
+        num_hidden_layers=num_hidden_layers, num_attention_heads=4, num_key_value_heads=2, bos_token_id=0,
+        eos_token_id=1, tie_word_embeddings=True,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    tokens = tokenizer([text + "</s>" for text in texts], padding=True, return_tensors="pt")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=num_steps)
+    for _ in range(num_steps):
+        rows = torch.randint(len(texts), (64,))
+        ids, mask = tokens["input_ids"][rows], tokens["attention_mask"][rows]
+        loss = model(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    print(f"   {model.num_parameters():,} parameters, {len(texts)} sentences, perplexity {loss.exp().item():.1f}")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model
+
+
+def train_decoder(
+    splits: DatasetDict,
+    sentences: list[str],
+    text_model: Path,
+    folder: Path,
+    *,
+    num_components: int = 96,
+    seed: int = 0,
+) -> BrainSFTTrainer:
+    """Ridge regression, plain text, prompt tuning; saved in `folder`. The trainer holds model and processor."""
+    arguments = ModelArguments(
+        text_model_id=str(text_model),
+        encoder_num_hidden_layers=0,
+        interface="cross_attention",
+        adapter_layers=[0, 1, 2],
+    )
+    semantic = SemanticArguments(
+        semantic=True, language_model_layer=0, num_components=num_components, variance_exponent=0.0,
+        text_files=["the grammar"], text_epochs=2, text_learning_rate=3e-3, text_batch_size=32,
+    )  # fmt: skip
+    tuning = BrainSFTConfig(
+        output_dir=str(folder), reading="mixed", learning_rate=5e-4, num_train_epochs=1, max_grad_norm=1.0,
+        per_device_train_batch_size=16, contrastive_weight=1.0, num_negatives=3, contrastive_segments=2,
+        gate_learning_rate_ratio=5.0, save_strategy="no", seed=seed, use_cpu=True, disable_tqdm=True,
+        report_to="none", logging_strategy="no",
+    )  # fmt: skip
+    model, processor = load_model_and_processor(
+        arguments, splits["train"], encoder_hidden_size=semantic.num_components
+    )
+    embedder = make_embedder(semantic, model, processor)
+    text_rows = plain_text_rows(sentences, embedder.fit_transform(sentences), seed)
+    ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
+    rows = with_predictions(splits["train"], brain_ids, ridge)
+    with redirect_stdout(io.StringIO()):  # the trainers' own logs
+        teach_interface(model, processor, text_rows, noise, tuning, semantic)
+        trainer = BrainSFTTrainer(model, tuning, rows, splits["validation"], processing_class=processor)
+        trainer.train()
+        trainer.save_model()
+    return trainer
+
+
+__all__ = ["make_tokenizer", "plain_sentences", "train_decoder", "train_language_model"]
