@@ -36,7 +36,8 @@ from pathlib import Path
 import numpy as np
 
 from trainers import caption_report
-from trainers.caption_figures import MANDATORY_ARMS, OPTIONAL_ARMS
+from trainers.caption_arms import OPTIONAL_ARMS
+from trainers.caption_figures import MANDATORY_ARMS
 from trainers.caption_report import CaptionReport
 from trainers.predictions import read_references
 
