@@ -65,6 +65,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", default="test", help="split that is evaluated")
     parser.add_argument("--readings", nargs="+", default=["continuation", "sentence"], help="readings to evaluate")
     parser.add_argument("--num_permutations", type=int, default=20, help="permutations of the brains across groups")
+    parser.add_argument(
+        "--num_text_permutations", type=int, default=5, help="of these, permutations whose texts are generated too"
+    )
     parser.add_argument("--num_resamples", type=int, default=10_000, help="resamples of the tests of --predictions")
     parser.add_argument("--max_identification", type=int, help="most candidates: 512 texts, 256 images if absent")
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
@@ -100,6 +103,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationReport:
         split=args.split,
         readings=args.readings,
         num_permutations=args.num_permutations,
+        num_text_permutations=args.num_text_permutations,
         generate=not args.no_generate,
         max_identification=args.max_identification or 512,
         embedder=load_encoder(args),
