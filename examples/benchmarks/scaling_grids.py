@@ -66,7 +66,7 @@ CORPORA: dict[str, dict[str, Any]] = {
     "noise": {"corpus_seed": 0, "signal_to_noise": 0.0},
 }
 PLAIN_TEXT_SEED = 1
-NUM_COMPONENTS = (4, 24, 96)
+NUM_COMPONENTS = (4, 24, 60)  # the language model in the middle has 64 dimensions
 SHARES_OF_TRAINING = (8, 4, 2, 1)
 LANGUAGE_MODELS = {
     "small": {"hidden_size": 32, "num_hidden_layers": 3},
