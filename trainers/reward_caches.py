@@ -13,7 +13,7 @@
 # limitations under the License.
 """Embeddings for rewards: those of references are kept for good, those of completions until the next batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -33,7 +33,7 @@ class _Cache(Generic[Embedding]):
         self._kept: dict[str, Embedding] = {}
         self._recent: dict[str, Embedding] = {}
 
-    def _embed(self, texts: list[str]) -> Sequence[Embedding]:
+    def _embed(self, texts: list[str]) -> Iterable[Embedding]:
         raise NotImplementedError
 
     def _find(self, texts: Sequence[str], keep: bool) -> dict[str, Embedding]:

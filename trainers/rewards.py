@@ -25,7 +25,7 @@ the initials IP are not spelled out; what is done here is not published; our cho
 
 import logging
 from collections import Counter
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any, Literal
 
 import numpy as np
@@ -44,7 +44,7 @@ Over = Literal["mean", "max"]
 _COLUMNS = {"image": "image_embedding", "brain": "brain_embedding", "reference_text": "references"}
 
 
-def first_places(names: Sequence[str]) -> list[int]:
+def first_places(names: Iterable[str]) -> list[int]:
     """Where each distinct name stands first, in their order."""
     return list({name: place for place, name in reversed(list(enumerate(names)))}.values())[::-1]
 

@@ -79,7 +79,7 @@ def confirm_text_embeddings(
     column = EMBEDDING_COLUMNS["text"]
     rows = splits["train"].select_columns(["group", column]).with_format(None)
     found = dict(zip(rows["group"], rows[column], strict=True))
-    captions = _captions_of_images(DatasetDict(train=splits["train"]))
+    captions = _captions_of_images({"train": splits["train"]})
     means, probe = _mean_embeddings({group: captions[group] for group in list(found)[:num_images]}, embed)
     for group, expected in means.items():
         # Their length is free: brains are aligned with directions.
@@ -257,7 +257,7 @@ def text_space_of(rows: Dataset) -> list[float] | None:
     return np.round(np.asarray(rows[0][TEXT_SPACE], float), 4).tolist()
 
 
-def _captions_of_images(splits: DatasetDict) -> dict[str, list[str]]:
+def _captions_of_images(splits: Mapping[Any, Dataset]) -> dict[str, list[str]]:
     captions: dict[str, list[str]] = {}
     for rows in splits.values():
         some = rows.select_columns(["sample_id", "group", "completion", *_references(rows)]).with_format(None)
