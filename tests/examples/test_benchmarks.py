@@ -113,7 +113,7 @@ class TestMetricParity:
 
 @pytest.mark.slow
 def test_a_planted_story_is_told_from_beginning_to_end(tmp_path, monkeypatch):
-    for name, value in {"num_stories": 4, "story_frames": 80, "num_voxels": 8}.items():
+    for name, value in {"num_stories": 8, "story_frames": 80, "num_voxels": 8}.items():
         monkeypatch.setitem(planted_story.CORPUS, name, value)
     steps = ("--text_steps", 2, "--brain_steps", 2)
     run_here(planted_story, monkeypatch, "--output_dir", tmp_path, *steps, "--telling", "--num_others", 2)

@@ -129,7 +129,8 @@ class TestPlanted:
         assert true.random_p == pytest.approx(1 / 21)
         assert min(true.story_z, true.random_z) > 4
         assert true.story > found.no_brain_scores["brainllm2025"]["wer"] + 0.1
-        assert max(abs(chance.story_z), abs(chance.random_z)) < 3
+        assert abs(chance.story_z) < 3
+        assert not abs(chance.random_z) >= 3  # NaN where so little is dealt out that all tell the same
         assert min(chance.other_brains_p, chance.random_p) > 0.05
         section = found.section()
         assert "is above all three nulls" in section.text
