@@ -115,6 +115,7 @@ def add_scaling_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--option", help="option of train_sft.py that is varied, in place of saved reports")
     command.add_argument("--values", nargs="+", help="its values, one decoder each")
     command.add_argument("--dataset", help="corpus on which decoders are trained and evaluated")
+    command.add_argument("--allow", nargs="*", default=[], help="what the reports of decoders may lack, by name")
     command.add_argument("--num_permutations", type=int, default=20, help="permutations of the brains across groups")
     command.add_argument("--reading", default="sentence", help="reading of texts")
 
