@@ -35,6 +35,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import torch
 from datasets import DatasetDict
 from transformers import set_seed
 from trl import TrlParser
@@ -49,6 +50,7 @@ from trainers.instructions import caption_prompt
 from trainers.loading import choose_rows, load_corpus_splits, load_model_and_processor
 from trainers.model_card import push_adapter
 from trainers.processes import end_run, loaded_whole
+from trainers.reward_caches import Encoder
 from trainers.reward_monitor import RewardMonitor
 from trainers.reward_setup import (
     check_text_space,
@@ -98,6 +100,18 @@ class RewardArguments:
         default=0.3, metadata={"help": "Most that may be added to the share of captions given to several images."}
     )
 
+    def encoders(self, device: torch.device) -> tuple[Encoder | None, Encoder | None, TokenEmbedder | None]:
+        """Of captions as a whole, in the space of captions and in that of images; and of their tokens."""
+        texts, images = (
+            None if name is None else load_text_encoder(name, device)
+            for name in (self.sentence_encoder, self.image_encoder)
+        )
+        if self.token_encoder is None:
+            return texts, images, None
+        tokens = TokenEmbedder.from_pretrained(self.token_encoder, self.token_layer)
+        tokens.model.to(device)
+        return texts, images, tokens
+
     def monitor(self) -> RewardMonitor:
         return RewardMonitor(
             self.monitor_window,
@@ -133,14 +147,7 @@ def main(
     model, processor = load_model_and_processor(model_args, splits["train"], dataset=data_args.dataset)
 
     # 4. Encoders of captions
-    encoder, image_encoder = (
-        None if name is None else load_text_encoder(name, training_args.device)
-        for name in (reward_args.sentence_encoder, reward_args.image_encoder)
-    )
-    token_embedder = None
-    if reward_args.token_encoder is not None:
-        token_embedder = TokenEmbedder.from_pretrained(reward_args.token_encoder, reward_args.token_layer)
-        token_embedder.model.to(training_args.device)
+    encoder, image_encoder, token_embedder = reward_args.encoders(training_args.device)
 
     # 5. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
     splits = DatasetDict({name: with_prompt(rows, caption_prompt(processor)) for name, rows in splits.items()})

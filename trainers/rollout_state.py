@@ -71,7 +71,9 @@ def load_rollouts(
     Returns:
         `tuple`: progress; slices, or `None` if none were waiting; the encoder's output for their brains and its mask.
     """
-    with safe_open(file, framework="pt", device=str(device)) as handle:
+    # DeepSpeed numbers even the one CPU, which safetensors does not know by a number.
+    place = device.type if device.type == "cpu" else str(device)
+    with safe_open(file, framework="pt", device=place) as handle:
         metadata = handle.metadata()
         names = handle.keys()
         # Copies: tensors that lie in the file at odd addresses are summed in another order, and the last bit differs.

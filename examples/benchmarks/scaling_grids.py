@@ -41,7 +41,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM, set_seed
 from transformers.utils import logging
 
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 import analyze
 from small_recipe import plain_sentences, train_decoder, train_language_model
 

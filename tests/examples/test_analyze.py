@@ -209,4 +209,13 @@ class TestCheckpoint:
             script.train_and_evaluate(training, "4", ())
         training.allow = ["split"]
         _, folder = script.train_and_evaluate(training, "4", ())
-        assert [item["name"] for item in json.loads((folder / "report.json").read_text())["missing"]] == ["split"]
+        missing = json.loads((folder / "report.json").read_text())["missing"]
+        assert {item["name"] for item in missing} == {"ridge", "split"}
+
+    def test_the_command_knows_what_reports_may_lack(self, script, monkeypatch):
+        command = (
+            "training_set_size --option max_train_groups --values 4 --dataset rows --output_dir out --allow split"
+        )
+        monkeypatch.setattr("sys.argv", ["analyze.py", *command.split(), "--use_cpu", "true"])
+        args = script.parse_arguments()
+        assert (args.allow, args.training_arguments) == (["split"], ["--use_cpu", "true"])

@@ -99,9 +99,9 @@ class TestScript:
         paths = ("--checkpoint", checkpoint, "--dataset", tmp_path / "trials", "--output_dir", tmp_path / "out")
         options = ("--max_new_tokens", 4, "--subjects", "subj02")
         with pytest.raises(ValueError, match="would miss retrieval, ridge"):
-            run_here(*paths, *options)
+            run_here("evaluate_captions.py", *paths, *options)
         assert not (tmp_path / "out").exists()
-        run_here(*paths, *options, "--allow", "retrieval", "ridge")
+        run_here("evaluate_captions.py", *paths, *options, "--allow", "retrieval", "ridge")
         report = CaptionReport.load(tmp_path / "out")
         assert [item.name for item in report.missing] == ["retrieval", "ridge"]
         # Single trials have a moment, and so a control of the wrong one.

@@ -41,14 +41,18 @@ SMALL = {"num_queries": 16, "key_size": 8, "num_frequencies": 8, "num_tokens": 2
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
+def embedded(tmp_path_factory) -> Path:
+    return write_voxel_corpus(tmp_path_factory.mktemp("embedded"), images=16)
+
+
+@pytest.fixture(scope="module")
+def corpus(embedded, tmp_path_factory) -> Path:
     """Its captions are still to be embedded."""
-    folder = tmp_path_factory.mktemp("voxels")
-    corpus = write_voxel_corpus(folder / "with_embeddings", images=16)
-    load_from_disk(corpus).remove_columns("text_embedding").save_to_disk(folder / "corpus")
-    shutil.copytree(corpus / "subjects", folder / "corpus" / "subjects")
-    shutil.copy(corpus / "corpus.json", folder / "corpus")
-    return folder / "corpus"
+    folder = tmp_path_factory.mktemp("voxels") / "corpus"
+    load_from_disk(embedded).remove_columns("text_embedding").save_to_disk(folder)
+    shutil.copytree(embedded / "subjects", folder / "subjects")
+    shutil.copy(embedded / "corpus.json", folder)
+    return folder
 
 
 @pytest.fixture
@@ -92,12 +96,12 @@ class TestHeldOutSubjects:
     """Who is reported as never met is never trained on; a mistake is noticed before the training."""
 
     @pytest.fixture
-    def run(self, script, corpus, tmp_path):
+    def run(self, script, embedded, tmp_path):
         def run(held_out: list[str], subjects: list[str] | None = None, **encoder: str) -> None:
             new = {"encoder_type": "voxels", "voxel_encoder": SMALL}
             script.main(
                 EncoderArguments(**(encoder or new)),
-                DataArguments(dataset=str(corpus), subjects=subjects, standardize=False),
+                DataArguments(dataset=str(embedded), subjects=subjects, standardize=False),
                 TargetArguments(),
                 script.ProtocolArguments(held_out_subjects=held_out),
                 BrainContrastiveTrainingConfig(tmp_path / "aligned", use_cpu=True, report_to="none", max_steps=1),
@@ -115,10 +119,10 @@ class TestHeldOutSubjects:
         with pytest.raises(ValueError, match=r"the test split has no rows of S3; it has those of s1, s2, s3\."):
             run(["S3"], subjects)
 
-    def test_known_to_the_checkpoint(self, run, corpus, tmp_path):
-        rows = load_corpus_splits(DataArguments(dataset=str(corpus)))["train"]
+    def test_known_to_the_checkpoint(self, run, embedded, tmp_path):
+        rows = load_corpus_splits(DataArguments(dataset=str(embedded)))["train"]
         new = EncoderArguments(encoder_type="voxels", voxel_encoder=SMALL)
-        model, extractor = load_contrastive_model(new, TargetArguments(), rows, False, str(corpus))
+        model, extractor = load_contrastive_model(new, TargetArguments(), rows, False, str(embedded))
         note_training_brains(model.config, {"s2": 16, "s3": 16})
         for part in (model, extractor):
             part.save_pretrained(tmp_path / "earlier")

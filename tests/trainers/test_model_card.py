@@ -122,7 +122,8 @@ class TestModelCard:
             {
                 "sample_id": f"{i}", "subject": "s", "group": f"{i}", "brain_id": f"{i}", "donors": {},
                 "references": [f"a {thing} on a table", f"one {thing}"],
-                "texts": {"real": f"a {thing} here", "zero": "a man", "voxel_shuffle": "", "other_image": "a dog"},
+                "texts": {"real": f"a {thing} here", "zero": "a man", "voxel_shuffle": "", "other_image": "a dog",
+                          "no_brain": "a man"},
             }
             for i, thing in enumerate(("horse", "boat", "clock", "kite"))
         ]  # fmt: skip

@@ -144,7 +144,7 @@ class TestReport:
         found = EvaluationReport.load(tmp_path)
         assert found.comparisons == report.comparisons
         assert (found.sections, found.schema_version) == ([], 3)
-        assert [item.name for item in found.missing] == ["zero", "voxel_shuffle", "noise"]
+        assert [item.name for item in found.missing] == ["zero", "voxel_shuffle", "noise", "ridge", "retrieval"]
         assert "`time_shift` (the report was made before this control was known)" in found.to_markdown()
 
     def test_a_report_of_schema_version_2_is_read(self, tmp_path):
