@@ -134,7 +134,7 @@ def arm_figures(samples: Sequence[Sample], scores: TextScores, resampler: Resamp
             found = _loss_figures(rows, arm, resampler)
             if (reading, arm) in scores:
                 found |= _text_figures(having(rows, "texts", arm), arm, scores[reading, arm], resampler)
-            row = {"reading": reading, "arm": arm, "num_samples": len(rows)}
+            row: dict[str, Any] = {"reading": reading, "arm": arm, "num_samples": len(rows)}
             row |= {name: value for name, (value, *_) in found.items()}
             intervals = {name: ends for name, (_, *ends) in found.items() if ends}
             figures.append(row | ({"intervals": intervals} if intervals else {}))
