@@ -132,7 +132,6 @@ def main(
         raise ValueError("Reward tuning needs `model_name_or_path`, a checkpoint of examples/train_sft.py.")
     if training_args.push_to_hub and model_args.license is None:
         raise ValueError("An adapter is pushed with a card: give the `license` of the language model.")
-
     monitor = reward_args.monitor()
 
     # 1. Seed
