@@ -18,9 +18,11 @@
 """
 Scores a checkpoint beside its controls: another group's brain, no brain, broken values.
 
-    python examples/evaluate.py --checkpoint runs/sft --dataset runs/pereira --output_dir runs/sft/evaluation
+    python examples/evaluate.py --checkpoint runs/sft --dataset runs/pereira --output_dir runs/sft/evaluation \
+        --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
 
-writes `report.json`, `report.md`, `report.html` and `samples.jsonl`. The reports of several folds become one, over all
+writes `report.json`, `report.md`, `report.html` and `samples.jsonl`. The sentence encoder makes the floors of ridge
+regression; without it they must be allowed to be missing (`--allow ridge retrieval`). The reports of several folds become one, over all
 samples:
 
     python examples/evaluate.py --pool runs/fold0/evaluation runs/fold1/evaluation --output_dir runs/pooled
@@ -41,6 +43,7 @@ from trainers.arguments import DataArguments
 from trainers.ceilings import find_noise_ceiling
 from trainers.conditions import read_corpus_facts
 from trainers.evaluation import evaluate_arms
+from trainers.evidence import RETRIEVAL, RIDGE, require_encoder
 from trainers.loading import load_corpus_splits
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
@@ -95,10 +98,14 @@ def load_encoder(args: argparse.Namespace) -> MeanPooledEmbedder | None:
 
 
 def evaluate(args: argparse.Namespace) -> EvaluationReport:
+    # What can fail, or will be missing, is known before the work.
+    require_encoder(args.sentence_encoder, (RIDGE,) if args.no_generate else (RETRIEVAL, RIDGE), args.allow)
+    splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
+    ceiling = find_noise_ceiling(args.dataset, set(splits[args.split]["subject"]) if args.split in splits else set())
     report = evaluate_arms(
         BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype),
         BrainLlamaProcessor.from_pretrained(args.checkpoint),
-        load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config)),
+        splits,
         corpus=read_corpus_facts(args.dataset),
         split=args.split,
         readings=args.readings,
@@ -113,7 +120,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationReport:
         checkpoint=args.checkpoint,
         progress=not args.no_progress,
     )
-    ceiling = find_noise_ceiling(args.dataset, {sample["subject"] for sample in report.samples})
+    report.settings["sentence_encoder"] = args.sentence_encoder
     if ceiling is not None:
         report.add(ceiling)
     return report

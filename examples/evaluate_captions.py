@@ -18,19 +18,22 @@
 """
 Captions the images that a brain saw, under the brain and under every control, and scores all of it beside its floors.
 
-    python examples/evaluate_captions.py --checkpoint runs/sft --dataset runs/nsd --output_dir runs/sft/captions
+    python examples/evaluate_captions.py --checkpoint runs/sft --dataset runs/nsd --output_dir runs/sft/captions \
+        --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
 
 writes `caption_report.json`, `caption_report.md`, `caption_report.html` and `captions.jsonl`. A LoRA adapter of reward
 tuning, in a folder or on the Hub, goes on top of the checkpoint that it was trained on; `--subjects` chooses who is
 tested, and the others of the split lend their brains as controls:
 
     python examples/evaluate_captions.py --checkpoint runs/sft --adapter runs/grpo --dataset runs/nsd \
-        --subjects subj08 --output_dir runs/grpo/captions
+        --subjects subj08 --output_dir runs/grpo/captions --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
 
 A report that lacks a control, or whose split leaks, is not written unless `--allow` names what is missing.
 """
 
 import argparse
+
+from datasets import Dataset, DatasetDict
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.adapter_base import describe_base, require_base
@@ -38,10 +41,12 @@ from trainers.arguments import DataArguments
 from trainers.caption_evaluation import evaluate_captions
 from trainers.caption_report import CaptionReport
 from trainers.ceilings import find_noise_ceiling
-from trainers.conditions import read_corpus_facts, take_over_training_brains
+from trainers.conditions import read_corpus_facts, require_rows, take_over_training_brains
+from trainers.evidence import RETRIEVAL, RIDGE, require_encoder
 from trainers.loading import load_corpus_splits
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
+from trainers.ridge_floor import explain_no_ridge
 from trainers.semantic import MeanPooledEmbedder
 from trainers.token_embeddings import TokenEmbedder
 
@@ -82,9 +87,24 @@ def load_model(args: argparse.Namespace) -> BrainLlamaForCausalLM:
     return model
 
 
+def tested_rows(args: argparse.Namespace, splits: DatasetDict) -> Dataset:
+    require_rows(splits, args.split)
+    rows = splits[args.split]
+    return (
+        rows
+        if args.subjects is None
+        else rows.select([place for place, subject in enumerate(rows["subject"]) if subject in args.subjects])
+    )
+
+
 def evaluate(args: argparse.Namespace) -> CaptionReport:
     options = {name: getattr(args, name) for name in ("max_new_tokens", "num_beams")}
     splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
+    # What can fail, or will be missing, is known before the work.
+    tested = tested_rows(args, splits)
+    if explain_no_ridge(splits.get("train"), tested) is None:
+        require_encoder(args.sentence_encoder, (RETRIEVAL, RIDGE), args.allow)
+    ceiling = find_noise_ceiling(args.dataset, set(tested["subject"]))
     encoder = MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None
     report = evaluate_captions(
         load_model(args),
@@ -107,7 +127,6 @@ def evaluate(args: argparse.Namespace) -> CaptionReport:
     )
     # A score by a model says nothing without the model's name.
     report.settings |= {name: getattr(args, name) for name in ("sentence_encoder", "token_encoder")}
-    ceiling = find_noise_ceiling(args.dataset, {sample["subject"] for sample in report.samples})
     if ceiling is not None:
         report.add(ceiling)
     return report

@@ -155,7 +155,7 @@ def main(
     if reward_args.aligned_model is not None:
         with loaded_whole():
             verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
-        if encoder is not None and training_args.identification_target == "brain":
+        if encoder is not None and training_args.identifies_brains:
             check_text_space(verifier.config, encoder, reward_args.aligned_model)
         extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
         names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")

@@ -80,7 +80,8 @@ _EXPORTS = {
         "with_brain_embeddings",
         "with_prompt",
     ],
-    "rewards": ["BertScoreReward", "CachedEncoder", "CiderReward", "IdentificationReward", "TextSimilarityReward"],
+    "reward_caches": ["CachedEncoder"],
+    "rewards": ["BertScoreReward", "CiderReward", "IdentificationReward", "TextSimilarityReward"],
     "ridge_floor": ["RidgeFloor", "ridge_floor"],
     "sections": ["Section"],
     "semantic": [

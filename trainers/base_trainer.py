@@ -190,7 +190,7 @@ def rows_to_evaluate(rows: Any, args: TrainingArguments) -> Any:
         raise ValueError(
             f"`eval_strategy` is '{strategy.value}', but the validation split has no rows to evaluate on; a "
             "subject who is held out, or adapted to by a few images, has none. Set `--eval_strategy no "
-            "--load_best_model_at_end false`, or keep subjects that have validation rows."
+            "--load_best_model_at_end false`, without early stopping, or keep subjects that have validation rows."
         )
     return None
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import RemoteEntryNotFoundError
-from transformers.utils import cached_file
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+from transformers.utils import cached_file, logging
 
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from modeling_brainllm import BrainLlamaForCausalLM
 
+
+logger = logging.get_logger(__name__)
 
 REPORTED_PACKAGES = ("brainllm", "torch", "transformers", "datasets", "peft", "numpy", "scipy", "sacrebleu", "jiwer")
 
@@ -58,6 +60,12 @@ def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
         try:
             file = Path(hf_hub_download(dataset, CORPUS_FACTS, repo_type="dataset"))
         except RemoteEntryNotFoundError:
+            return None
+        except LocalEntryNotFoundError:
+            logger.warning(
+                f"`{CORPUS_FACTS}` of '{dataset}' is not in the cache and cannot be fetched now: nothing is known "
+                "of its split. Evaluate once with a network."
+            )
             return None
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 

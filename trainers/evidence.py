@@ -120,6 +120,29 @@ def missing_from_captions(
     return missing + _missing_anywhere(settings, split)
 
 
+def require_encoder(encoder: str | None, floors: Sequence[str], allow: Collection[str]) -> None:
+    """
+    Refuses, before the work is done, an evaluation whose report would lack the floors that a sentence encoder makes.
+
+    Args:
+        encoder (`str`, *optional*):
+            Folder or Hub id of a sentence encoder.
+        floors (`Sequence[str]`):
+            Which of `retrieval` and `ridge` the report is to have.
+        allow (`Collection[str]`):
+            What the report may lack, by name.
+
+    Raises:
+        ValueError: there is no encoder, and `allow` does not name a floor.
+    """
+    left = [floor for floor in floors if floor not in allow]
+    if encoder is None and left:
+        raise ValueError(
+            f"The report would miss {', '.join(left)}, floors that a sentence encoder makes. Give "
+            f"`--sentence_encoder`; or pass `--allow {' '.join(left)}`, and the report will say so at its top."
+        )
+
+
 def describe_absent(settings: Mapping[str, Any]) -> list[str]:
     """One sentence for each reading: the controls that are absent with a reason; none where none is."""
     absent = settings.get("absent_arms", {})
@@ -185,9 +208,12 @@ def require_evidence(missing: Sequence[Missing], allow: Collection[str]) -> None
 __all__ = [
     "MIN_RESAMPLES",
     "NUM_RESAMPLES",
+    "RETRIEVAL",
+    "RIDGE",
     "Missing",
     "describe_absent",
     "missing_from_captions",
     "missing_from_readings",
+    "require_encoder",
     "require_evidence",
 ]

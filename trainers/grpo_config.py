@@ -156,6 +156,11 @@ class BrainGRPOConfig(GRPOConfig):
             name = "use_vllm" if self.use_vllm else "use_transformers_continuous_batching"
             raise ValueError(f"`{name}=True` generates from token ids alone and would drop the brain; leave it False.")
 
+    @property
+    def identifies_brains(self) -> bool:
+        """Whether a term of the reward looks for the brain that a caption came from."""
+        return self.identification_weight != 0 and self.identification_target == "brain"
+
     def lora_config(self) -> LoraConfig:
         """The adapter that is trained. No brain module is among `modules_to_save`: a copy of one would be trained."""
         return LoraConfig(

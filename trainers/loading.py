@@ -257,6 +257,7 @@ def load_contrastive_model(
                 f"{encoder_args.encoder_name_or_path} was aligned with captions in the space of another text encoder "
                 f"(first coordinates {known[:3]}, found {space[:3]}). Name that one as `sentence_encoder`."
             )
+        model.config.text_space = space if known is None else known
     else:
         config = BrainContrastiveConfig(
             encoder_config=_new_encoder_config(encoder_args, train_rows, dataset),

@@ -77,6 +77,7 @@ def confirm_text_embeddings(
         ValueError: the column holds something else.
     """
     column = EMBEDDING_COLUMNS["text"]
+    require_embeddings(splits["train"], column)
     rows = splits["train"].select_columns(["group", column]).with_format(None)
     found = dict(zip(rows["group"], rows[column], strict=True))
     captions = _captions_of_images({"train": splits["train"]})

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import load_from_disk
 
 from modeling_brainllm import VoxelEncoderConfig
@@ -40,8 +41,8 @@ from trainers.arguments import DataArguments
 from trainers.caption_figures import SHUFFLED
 from trainers.caption_report import CaptionReport
 from trainers.loading import load_corpus_splits
-from trainers.semantic import MeanPooledEmbedder
 from trainers.target_embeddings import add_text_embeddings, save_with_targets
+from trainers.text_encoders import load_text_encoder
 
 
 EXAMPLES = Path(__file__).resolve().parent.parent
@@ -135,7 +136,7 @@ def prepare(args: argparse.Namespace) -> Path:
         source = ("--corpus", "synthetic_images", "--data_dir", args.planted, "--config", config)
         run("prepare_dataset.py", *source, "--output_dir", rows)
     if not targets.is_dir():
-        embed = MeanPooledEmbedder.from_pretrained(args.sentence_encoder)
+        embed = load_text_encoder(args.sentence_encoder, torch.device("cpu"))
         splits = load_corpus_splits(DataArguments(dataset=str(rows)))
         save_with_targets(add_text_embeddings(splits, embed), rows, targets)
     return targets

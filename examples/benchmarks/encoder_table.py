@@ -40,8 +40,8 @@ from modeling_brainllm import (
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
 from trainers.encoder_diagnostics import REAL, SHUFFLED, TOP, ZERO, diagnose_encoder
 from trainers.loading import keep_subjects, load_contrastive_model, load_corpus_splits
-from trainers.semantic import MeanPooledEmbedder
 from trainers.target_embeddings import EMBEDDING_COLUMNS, add_text_embeddings, target_sizes
+from trainers.text_encoders import load_text_encoder
 from trainers.voxels import add_geometries, read_geometries, region_sizes
 
 
@@ -70,9 +70,7 @@ def parse_arguments() -> argparse.Namespace:
 def load_splits(args: argparse.Namespace) -> DatasetDict:
     splits = load_corpus_splits(DataArguments(dataset=args.dataset))
     if args.sentence_encoder and EMBEDDING_COLUMNS["text"] not in splits["train"].column_names:
-        embedder = MeanPooledEmbedder.from_pretrained(args.sentence_encoder)
-        embedder.model.to(args.device)
-        splits = add_text_embeddings(splits, embedder)
+        splits = add_text_embeddings(splits, load_text_encoder(args.sentence_encoder, torch.device(args.device)))
     return splits
 
 

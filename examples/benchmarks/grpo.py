@@ -44,7 +44,8 @@ from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, BrainLlam
 from trainers.grpo_config import BrainGRPOConfig
 from trainers.grpo_trainer import BrainGRPOTrainer
 from trainers.metrics.cider import DocumentFrequencies
-from trainers.rewards import CachedEncoder, CiderReward, IdentificationReward, TextSimilarityReward
+from trainers.reward_caches import CachedEncoder
+from trainers.rewards import CiderReward, IdentificationReward, TextSimilarityReward
 from trainers.semantic import MeanPooledEmbedder
 
 

@@ -27,6 +27,7 @@ from trainers.evidence import (
     describe_absent,
     missing_from_captions,
     missing_from_readings,
+    require_encoder,
     require_evidence,
 )
 from trainers.metrics import cluster_bootstrap_ci, sign_flip_test
@@ -143,6 +144,13 @@ def test_absent_arms_are_told_with_their_reason():
     ]
     assert describe_absent({"absent_arms": {"noise": "one brain"}})[0].endswith("(captions): `noise` (one brain).")
     assert describe_absent({}) == []
+
+
+def test_floors_of_an_encoder_are_asked_for_before_the_work():
+    require_encoder("minilm", ["retrieval", "ridge"], [])
+    require_encoder(None, ["retrieval", "ridge"], ["ridge", "retrieval"])
+    with pytest.raises(ValueError, match="would miss retrieval, .*--sentence_encoder.*--allow retrieval`"):
+        require_encoder(None, ["retrieval", "ridge"], ["ridge"])
 
 
 def test_the_refusal_names_everything_and_the_way_out():

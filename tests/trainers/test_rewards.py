@@ -23,7 +23,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
 from trainers.metrics import Cider, DocumentFrequencies, EmbeddedTokens
-from trainers.rewards import BertScoreReward, CachedEncoder, CiderReward, IdentificationReward, TextSimilarityReward
+from trainers.reward_caches import CachedEncoder
+from trainers.rewards import BertScoreReward, CiderReward, IdentificationReward, TextSimilarityReward
 from trainers.semantic import MeanPooledEmbedder
 
 
