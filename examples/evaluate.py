@@ -22,8 +22,8 @@ Scores a checkpoint beside its controls: another group's brain, no brain, broken
         --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
 
 writes `report.json`, `report.md`, `report.html` and `samples.jsonl`. The sentence encoder makes the floors of ridge
-regression; without it they must be allowed to be missing (`--allow ridge retrieval`). The reports of several folds become one, over all
-samples:
+regression; without it they must be allowed to be missing (`--allow ridge retrieval`). The reports of several folds
+become one, over all samples:
 
     python examples/evaluate.py --pool runs/fold0/evaluation runs/fold1/evaluation --output_dir runs/pooled
 
