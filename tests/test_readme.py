@@ -53,7 +53,14 @@ def between(name: str, document: str) -> str:
 class TestReadme:
     README = (REPOSITORY / "README.md").read_text()
 
-    @pytest.mark.parametrize(("block", "file"), [("results", "real_participant.md"), ("captions", "bitllm_tables.md")])
+    @pytest.mark.parametrize(
+        ("block", "file"),
+        [
+            ("results", "real_participant.md"),
+            ("captions", "bitllm_tables.md"),
+            ("calibration", "calibration.md"),
+        ],
+    )
     def test_results_are_what_the_benchmark_wrote(self, block, file):
         """The benchmarks write the tables; compared to the letter, so that no figure can be typed."""
         shown = re.search(rf"<!-- {block}:start -->\n(.*?)<!-- {block}:end -->", self.README, re.DOTALL)[1]
