@@ -27,15 +27,13 @@ registered as a benchmark, the figures also go to `.eval_results`, from where it
 """
 
 import argparse
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from huggingface_hub import upload_folder
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from trainers.caption_report import CaptionReport
 from trainers.model_card import create_model_card
-from trainers.report import EvaluationReport
+from trainers.report_folders import load_report
 from trainers.results import save_eval_results
 
 
@@ -58,11 +56,6 @@ def parse_arguments() -> argparse.Namespace:
     if args.benchmark and not args.report:
         parser.error("--benchmark takes its figures from a report: give --report too")
     return args
-
-
-def load_report(folder: str) -> EvaluationReport | CaptionReport:
-    kind = CaptionReport if (Path(folder) / CaptionReport.FILES[0]).is_file() else EvaluationReport
-    return kind.load(folder)
 
 
 def main() -> None:
