@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Corpora of brain recordings and text, turned into Arrow rows with splits that do not leak.
 
@@ -31,21 +20,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-    from .corpus import BrainCorpusBuilder
+    from .corpora.base import BrainCorpusBuilder
 
 
 #: Every corpus: its name, and the module and class that build it.
 CORPORA = {
-    "bids": ("bids", "Bids"),
+    "bids": ("bids.bids", "Bids"),
     "brainllm2025": ("brainllm2025", "BrainLLM2025"),
-    "lebel2023": ("lebel2023", "Lebel2023"),
-    "narratives2021": ("narratives2021", "Narratives2021"),
-    "nsd2022": ("nsd2022", "NSD2022"),
-    "pereira2018": ("pereira2018", "Pereira2018"),
-    "tang2023": ("tang2023", "Tang2023"),
-    "synthetic_images": ("synthetic_images", "SyntheticImages"),
-    "synthetic_sentences": ("synthetic", "SyntheticSentences"),
-    "synthetic_stories": ("synthetic_stories", "SyntheticStories"),
+    "lebel2023": ("huth.lebel2023", "Lebel2023"),
+    "narratives2021": ("bids.narratives2021", "Narratives2021"),
+    "nsd2022": ("nsd.nsd2022", "NSD2022"),
+    "pereira2018": ("pereira.pereira2018", "Pereira2018"),
+    "tang2023": ("huth.tang2023", "Tang2023"),
+    "synthetic_images": ("synthetic.images", "SyntheticImages"),
+    "synthetic_sentences": ("synthetic.sentences", "SyntheticSentences"),
+    "synthetic_stories": ("synthetic.stories", "SyntheticStories"),
 }
 
 
@@ -59,7 +48,7 @@ def builder_class(name: str) -> type["BrainCorpusBuilder"]:
     if name not in CORPORA:
         raise ValueError(f"corpus {name!r} is unknown: choose one of {', '.join(CORPORA)}")
     module, attribute = CORPORA[name]
-    return getattr(import_module(f".{module}", __name__), attribute)
+    return getattr(import_module(f".corpora.{module}", __name__), attribute)
 
 
 def prepare_corpus(
@@ -85,8 +74,8 @@ def prepare_corpus(
             Fields of the corpus's configuration, such as `split`, `fold` or `subjects`.
 
     Returns:
-        [`~dataset_builders.corpus.BrainCorpusBuilder`]: prepared; `as_dataset_dict()` gives the rows and `corpus_info`
-        what is known about them.
+        [`~dataset_builders.corpora.base.BrainCorpusBuilder`]: prepared; `as_dataset_dict()` gives the rows and
+        `corpus_info` what is known about them.
 
     Raises:
         FileNotFoundError: source files are missing.
@@ -117,15 +106,15 @@ def load_corpus(
 
 
 def save_corpus(builder: "BrainCorpusBuilder", output_dir: str | Path) -> None:
-    """Writes a prepared corpus to a folder; see [`~dataset_builders.saving.save_corpus`]."""
-    from .saving import save_corpus as save
+    """Writes a prepared corpus to a folder; see [`~dataset_builders.publishing.saving.save_corpus`]."""
+    from .publishing.saving import save_corpus as save
 
     save(builder, output_dir)
 
 
 def push_corpus(folder: str | Path, repo_id: str, **kwargs: Any) -> str:
-    """Publishes a folder written by [`save_corpus`] on the Hub; see [`~dataset_builders.saving.push_corpus`]."""
-    from .saving import push_corpus as push
+    """Publishes a folder written by [`save_corpus`]; see [`~dataset_builders.publishing.saving.push_corpus`]."""
+    from .publishing.saving import push_corpus as push
 
     return push(folder, repo_id, **kwargs)
 

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The row: what every corpus builder writes and every trainer reads; and what a builder says before it is written."""
 
 from collections.abc import Callable, Iterable, Sequence
@@ -293,13 +282,27 @@ def nested_list(matrices: Sequence[np.ndarray], kind: pa.ListType) -> pa.ListArr
     return pa.ListArray.from_arrays(pa.array(rows), frames)
 
 
+#: Frames over which mean and deviation are taken: none (values stay as they are), each recording, all recordings of a
+#: session, or all of a subject.
+STANDARDIZE = ("none", "recording", "session", "train")
+
+
+#: What becomes of voxels with NaN, or that never vary: left out, set to zero, or an error.
+BAD_VOXELS = ("drop", "zero", "error")
+
+
+DTYPES = ("float16", "float32")
+
+
 __all__ = [
+    "BAD_VOXELS",
     "BRAIN_ID",
     "BRAIN_VALUES",
     "COLUMNS",
     "COMPLETION",
     "CONTINUATION",
     "CORPUS",
+    "DTYPES",
     "FRAME_TIMES",
     "GROUP",
     "IN_RECORDINGS",
@@ -311,6 +314,7 @@ __all__ = [
     "SENTENCE",
     "SESSION",
     "SPLITS",
+    "STANDARDIZE",
     "STORY",
     "SUBJECT",
     "TEST",

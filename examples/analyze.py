@@ -46,9 +46,9 @@ from pathlib import Path
 from typing import Any
 
 from trainers import analyses
-from trainers.report import EvaluationReport
-from trainers.report_folders import REPORTS, find_report, save_sections
-from trainers.sections import Section
+from trainers.reports.folders import REPORTS, find_report, save_sections
+from trainers.reports.sections import Section
+from trainers.reports.texts import EvaluationReport
 
 
 EXAMPLES = Path(__file__).resolve().parent
@@ -156,7 +156,7 @@ def load(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Model, processor and splits of a checkpoint and a corpus."""
     from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
     from trainers.arguments import DataArguments
-    from trainers.loading import load_corpus_splits
+    from trainers.data.corpora import load_corpus_splits
 
     model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype).to(args.device)
     processor = BrainLlamaProcessor.from_pretrained(args.checkpoint)
@@ -170,7 +170,7 @@ def evaluation_options(args: argparse.Namespace, reading: str) -> dict[str, Any]
 
 
 def planted_words(args: argparse.Namespace) -> list[Section]:
-    from trainers.evaluation import evaluate_arms
+    from trainers.evaluation.texts import evaluate_arms
 
     model, processor, splits = load(args)
     planted = analyses.plant_words(model, processor, splits[args.split], batch_size=args.batch_size, seed=args.seed)
@@ -180,8 +180,8 @@ def planted_words(args: argparse.Namespace) -> list[Section]:
 
 
 def regions(args: argparse.Namespace) -> list[Section]:
-    from trainers.caption_evaluation import evaluate_captions
-    from trainers.evaluation import evaluate_arms
+    from trainers.evaluation.captions import evaluate_captions
+    from trainers.evaluation.texts import evaluate_arms
 
     model, processor, splits = load(args)
     dataset = {args.split: splits[args.split]}
@@ -206,7 +206,7 @@ def regions(args: argparse.Namespace) -> list[Section]:
 
 
 def choose_regions(args: argparse.Namespace, processor: Any, splits: Any) -> dict[str, Any]:
-    from trainers.voxels import read_geometries
+    from trainers.data.geometry import read_geometries
 
     subjects = sorted(set(splits[args.split]["subject"]))
     if args.atlas is not None:
@@ -254,7 +254,7 @@ def run(script: str, *arguments: object) -> None:
 
 def count_parameters_of(checkpoint: Path, parts: Sequence[str]) -> float:
     from modeling_brainllm import BrainLlamaForCausalLM
-    from trainers.caption_evaluation import count_parameters
+    from trainers.evaluation.captions import count_parameters
 
     counts = count_parameters(BrainLlamaForCausalLM.from_pretrained(checkpoint))
     return float(sum(counts[part] for part in parts))

@@ -41,10 +41,10 @@ from transformers import set_seed
 from transformers.utils import logging
 
 from dataset_builders import prepare_corpus
-from trainers.brain_format import with_brain_arrays
-from trainers.evaluation import evaluate_arms
-from trainers.reading_figures import texts_of
-from trainers.report import EvaluationReport
+from trainers.data.brain_format import with_brain_arrays
+from trainers.evaluation.texts import evaluate_arms
+from trainers.reports.texts import EvaluationReport
+from trainers.scoring.text_table import texts_of
 
 
 SEED = 0

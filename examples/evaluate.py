@@ -40,17 +40,18 @@ import argparse
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
-from trainers.ceilings import find_noise_ceiling
-from trainers.conditions import read_corpus_facts
-from trainers.evaluation import evaluate_arms
-from trainers.evidence import RETRIEVAL, RIDGE, require_encoder
-from trainers.loading import load_corpus_splits
+from trainers.data.corpora import load_corpus_splits
+from trainers.data.provenance import read_corpus_facts
+from trainers.embedders.text_encoders import MeanPooledEmbedder
+from trainers.embedders.token_embeddings import TokenEmbedder
+from trainers.evaluation.predictions import evaluate_predictions
+from trainers.evaluation.texts import evaluate_arms
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
-from trainers.predictions_report import PredictionsReport, evaluate_predictions
-from trainers.report import EvaluationReport, pool_reports
-from trainers.semantic import MeanPooledEmbedder
-from trainers.token_embeddings import TokenEmbedder
+from trainers.reports.noise_ceiling import find_noise_ceiling
+from trainers.reports.predictions import PredictionsReport
+from trainers.reports.requirements import RETRIEVAL, RIDGE, require_encoder
+from trainers.reports.texts import EvaluationReport, pool_reports
 
 
 def parse_arguments() -> argparse.Namespace:

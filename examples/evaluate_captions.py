@@ -36,19 +36,19 @@ import argparse
 from datasets import Dataset, DatasetDict
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from trainers.adapter_base import describe_base, require_base
 from trainers.arguments import DataArguments
-from trainers.caption_evaluation import evaluate_captions
-from trainers.caption_report import CaptionReport
-from trainers.ceilings import find_noise_ceiling
-from trainers.conditions import read_corpus_facts, require_rows, take_over_training_brains
-from trainers.evidence import RETRIEVAL, RIDGE, require_encoder
-from trainers.loading import load_corpus_splits
+from trainers.common.adapter_base import describe_base, require_base
+from trainers.data.corpora import load_corpus_splits, require_rows
+from trainers.data.provenance import read_corpus_facts, take_over_training_brains
+from trainers.embedders.text_encoders import MeanPooledEmbedder
+from trainers.embedders.token_embeddings import TokenEmbedder
+from trainers.evaluation.captions import evaluate_captions
+from trainers.evaluation.ridge_baseline import explain_no_ridge
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
-from trainers.ridge_floor import explain_no_ridge
-from trainers.semantic import MeanPooledEmbedder
-from trainers.token_embeddings import TokenEmbedder
+from trainers.reports.captions import CaptionReport
+from trainers.reports.noise_ceiling import find_noise_ceiling
+from trainers.reports.requirements import RETRIEVAL, RIDGE, require_encoder
 
 
 def parse_arguments() -> argparse.Namespace:

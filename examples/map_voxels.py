@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Maps of what a decoder uses, voxel by voxel, for a checkpoint of any stage: alignment, continuations or captions.
 
@@ -43,18 +32,18 @@ from modeling_brainllm import (
     BrainLlamaProcessor,
 )
 from trainers.arguments import DataArguments
-from trainers.brain_images import fill_image, write_brain_image
-from trainers.brain_pictures import glass_brain, projections, surface
-from trainers.figures import png_figure
-from trainers.loading import keep_subjects, load_corpus_splits
-from trainers.map_losses import AlignmentLosses, LikelihoodLosses, RowLosses
-from trainers.map_sections import map_section
-from trainers.map_statistics import VoxelMap, recovery
-from trainers.report_folders import find_report, load_report, save_sections
-from trainers.sections import Section
-from trainers.voxel_groups import neighbour_groups, random_groups, region_groups
-from trainers.voxel_maps import attention_effects, exchange_effects, gradient_effects, occlusion_effects
-from trainers.voxels import SubjectGeometry, read_geometries
+from trainers.data.corpora import keep_subjects, load_corpus_splits
+from trainers.data.geometry import SubjectGeometry, read_geometries
+from trainers.maps.attributions import attention_effects, exchange_effects, gradient_effects, occlusion_effects
+from trainers.maps.groups import neighbour_groups, random_groups, region_groups
+from trainers.maps.images import fill_image, write_brain_image
+from trainers.maps.losses import AlignmentLosses, LikelihoodLosses, RowLosses
+from trainers.maps.plots import glass_brain, projections, surface
+from trainers.maps.sections import map_section
+from trainers.maps.statistics import VoxelMap, recovery
+from trainers.reports.charts import png_figure
+from trainers.reports.folders import find_report, load_report, save_sections
+from trainers.reports.sections import Section
 
 
 METHODS = ("gradient", "attention", "occlusion", "exchange")

@@ -39,9 +39,9 @@ from pathlib import Path
 import yaml
 
 from dataset_builders import CORPORA, prepare_corpus, push_corpus, save_corpus
-from dataset_builders.corpus_info import CorpusInfo
-from dataset_builders.leaks import describe_leak
-from dataset_builders.splits import SPLIT_POLICIES
+from dataset_builders.corpora.info import CorpusInfo
+from dataset_builders.splitting.leaks import describe_leak
+from dataset_builders.splitting.policies import SPLIT_POLICIES
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -32,9 +32,9 @@ from tempfile import TemporaryDirectory
 from huggingface_hub import upload_folder
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from trainers.model_card import create_model_card
-from trainers.report_folders import load_report
-from trainers.results import save_eval_results
+from trainers.reports.folders import load_report
+from trainers.reports.hub_results import save_eval_results
+from trainers.reports.model_card import create_model_card
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Tells a held-out story from its brain, and scores it beside its nulls.
 
@@ -32,8 +21,9 @@ from pathlib import Path
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
-from trainers.loading import load_corpus_splits
-from trainers.report_folders import find_report, load_report, save_sections
+from trainers.data.corpora import load_corpus_splits
+from trainers.embedders.token_embeddings import TokenEmbedder
+from trainers.reports.folders import find_report, load_report, save_sections
 from trainers.story import (
     WINDOW_METRICS,
     DecodingOptions,
@@ -45,7 +35,6 @@ from trainers.story import (
     reconstruct_story,
     spoken_text,
 )
-from trainers.token_embeddings import TokenEmbedder
 
 
 def parse_arguments() -> argparse.Namespace:

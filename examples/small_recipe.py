@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 The recipe of `examples/recipes/brainllama.yaml` in small, for brains that read the grammar of the synthetic corpus:
 what `demo.py` and `benchmarks/scaling_grids.py` share.
@@ -27,8 +16,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
-from trainers.plain_text import plain_text_rows
-from trainers.stages import fit_encoder, make_embedder, teach_interface, with_predictions
+from trainers.warmup.plain_text import plain_text_rows
+from trainers.warmup.stages import fit_encoder, make_embedder, teach_interface, with_predictions
 
 
 def plain_sentences(sources: Iterable[Sequence[str]], corpora: Iterable[DatasetDict]) -> list[str]:

@@ -36,20 +36,21 @@ from trl import TrlParser
 
 from modeling_brainllm import BrainContrastiveModel
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
-from trainers.checkpoints import find_checkpoint
-from trainers.conditions import count_brains, note_training_brains
-from trainers.contrastive_config import BrainContrastiveTrainingConfig
-from trainers.contrastive_trainer import BrainContrastiveTrainer
-from trainers.loading import choose_rows, keep_subjects, load_contrastive_model, load_corpus_splits
-from trainers.processes import end_run
-from trainers.target_embeddings import (
+from trainers.common.checkpoints import find_checkpoint
+from trainers.common.distributed import end_run
+from trainers.contrastive.contrastive_config import BrainContrastiveTrainingConfig
+from trainers.contrastive.contrastive_trainer import BrainContrastiveTrainer
+from trainers.data.corpora import choose_rows, keep_subjects, load_corpus_splits
+from trainers.data.provenance import count_brains, note_training_brains
+from trainers.data.target_embeddings import (
     TEXT_SPACE,
     add_image_embeddings,
     add_text_embeddings,
     confirm_text_embeddings,
     read_image_embeddings,
 )
-from trainers.text_encoders import load_text_encoder
+from trainers.embedders.text_encoders import load_text_encoder
+from trainers.loading import load_contrastive_model
 
 
 @dataclass

@@ -42,26 +42,27 @@ from trl import TrlParser
 
 from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 from trainers.arguments import DataArguments, ModelArguments
-from trainers.checkpoints import find_checkpoint
-from trainers.conditions import count_brains, note_training_brains, save_training_brains
-from trainers.grpo_config import BrainGRPOConfig
-from trainers.grpo_trainer import BrainGRPOTrainer
-from trainers.instructions import caption_prompt
-from trainers.loading import choose_rows, load_corpus_splits, load_model_and_processor
-from trainers.model_card import push_adapter
-from trainers.processes import end_run, loaded_whole
-from trainers.reward_caches import Encoder
-from trainers.reward_monitor import RewardMonitor
-from trainers.reward_setup import (
+from trainers.common.checkpoints import find_checkpoint
+from trainers.common.distributed import end_run, loaded_whole
+from trainers.data.corpora import choose_rows, load_corpus_splits
+from trainers.data.prompts import caption_prompt
+from trainers.data.provenance import count_brains, note_training_brains, save_training_brains
+from trainers.data.target_embeddings import add_image_embeddings, read_image_embeddings
+from trainers.embedders.cache import Encoder
+from trainers.embedders.text_encoders import load_text_encoder
+from trainers.embedders.token_embeddings import TokenEmbedder
+from trainers.grpo.grpo_config import BrainGRPOConfig
+from trainers.grpo.grpo_trainer import BrainGRPOTrainer
+from trainers.grpo.reward_monitor import RewardMonitor
+from trainers.grpo.reward_setup import (
     check_text_space,
     fit_document_frequencies,
     make_rewards,
     with_brain_embeddings,
     with_prompt,
 )
-from trainers.target_embeddings import add_image_embeddings, read_image_embeddings
-from trainers.text_encoders import load_text_encoder
-from trainers.token_embeddings import TokenEmbedder
+from trainers.loading import load_model_and_processor
+from trainers.reports.model_card import push_adapter
 
 
 @dataclass

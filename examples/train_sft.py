@@ -47,11 +47,11 @@ from trainers import (
     load_corpus_splits,
     load_model_and_processor,
 )
-from trainers.checkpoints import find_checkpoint
-from trainers.conditions import count_brains, note_training_brains
-from trainers.model_card import create_model_card
-from trainers.processes import end_run
-from trainers.stages import run_semantic_stages, run_warmup
+from trainers.common.checkpoints import find_checkpoint
+from trainers.common.distributed import end_run
+from trainers.data.provenance import count_brains, note_training_brains
+from trainers.reports.model_card import create_model_card
+from trainers.warmup.stages import run_semantic_stages, run_warmup
 
 
 def main(

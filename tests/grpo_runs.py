@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Tiny runs of reward tuning: a random Llama, brains, one prompt, and a reward that counts a word."""
 
 import gc
@@ -23,8 +12,8 @@ from testing_utils import brain_inputs, tiny_brain_model
 from transformers import AutoTokenizer
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from trainers.grpo_config import BrainGRPOConfig
-from trainers.grpo_trainer import BrainGRPOTrainer
+from trainers.grpo.grpo_config import BrainGRPOConfig
+from trainers.grpo.grpo_trainer import BrainGRPOTrainer
 
 
 PROMPT = "word1 <|brain|> word2 word3"

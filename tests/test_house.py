@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The house is as CONTRIBUTING.md and README.md draw it: rooms, doors, files, dependencies, licences."""
 
 import ast
@@ -121,12 +110,12 @@ class TestDependencies:
 
 # What each contract of pyproject.toml forbids, as one line added to one file.
 TRESPASSES = {
-    "Trainers use the model": ("trainers/controls.py", "import dataset_builders"),
+    "Trainers use the model": ("trainers/statistics/permutations.py", "import dataset_builders"),
     "A model loads without": ("modeling_brainllm/configuration_brainllama.py", "import datasets"),
     "Corpora are built without": ("dataset_builders/schema.py", "import torch"),
     "Inside dataset_builders": ("dataset_builders/readers/words.py", "from dataset_builders import schema"),
     "Metrics are functions": ("trainers/metrics/text.py", "import torch"),
-    "Inside trainers": ("trainers/controls.py", "from .sft_trainer import BrainSFTTrainer"),
+    "Inside trainers": ("trainers/statistics/permutations.py", "from .sft_trainer import BrainSFTTrainer"),
 }
 
 
@@ -155,7 +144,7 @@ class TestLayers:
     def test_the_collator_asks_only_for_columns_of_the_row(self):
         """The one thing that crosses from builders to trainers, where no import says so."""
         from dataset_builders.schema import COLUMNS
-        from trainers.data_collator import REQUIRED_COLUMNS
+        from trainers.data.collator import REQUIRED_COLUMNS
 
         assert set(REQUIRED_COLUMNS) <= set(COLUMNS)
 

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """What README.md and its neighbours claim is so: the trees, the links, the commands, the example."""
 
 import ast
@@ -25,7 +14,7 @@ from testing_utils import save_tiny_text_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from dataset_builders.card import corpora_table
+from dataset_builders.publishing.card import corpora_table
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
 
 
@@ -69,7 +58,9 @@ class TestReadme:
 
     def test_the_table_of_corpora_is_made_from_their_classes(self):
         block = re.search(r"<!-- corpora:start -->\n(.*?)<!-- corpora:end -->", self.README, re.DOTALL)[1]
-        assert block.strip() == corpora_table(), "print dataset_builders.card.corpora_table() into README.md"
+        assert block.strip() == corpora_table(), (
+            "print dataset_builders.publishing.card.corpora_table() into README.md"
+        )
 
     def test_the_tree_lists_every_file_of_the_rooms_and_no_other(self):
         drawn = drawn_tree(between("tree", self.README))

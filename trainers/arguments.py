@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The command line that the examples share: which model, which data, which stages before prompt tuning."""
 
 import json
@@ -194,8 +183,8 @@ class TargetArguments:
             captions of an image. Where the corpus has a column `text_embedding`, that one is taken, and if the corpus
             does not say who made it (`text_space`), it has to be what this encoder makes of the captions.
         image_embeddings (`str`, *optional*):
-            File of image embeddings, by [`~trainers.target_embeddings.read_image_embeddings`]. Not needed where the
-            corpus has a column `image_embedding`; without either, brains are aligned with text alone.
+            File of image embeddings, by [`~trainers.data.target_embeddings.read_image_embeddings`]. Not needed where
+            the corpus has a column `image_embedding`; without either, brains are aligned with text alone.
         pooling (`str`, *optional*, defaults to `"flatten"`):
             How brain tokens make one vector; see [`BrainContrastiveConfig`].
         initial_temperature (`float`, *optional*, defaults to 0.07):

@@ -1,24 +1,12 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Arguments → datasets, processor and model that agree with one another."""
 
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer
 
 from modeling_brainllm import (
@@ -33,110 +21,12 @@ from modeling_brainllm import (
 )
 from modeling_brainllm.modeling_brain_interface import matched_intermediate_size
 
-from .arguments import DataArguments, EncoderArguments, ModelArguments, TargetArguments
-from .brain_format import recording_files, with_brain_arrays
-from .conditions import note_training_brains
-from .data_collator import REQUIRED_COLUMNS
-from .target_embeddings import target_sizes, text_space_of
-from .text_spaces import is_same_space
-from .voxels import add_geometries, check_voxel_counts, read_geometries, region_sizes
-
-
-def load_corpus_splits(args: DataArguments) -> DatasetDict:
-    """
-    Loads the splits of a prepared corpus; nothing is ever split again here.
-
-    Args:
-        args ([`DataArguments`]):
-            Which corpus, and which of its subjects.
-
-    Returns:
-        [`~datasets.DatasetDict`]: splits `train`, `validation` and `test`, `brain_values` as NumPy arrays.
-
-    Raises:
-        ValueError: a split, a column or a subject is missing, or there is no row to train on.
-    """
-    is_folder = Path(args.dataset).is_dir()
-    splits = load_from_disk(args.dataset) if is_folder else load_dataset(args.dataset, args.dataset_config)
-    if not isinstance(splits, DatasetDict) or not {"train", "validation"} <= set(splits):
-        found = sorted(splits) if isinstance(splits, DatasetDict) else "a dataset without splits"
-        raise ValueError(
-            f"'{args.dataset}' must hold the splits 'train' and 'validation'; found {found}. Prepare it with "
-            "`examples/prepare_dataset.py`, which splits by passage or story: a validation taken from the test, or "
-            "from training passages, would decide nothing."
-        )
-    missing = [name for name in REQUIRED_COLUMNS if name not in splits["train"].column_names]
-    if missing:
-        raise ValueError(
-            f"'{args.dataset}' lacks the columns {', '.join(missing)}; found {splits['train'].column_names}."
-        )
-    splits = choose_rows(splits, args)
-    refers = isinstance(splits["train"].features["brain_values"], dict)
-    return with_brain_arrays(splits, recording_files(args.dataset) if refers else None)
-
-
-def choose_rows(splits: DatasetDict, args: DataArguments) -> DatasetDict:
-    """
-    Splits cut to the subjects, and the train split to the groups, that the arguments name.
-
-    Args:
-        splits ([`~datasets.DatasetDict`]):
-            Splits of a corpus.
-        args ([`DataArguments`]):
-            `subjects`, and `max_train_groups` of their groups.
-
-    Raises:
-        ValueError: the corpus lacks a subject, or has not so many groups, or there is no row to train on.
-    """
-    if args.subjects is not None:
-        splits = keep_subjects(splits, args.subjects)
-    if not len(splits["train"]):
-        whose = "" if args.subjects is None else f" of {', '.join(args.subjects)}"
-        raise ValueError(
-            f"The train split of '{args.dataset}' has no rows{whose}. To adapt to a subject that is held out, prepare "
-            "the corpus with `num_adaptation_groups`, which sets images of that subject aside for it."
-        )
-    if args.max_train_groups is not None:
-        splits = DatasetDict({**splits, "train": keep_groups(splits["train"], args.max_train_groups)})
-    return splits
-
-
-def keep_subjects(splits: DatasetDict, subjects: Sequence[str]) -> DatasetDict:
-    """Rows of some subjects; a `ValueError` names those that no split has (a held-out one has no training rows)."""
-    known = sorted({subject for rows in splits.values() for subject in rows["subject"]})
-    unknown = sorted(set(subjects) - set(known))
-    if unknown:
-        raise ValueError(f"The corpus has no subject {', '.join(unknown)}; it has {', '.join(known)}.")
-    return DatasetDict(
-        {
-            name: rows.select([i for i, subject in enumerate(rows["subject"]) if subject in subjects])
-            for name, rows in splits.items()
-        }
-    )
-
-
-def keep_groups(rows: Dataset, num_groups: int) -> Dataset:
-    """
-    Rows of some groups, always the same ones; those of fewer groups are among those of more.
-
-    Args:
-        rows ([`~datasets.Dataset`]):
-            Rows of a split.
-        num_groups (`int`):
-            Groups to keep.
-
-    Raises:
-        ValueError: there are not so many groups.
-    """
-    groups = list(rows["group"])
-    names = sorted(set(groups))
-    if not 1 <= num_groups <= len(names):
-        raise ValueError(
-            f"`max_train_groups={num_groups}` must lie between 1 and the {len(names)} groups of the split."
-        )
-    order = np.random.default_rng(0).permutation(len(names))
-    kept = {names[i] for i in order[:num_groups]}
-    return rows.select([i for i, group in enumerate(groups) if group in kept])
+from .arguments import EncoderArguments, ModelArguments, TargetArguments
+from .data.corpora import rows_of_distinct_brains
+from .data.geometry import add_geometries, check_voxel_counts, read_geometries, region_sizes
+from .data.provenance import note_training_brains
+from .data.target_embeddings import target_sizes, text_space_of
+from .embedders.text_spaces import is_same_space
 
 
 def load_model_and_processor(
@@ -362,21 +252,4 @@ def fit_statistics(
             extractor.fit((row["brain_values"] for row in train_rows.select(rows)), subject=subject)
 
 
-def rows_of_distinct_brains(rows: Dataset) -> dict[str, list[int]]:
-    """For each subject, the first row of each of its brain samples."""
-    first: dict[str, dict[str, int]] = {}
-    for i, (subject, brain_id) in enumerate(zip(rows["subject"], rows["brain_id"], strict=True)):
-        first.setdefault(subject, {}).setdefault(brain_id, i)
-    return {subject: list(brains.values()) for subject, brains in first.items()}
-
-
-__all__ = [
-    "choose_rows",
-    "fit_statistics",
-    "keep_groups",
-    "keep_subjects",
-    "load_contrastive_model",
-    "load_corpus_splits",
-    "load_model_and_processor",
-    "rows_of_distinct_brains",
-]
+__all__ = ["fit_statistics", "load_contrastive_model", "load_model_and_processor"]

@@ -1,17 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
-"""The parent's side of the process that runs libhdf5; [`hdf5_child`] is the other one and describes what is said."""
+# SPDX-License-Identifier: Apache-2.0
+"""The parent's side of the process that runs libhdf5; [`hdf5_worker`] is the other one and describes what is said."""
 
 import atexit
 import json
@@ -76,7 +65,7 @@ class _LibHDF5Process:
         """To and from the process, which is started if it does not run."""
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", str(Path(__file__).with_name("hdf5_child.py"))],
+                [sys.executable, "-P", str(Path(__file__).with_name("hdf5_worker.py"))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -128,13 +117,13 @@ def ask_libhdf5(request: dict[str, Any], consume: Callable[[bytes], None]) -> No
 
     Args:
         request (`dict`):
-            `serve` (a function of `hdf5_child`), `path`, the arguments of that function, and `seconds`, after which
+            `serve` (a function of `hdf5_worker`), `path`, the arguments of that function, and `seconds`, after which
             it is given up.
         consume (`Callable`):
             Called with each block in turn.
 
     Raises:
-        ValueError: libhdf5 or `hdf5_child` refuses the file, or crashes, or takes too long.
+        ValueError: libhdf5 or `hdf5_worker` refuses the file, or crashes, or takes too long.
     """
     _PROCESS.ask(request, consume)
 

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 BIT-LLM's tables on planted brains: seven people are trained on, an eighth is tested, on images that nobody trained on.
 
@@ -38,11 +27,11 @@ from datasets import load_from_disk
 
 from modeling_brainllm import VoxelEncoderConfig
 from trainers.arguments import DataArguments
-from trainers.caption_figures import SHUFFLED
-from trainers.caption_report import CaptionReport
-from trainers.loading import load_corpus_splits
-from trainers.target_embeddings import add_text_embeddings, save_with_targets
-from trainers.text_encoders import load_text_encoder
+from trainers.data.corpora import load_corpus_splits
+from trainers.data.target_embeddings import add_text_embeddings, save_with_targets
+from trainers.embedders.text_encoders import load_text_encoder
+from trainers.reports.captions import CaptionReport
+from trainers.scoring.caption_table import SHUFFLED
 
 
 EXAMPLES = Path(__file__).resolve().parent.parent

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Do the tests of a report keep what they promise? A tiny decoder, evaluated two thousand times on brains made of noise.
 
@@ -39,8 +28,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
-from trainers.data_collator import BrainDataCollator, read_as
-from trainers.evaluation import evaluate_arms
+from trainers.data.collator import BrainDataCollator, read_as
+from trainers.evaluation.texts import evaluate_arms
 
 
 COLOURS, ANIMALS = ("red", "blue", "green", "gold"), ("cat", "dog", "bird")

@@ -1,26 +1,16 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Does an encoder hear its brain? Checkpoints of stage 1, beside the published encoder and ours as they start.
 
     python examples/benchmarks/encoder_table.py --dataset runs/nsd --checkpoints runs/aligned --subjects subj08 \
         --sentence_encoder sentence-transformers/all-MiniLM-L6-v2 --output_dir runs/encoders
 
-Writes one table, `encoders.md`, and `encoders.json`, what [`~trainers.encoder_diagnostics.diagnose_encoder`] found.
-The untrained ones have the sizes of `--voxel_encoder`, by default their configuration's, and read the corpus's
-millimetres. An untrained encoder has no bias yet: where its tokens of zero voxels are zeros, they have no direction,
-and cos(real, zero) is 0 whatever it hears; cos(real, real) then tells more.
+Writes one table, `encoders.md`, and `encoders.json`, what
+[`~trainers.contrastive.encoder_diagnostics.diagnose_encoder`] found. The untrained ones have the sizes of
+`--voxel_encoder`, by default their configuration's, and read the corpus's millimetres. An untrained encoder has no
+bias yet: where its tokens of zero voxels are zeros, they have no direction, and cos(real, zero) is 0 whatever it
+hears; cos(real, real) then tells more.
 """
 
 import argparse
@@ -38,11 +28,12 @@ from modeling_brainllm import (
     VoxelEncoderConfig,
 )
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
-from trainers.encoder_diagnostics import REAL, SHUFFLED, TOP, ZERO, diagnose_encoder
-from trainers.loading import keep_subjects, load_contrastive_model, load_corpus_splits
-from trainers.target_embeddings import EMBEDDING_COLUMNS, add_text_embeddings, target_sizes
-from trainers.text_encoders import load_text_encoder
-from trainers.voxels import add_geometries, read_geometries, region_sizes
+from trainers.contrastive.encoder_diagnostics import REAL, SHUFFLED, TOP, ZERO, diagnose_encoder
+from trainers.data.corpora import keep_subjects, load_corpus_splits
+from trainers.data.geometry import add_geometries, read_geometries, region_sizes
+from trainers.data.target_embeddings import EMBEDDING_COLUMNS, add_text_embeddings, target_sizes
+from trainers.embedders.text_encoders import load_text_encoder
+from trainers.loading import load_contrastive_model
 
 
 UNTRAINED = {"published, untrained": VoxelEncoderConfig.published, "ours, untrained": VoxelEncoderConfig}

@@ -1,27 +1,16 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Reward tuning with one prefill a brain against TRL's own path: seconds of a step, split, on random weights.
 
     python examples/benchmarks/grpo.py                                             # 28M shapes on two CPU cores
     python examples/benchmarks/grpo.py --shapes llama-3.2-3b --prompts 64 --device cuda --dtype bfloat16
 
-Prints one JSON object. Both paths are [`~trainers.grpo_trainer.BrainGRPOTrainer`], with `share_prefill` on and off;
-off, rollouts and log-probabilities are TRL's, with a prompt and a brain for every completion (the encoder runs once in
-both, so that its price counts for neither). They train the same model on the same rows from the same seed and take
-turns, so that a busy machine slows both. "log_probs" is the pass of the reference; "update" is all of a training step
-but what has a name of its own. The reward is that of the recipe: CIDEr with frequencies of 9,000 images, text
+Prints one JSON object. Both paths are [`~trainers.grpo.grpo_trainer.BrainGRPOTrainer`], with `share_prefill` on and
+off; off, rollouts and log-probabilities are TRL's, with a prompt and a brain for every completion (the encoder runs
+once in both, so that its price counts for neither). They train the same model on the same rows from the same seed and
+take turns, so that a busy machine slows both. "log_probs" is the pass of the reference; "update" is all of a training
+step but what has a name of its own. The reward is that of the recipe: CIDEr with frequencies of 9,000 images, text
 similarity and identification with a sentence encoder of MiniLM's sizes, references new at every step.
 """
 
@@ -41,12 +30,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, LlamaConfig, PreTrainedTokenizerFast
 
 from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
-from trainers.grpo_config import BrainGRPOConfig
-from trainers.grpo_trainer import BrainGRPOTrainer
+from trainers.embedders.cache import CachedEncoder
+from trainers.embedders.text_encoders import MeanPooledEmbedder
+from trainers.grpo.grpo_config import BrainGRPOConfig
+from trainers.grpo.grpo_trainer import BrainGRPOTrainer
+from trainers.grpo.rewards import CiderReward, IdentificationReward, TextSimilarityReward
 from trainers.metrics.cider import DocumentFrequencies
-from trainers.reward_caches import CachedEncoder
-from trainers.rewards import CiderReward, IdentificationReward, TextSimilarityReward
-from trainers.semantic import MeanPooledEmbedder
 
 
 INTERFACES = ("prefix", "cross_attention")

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Is an interrupted training taken up? `kill -9` at random moments, many of them in the middle of a save; afterwards the
 same run must go on from its last checkpoint, and end with the very weights of an undisturbed one.
@@ -154,7 +143,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parser.add_argument("--baseline", action=argparse.BooleanOptionalAction, default=True, help="compare in place")
     args = parser.parse_args()
-    PROCESSES.set_forkserver_preload(["trainers.sft_trainer"])
+    PROCESSES.set_forkserver_preload(["trainers.sft.sft_trainer"])
     found = {}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)

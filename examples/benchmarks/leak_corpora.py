@@ -1,25 +1,14 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Corpora of three shapes, without any leak, and their divisions: what `leak_table.py` plants leaks in."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dataset_builders.leaks import digest_frames, find_leaks
 from dataset_builders.schema import TEST, TRAIN, Sample
-from dataset_builders.splits import assign_splits
+from dataset_builders.splitting.leaks import digest_frames, find_leaks
+from dataset_builders.splitting.policies import assign_splits
 
 
 NUM_FEATURES, TR = 96, 2.0

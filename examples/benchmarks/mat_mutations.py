@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Broken MATLAB files, for `fuzz_readers.py`: sound files of each kind, their readers, and how to mutate them.
 
@@ -30,7 +19,7 @@ import numpy as np
 from scipy.io import savemat
 from text_mutations import TextCase
 
-from dataset_builders.pereira_files import atlases, read_images, read_sentences, read_voxels
+from dataset_builders.corpora.pereira.pereira2018_files import atlases, read_images, read_sentences, read_voxels
 from dataset_builders.readers.matfiles import mat_shapes, read_mat
 
 

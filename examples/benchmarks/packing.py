@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Instruction tuning with all captions of an image in one row, against one row per caption: both in one run.
 
@@ -32,7 +21,7 @@ from throughput import SHAPES, build, make_batch, share_of_roof, timed
 from torch.nn.utils.rnn import pad_sequence
 
 from modeling_brainllm import BrainLlamaForCausalLM
-from trainers.packing import fold
+from trainers.data.packing import fold
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Brains planted from real captions, in the layout of NSD: what `bitllm_tables.py` trains and tests on.
 
@@ -24,9 +13,9 @@ captions. The folder is read by `prepare_dataset.py --corpus synthetic_images --
 import argparse
 from pathlib import Path
 
+from dataset_builders.corpora.synthetic.nsd_files import Dials, write_synthetic_nsd
 from dataset_builders.readers.coco import read_captions
-from dataset_builders.synthetic_release import Dials, write_synthetic_nsd
-from trainers.semantic import MeanPooledEmbedder
+from trainers.embedders.text_encoders import MeanPooledEmbedder
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Does the brain count? Five passage-grouped folds of BrainLLM's published participant, every system beside its controls.
 
@@ -36,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from datasets import DatasetDict, load_from_disk
 
-from trainers.controls import permute_across_groups
-from trainers.report import EvaluationReport, pool_reports
+from trainers.reports.texts import EvaluationReport, pool_reports
+from trainers.statistics.permutations import permute_across_groups
 
 
 EXAMPLES = Path(__file__).resolve().parent.parent
@@ -155,7 +144,7 @@ def ridge_identification(args: argparse.Namespace) -> float:
     from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
     from trainers.arguments import SemanticArguments
     from trainers.metrics.retrieval import two_way_identification
-    from trainers.stages import make_embedder
+    from trainers.warmup.stages import make_embedder
 
     recipe = SemanticArguments(
         semantic=True, sentence_encoder=args.sentence_encoder, language_model_layer=4, taught_interface="there"

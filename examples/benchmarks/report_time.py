@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Time of a whole report on captions, without the model's own generation, and where it goes.
 
@@ -35,11 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers import caption_report
-from trainers.caption_arms import OPTIONAL_ARMS
-from trainers.caption_figures import MANDATORY_ARMS
-from trainers.caption_report import CaptionReport
-from trainers.predictions import read_references
+from trainers.evaluation.caption_arms import OPTIONAL_ARMS
+from trainers.evaluation.predictions import read_references
+from trainers.reports import captions as caption_report
+from trainers.reports.captions import CaptionReport
+from trainers.scoring.caption_table import MANDATORY_ARMS
 
 
 #: Arm → share of images whose caption is kept; the rest get that of another image.

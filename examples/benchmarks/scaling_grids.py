@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 The grids of the papers' analyses on planted brains: decoder capacity, training-set and language-model size, transfer.
 
@@ -48,12 +37,13 @@ from small_recipe import plain_sentences, train_decoder, train_language_model
 from dataset_builders import prepare_corpus
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.analyses import brain_effects
-from trainers.brain_format import with_brain_arrays
-from trainers.evaluation import evaluate_arms
-from trainers.loading import fit_statistics, keep_groups, keep_subjects
-from trainers.metrics import cluster_bootstrap_ci
-from trainers.report import EvaluationReport
-from trainers.sections import Section
+from trainers.data.brain_format import with_brain_arrays
+from trainers.data.corpora import keep_groups, keep_subjects
+from trainers.evaluation.texts import evaluate_arms
+from trainers.loading import fit_statistics
+from trainers.reports.sections import Section
+from trainers.reports.texts import EvaluationReport
+from trainers.statistics.significance import cluster_bootstrap_ci
 
 
 READING = "sentence"

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Reward tuning whose rollouts are written beforehand, so that one process and several learn from the same completions:
 those that are sampled differ, since each process draws from a generator of its own. The adapter is pushed at the end.
@@ -28,10 +17,10 @@ import torch
 from grpo_runs import make_trainer
 from transformers import TrainerCallback
 
-from trainers.checkpoints import find_checkpoint
-from trainers.grpo_trainer import BrainGRPOTrainer
-from trainers.model_card import push_adapter
-from trainers.processes import end_run
+from trainers.common.checkpoints import find_checkpoint
+from trainers.common.distributed import end_run
+from trainers.grpo.grpo_trainer import BrainGRPOTrainer
+from trainers.reports.model_card import push_adapter
 
 
 STEPS = 3

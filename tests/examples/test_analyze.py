@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The script of analyses: saved reports in, sections out, into a report or a folder of their own."""
 
 import importlib.util
@@ -97,7 +86,7 @@ class TestSavedReports:
         assert (out / "sections.html").read_text().count("<img") == 2
 
     def test_into_a_report(self, analyze, tmp_path):
-        from trainers.report import EvaluationReport
+        from trainers.reports.texts import EvaluationReport
 
         conditions = {"split": {"evaluated": "test"}, "settings": {"seed": 0, "readings": ["continuation"]}}
         report = EvaluationReport.from_samples(make_samples(0.2), **conditions, versions={}, fingerprint={})

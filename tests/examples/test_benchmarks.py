@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Benchmarks that no other test runs, at their smallest: they end, and what they print or write adds up."""
 
 import json
@@ -27,8 +16,8 @@ import metric_parity
 import planted_story
 import report_time
 
-from trainers import caption_report
-from trainers.sections import Section
+from trainers.reports import captions as caption_report
+from trainers.reports.sections import Section
 
 
 # Three images of COCO's layout; of the last there is one caption only.

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The table of encoders as users run it: every encoder beside the others, its figures those of the diagnosis."""
 
 import json
@@ -23,8 +12,9 @@ import torch
 from voxel_corpus import VOXELS, write_voxel_corpus
 
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
-from trainers.encoder_diagnostics import diagnose_encoder
-from trainers.loading import keep_subjects, load_contrastive_model, load_corpus_splits
+from trainers.contrastive.encoder_diagnostics import diagnose_encoder
+from trainers.data.corpora import keep_subjects, load_corpus_splits
+from trainers.loading import load_contrastive_model
 
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "benchmarks" / "encoder_table.py"

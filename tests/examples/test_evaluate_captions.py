@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The script that evaluates captions, as users run it: on a prepared corpus, with an adapter on a slim checkpoint."""
 
 from pathlib import Path
@@ -19,7 +8,7 @@ import pytest
 import torch
 from datasets import load_from_disk
 
-from trainers.caption_report import CaptionReport
+from trainers.reports.captions import CaptionReport
 
 
 SMALL = {"num_subjects": 2, "num_sessions": 2, "trials_per_session": 24, "num_shared": 4, "num_voxels": 40}
@@ -46,9 +35,9 @@ def checkpoint(images, text_model, tmp_path) -> Path:
     from transformers import AutoTokenizer
 
     from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, VoxelEncoderConfig
-    from trainers.conditions import note_training_brains
-    from trainers.instructions import store_caption_settings
-    from trainers.voxels import add_geometries, read_geometries, region_sizes
+    from trainers.data.geometry import add_geometries, read_geometries, region_sizes
+    from trainers.data.prompts import store_caption_settings
+    from trainers.data.provenance import note_training_brains
 
     geometries = read_geometries(str(images))
     encoder = VoxelEncoderConfig(region_sizes=region_sizes(geometries, ["streams"]), **ENCODER)
@@ -124,7 +113,7 @@ class TestScript:
 
     def test_an_adapter_of_another_checkpoint(self, run_here, images, checkpoint, tmp_path):
         from modeling_brainllm import BrainLlamaForCausalLM
-        from trainers.adapter_base import describe_base, save_base
+        from trainers.common.adapter_base import describe_base, save_base
 
         other = BrainLlamaForCausalLM.from_pretrained(checkpoint)
         for parameter in other.model.brain_interface.parameters():

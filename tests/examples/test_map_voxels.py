@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The script that maps voxels, as users run it."""
 
 import json
@@ -33,8 +22,8 @@ from modeling_brainllm import (
     BrainLlamaProcessor,
     VoxelEncoderConfig,
 )
-from trainers.report import EvaluationReport
-from trainers.voxels import add_geometries, read_geometries, region_sizes
+from trainers.data.geometry import add_geometries, read_geometries, region_sizes
+from trainers.reports.texts import EvaluationReport
 
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Stage 1 as users run it: aligns, goes on after an interruption, hands its encoder to stage 2; its recipe."""
 
 import dataclasses
@@ -30,9 +19,10 @@ from trl import TrlParser
 from voxel_corpus import write_voxel_corpus
 
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
-from trainers.conditions import note_training_brains
-from trainers.contrastive_config import BrainContrastiveTrainingConfig
-from trainers.loading import load_contrastive_model, load_corpus_splits
+from trainers.contrastive.contrastive_config import BrainContrastiveTrainingConfig
+from trainers.data.corpora import load_corpus_splits
+from trainers.data.provenance import note_training_brains
+from trainers.loading import load_contrastive_model
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Stage 3 as users run it: rewards, adapter, interruption, Hub; and its recipe."""
 
 import dataclasses
@@ -34,13 +23,14 @@ from trl import TrlParser
 from voxel_corpus import write_voxel_corpus
 
 from trainers.arguments import DataArguments, EncoderArguments, ModelArguments, TargetArguments
-from trainers.grpo_config import BrainGRPOConfig
-from trainers.instructions import store_caption_settings
-from trainers.loading import load_contrastive_model, load_corpus_splits, load_model_and_processor
+from trainers.data.corpora import load_corpus_splits
+from trainers.data.prompts import store_caption_settings
+from trainers.data.target_embeddings import add_text_embeddings
+from trainers.embedders.text_encoders import MeanPooledEmbedder
+from trainers.grpo.grpo_config import BrainGRPOConfig
+from trainers.grpo.reward_monitor import RewardMonitor
+from trainers.loading import load_contrastive_model, load_model_and_processor
 from trainers.metrics.cider import DocumentFrequencies
-from trainers.reward_monitor import RewardMonitor
-from trainers.semantic import MeanPooledEmbedder
-from trainers.target_embeddings import add_text_embeddings
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints: slim and merged, from a folder and from a Hub, with our package and without it, LoRA on top."""
 
 import json
@@ -280,8 +269,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 from modeling_brainllm import BrainLlamaForCausalLM
-from trainers.adapter_base import describe_base, save_base
-from trainers.model_card import push_adapter
+from trainers.common.adapter_base import describe_base, save_base
+from trainers.reports.model_card import push_adapter
 text_model, slim = sys.argv[1:]
 AutoModelForCausalLM.from_pretrained(text_model).push_to_hub("lab/llama")
 AutoTokenizer.from_pretrained(text_model).push_to_hub("lab/llama")

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """The alignment model: its parts, the order of rows, checkpoints with and without our package, its encoder's way."""
 
 import json
@@ -129,7 +118,7 @@ class TestSwitchesOfTheEncoder:
             assert torch.allclose(tokens, -negative, atol=1e-5) != activate
 
     def test_a_larger_scale_looks_at_fewer_voxels(self):
-        from trainers.encoder_diagnostics import effective_voxels
+        from trainers.contrastive.encoder_diagnostics import effective_voxels
 
         counts = []
         for scale in (1.0, 4.0, 16.0):

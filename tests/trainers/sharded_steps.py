@@ -1,18 +1,7 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
-What each process of tests/trainers/test_fsdp2.py runs, under `torchrun`: a model in shards does what a whole one does.
+What each process of tests/trainers/common/test_fsdp2.py runs, under `torchrun`: a model in shards does what a whole one does.
 
     torchrun --nproc_per_node 2 tests/trainers/sharded_steps.py FOLDER
 """
@@ -29,8 +18,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from modeling_brainllm import BrainLlamaForCausalLM
-from trainers.checkpoints import own_class
-from trainers.sft_trainer import call_through
+from trainers.common.checkpoints import own_class
+from trainers.common.distributed import call_through
 
 
 def shard(model: BrainLlamaForCausalLM) -> BrainLlamaForCausalLM:

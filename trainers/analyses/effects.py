@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Sample by sample, what the own brain adds; and how that depends on something else: bins, curves and trends.
 
@@ -24,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..centering import center_gains_and_wins
-from ..metrics import cluster_bootstrap_ci, pairwise_wins
-from ..reading_figures import Sample, losses_of, permuted_donors
+from ..metrics import pairwise_wins
+from ..scoring.text_table import Sample, losses_of, permuted_donors
+from ..statistics.main_effects import center_gains_and_wins
+from ..statistics.significance import cluster_bootstrap_ci
 
 
 SENTENCE = "sentence"
@@ -38,7 +28,7 @@ class Effects:
     What the own brain adds over another group's, sample by sample.
 
     Where it is known who lent a brain, values are without the main effects of texts and brains, as in the report
-    ([`~trainers.centering`]): their means stay, and tests keep their level however loud some brains are.
+    ([`~trainers.statistics.main_effects`]): their means stay, and tests keep their level however loud some brains are.
 
     Args:
         wins (`np.ndarray` of shape `(samples,)`):
@@ -70,7 +60,7 @@ class Effects:
     ) -> "Effects":
         """
         From losses `(samples,)` under the own brain and `(permutations, samples)` under other ones; `named` are the
-        own brains and the lent ones ([`~trainers.reading_figures.permuted_donors`]).
+        own brains and the lent ones ([`~trainers.scoring.text_table.permuted_donors`]).
         """
         null = pairwise_wins(others[0], others[1:]) if len(others) > 1 else None
         gains, wins = others.mean(axis=0) - own, pairwise_wins(own, others)
@@ -142,7 +132,7 @@ def sample_effects(samples: Sequence[Sample]) -> Effects:
 
     Args:
         samples (`Sequence[Sample]`):
-            Lines of `samples.jsonl`; see [`~trainers.reading_figures`].
+            Lines of `samples.jsonl`; see [`~trainers.scoring.text_table`].
 
     Raises:
         ValueError: If a sample lacks one of the arms.
@@ -158,7 +148,7 @@ def caption_effects(samples: Sequence[Sample], metric: str = "cider") -> Effects
 
     Args:
         samples (`Sequence[Sample]`):
-            Lines of `captions.jsonl`; see [`~trainers.caption_figures`].
+            Lines of `captions.jsonl`; see [`~trainers.scoring.caption_table`].
         metric (`str`, *optional*, defaults to `"cider"`):
             Score of single samples.
     """

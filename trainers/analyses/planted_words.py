@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Surprise as an experiment: an unexpected word is planted into what was perceived, while the brain stays as it was.
 
@@ -29,9 +18,9 @@ import torch
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
-from ..data_collator import BrainDataCollator
-from ..reading_figures import permuted_donors
-from ..sections import Section
+from ..data.collator import BrainDataCollator
+from ..reports.sections import Section
+from ..scoring.text_table import permuted_donors
 from .curves import Curve, make_curve
 from .effects import Effects, Sample, arm_losses, equal_count_bins
 

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Cortical regions: what is left when one region alone is kept, and what is lost when one is taken away (Ye et al. 2025).
 
@@ -27,11 +16,11 @@ import numpy as np
 
 from modeling_brainllm import BrainLlamaProcessor
 
-from ..comparisons import mean_with_tests
-from ..figures import bar_chart
-from ..metrics import benjamini_hochberg
-from ..sections import Section
-from ..voxels import SubjectGeometry
+from ..data.geometry import SubjectGeometry
+from ..reports.charts import bar_chart
+from ..reports.sections import Section
+from ..scoring.comparisons import mean_with_tests
+from ..statistics.significance import benjamini_hochberg
 from .curves import SIGNIFICANCE
 from .effects import SENTENCE, Effects, Sample, brain_effects
 
@@ -55,7 +44,7 @@ def atlas_regions(
 
     Args:
         geometries (`Mapping[str, SubjectGeometry]`):
-            By name of the subject; see [`~trainers.voxels.read_geometries`].
+            By name of the subject; see [`~trainers.data.geometry.read_geometries`].
         atlas (`str`):
             Name of the atlas.
         labels (`Sequence[str]`, *optional*):

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Transfer: decoders of some people or corpora, tested on others; a matrix of saved reports.
 
@@ -21,9 +10,9 @@ carries over to another person or corpus.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ..figures import bar_chart
-from ..metrics import benjamini_hochberg, sign_flip_test
-from ..sections import Section
+from ..reports.charts import bar_chart
+from ..reports.sections import Section
+from ..statistics.significance import benjamini_hochberg, sign_flip_test
 from .curves import SIGNIFICANCE
 from .effects import SENTENCE, Sample, brain_effects
 

@@ -1,19 +1,8 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Scores as pure functions of strings and arrays, without torch or transformers: one definition for all who score."""
 
-from .caption_floors import best_constant_caption, constant_floor, human_ceiling, shuffled_floor
+from .baselines import best_constant_caption, constant_floor, human_ceiling, shuffled_floor
 from .captions import (
     bleu_from_statistics,
     bleu_statistics,
@@ -37,7 +26,6 @@ from .retrieval import (
     remove_text_prior,
     two_way_identification,
 )
-from .significance import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test, wilcoxon_test
 from .text import (
     brainllm_scores,
     corpus_bleu,
@@ -59,7 +47,6 @@ __all__ = [
     "Identification",
     "Meteor",
     "MeteorData",
-    "benjamini_hochberg",
     "bert_score",
     "best_constant_caption",
     "best_constant_text",
@@ -71,7 +58,6 @@ __all__ = [
     "caption_rouge_l",
     "caption_scores",
     "classic_meteor",
-    "cluster_bootstrap_ci",
     "constant_floor",
     "corpus_bleu",
     "corpus_bleu_from_statistics",
@@ -92,10 +78,8 @@ __all__ = [
     "sentence_bleu",
     "sentence_similarity",
     "shuffled_floor",
-    "sign_flip_test",
     "text_scores",
     "two_way_identification",
-    "wilcoxon_test",
     "word_error_rate",
     "word_tokenize",
 ]

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """A story told from a brain: word rate, beam search and times, for the true brain and for any other."""
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +15,9 @@ from transformers import PreTrainedTokenizerBase
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from modeling_brainllm.modeling_brainllama import BrainFeatures
 
-from ..controls import NO_BRAIN, VALUE_CONTROLS
-from ..reading import encode_brains
+from ..evaluation.arms import encode_brains
+from ..evaluation.controls import VALUE_CONTROLS
+from ..statistics.permutations import NO_BRAIN
 from .beam import BeamSearch, SearchOptions
 from .proposals import Proposals, sayable_ids, stop_word_ids
 from .random_likelihood import RandomLikelihoodSearch

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """One story told from a brain, from rows of a corpus to scores beside their nulls and a page of evidence."""
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +10,9 @@ import numpy as np
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
-from ..controls import NO_BRAIN
-from ..figures import Series, line_chart
-from ..sections import Section
+from ..reports.charts import Series, line_chart
+from ..reports.sections import Section
+from ..statistics.permutations import NO_BRAIN
 from .decoding import DecodingOptions, StoryDecoder, other_times, spoken_text
 from .evaluation import WINDOW_SECONDS, StoryScore, WindowGrid, score_alone, score_story
 from .window_metrics import WindowMetric

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Builders of the Huth lab's corpora for the small trees of `layouts.lebel` and `layouts.tang`: the reader's side.
 
@@ -19,9 +8,9 @@ They stand apart from the tests, because `datasets` patches the modules in which
 
 from layouts.lebel import TEST_STORY
 
-from dataset_builders.lebel2023 import Lebel2023
-from dataset_builders.lebel2023_facts import Lebel2023Facts
-from dataset_builders.tang2023 import Tang2023, Tang2023Facts
+from dataset_builders.corpora.huth.lebel2023 import Lebel2023
+from dataset_builders.corpora.huth.lebel2023_facts import Lebel2023Facts
+from dataset_builders.corpora.huth.tang2023 import Tang2023, Tang2023Facts
 
 
 FRAMES = {"alternateithicatom": 40, "souls": 30, TEST_STORY: 35, "legacy": 33, "naked": 28}

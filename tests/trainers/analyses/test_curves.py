@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Effects, bins and trends: against their equations, an independent bootstrap, and how often noise rings the alarm."""
 
 from itertools import pairwise
@@ -20,8 +9,9 @@ import pytest
 
 from trainers.analyses import Effects, brain_effects, caption_effects, make_curve, sample_effects, trend
 from trainers.analyses.effects import arm_losses, equal_count_bins
-from trainers.controls import permute_across_groups
-from trainers.metrics import cluster_bootstrap_ci, pairwise_wins, sign_flip_test
+from trainers.metrics import pairwise_wins
+from trainers.statistics.permutations import permute_across_groups
+from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_test
 
 
 def clustered(generator, slope: float, num_groups: int = 60, per_group: int = 5):

@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """Cortical regions: removed voxels are exactly 0, and the region that carries the text is the one that is found."""
 
 import numpy as np
@@ -21,9 +10,9 @@ from voxel_corpus import ATLASES, write_voxel_corpus
 
 from modeling_brainllm import BrainLlamaFeatureExtractor
 from trainers.analyses import atlas_regions, compare_regions, feature_regions, regions_section, silence
-from trainers.data_collator import BrainDataCollator
-from trainers.evaluation import evaluate_arms
-from trainers.voxels import add_geometries, read_geometries
+from trainers.data.collator import BrainDataCollator
+from trainers.data.geometry import add_geometries, read_geometries
+from trainers.evaluation.texts import evaluate_arms
 
 
 NUM_FEATURES = 24

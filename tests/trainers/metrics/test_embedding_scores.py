@@ -1,16 +1,5 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """BERTScore and sentence similarity: equations written plainly, identities, and scores that bert-score 0.3.13 gave."""
 
 import math
@@ -20,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainers.embedders.text_encoders import MeanPooledEmbedder
+from trainers.embedders.token_embeddings import TokenEmbedder
 from trainers.metrics import EmbeddedTokens, bert_score, inverse_document_frequencies, sentence_similarity
-from trainers.semantic import MeanPooledEmbedder
-from trainers.token_embeddings import TokenEmbedder
 
 
 def embed_tokens(texts: Sequence[str]) -> list[EmbeddedTokens]:

@@ -1,0 +1,332 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""
+The builder that every corpus shares: read, divide, check, prepare, write.
+
+A corpus is one subclass in one file that says which recordings it has and how each is read
+([`BrainCorpusBuilder.list_recordings`]), which text belongs to which of their frames
+([`BrainCorpusBuilder.list_samples`]), what it is expected to hold and on which terms. Everything else happens here, in
+this order: recordings and samples are listed without reading a voxel; each sample is given its split; empty ones are
+dropped and counted; counts are compared with what is expected; every recording is read once, for statistics and
+hashes; the splits are searched for leaks; preprocessing is fitted on training frames; every recording is read again
+and written; rows are written, with `corpus.json` beside them. Only one recording a process is ever in memory, and an
+interrupted run takes up where it stopped.
+"""
+
+import inspect
+import shutil
+import tempfile
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import pyarrow as pa
+from datasets import ArrowBasedBuilder, DatasetDict, DatasetInfo, Features, SplitGenerator
+from datasets.utils.logging import get_logger
+
+from ..config import BrainCorpusConfig
+from ..preparation.pipeline import Preparation
+from ..preparation.storage import RECORDINGS_DIR
+from ..schema import IN_ROWS, SPLITS, TRAIN, Geometry, Recording, Sample, row_features, samples_to_table
+from ..splitting.fingerprints import EXACT
+from ..splitting.leaks import LeakageError, find_leaks
+from ..splitting.policies import DROPPED, LEAKY_POLICIES, OFFICIAL, assign_splits, unlabelled_rows
+from .facts import check_facts, drop_reason, measure_facts
+from .info import CorpusInfo, SplitInfo
+
+
+logger = get_logger(__name__)
+
+_ROWS_PER_TABLE = 1000
+_VALUES_PER_TABLE = 2**25
+#: What survives in the folder of an interrupted preparation.
+_RESUMABLE = (RECORDINGS_DIR, "surveys", "subjects")
+
+
+class BrainCorpusBuilder(ArrowBasedBuilder):
+    """
+    Base of the corpora: a [`datasets.ArrowBasedBuilder`] used from Python.
+
+    Args:
+        cache_dir (`str`, *optional*):
+            Where Arrow files are kept. Defaults to the cache of `datasets`.
+        data_dir (`str`, *optional*):
+            Folder of the source files, for corpora that have any.
+        kwargs:
+            Fields of the builder's `BUILDER_CONFIG_CLASS`.
+    """
+
+    config: BrainCorpusConfig
+    BUILDER_CONFIG_CLASS = BrainCorpusConfig
+    #: Globs of the source files under `data_dir`.
+    SOURCE_PATTERNS: ClassVar[tuple[str, ...]] = ()
+    LICENCE: ClassVar[str]
+    CITATION: ClassVar[str]
+    HOMEPAGE: ClassVar[str]
+    #: What may be done with prepared rows, in words, and whether they may be published at all.
+    REDISTRIBUTION: ClassVar[str]
+    MAY_REDISTRIBUTE: ClassVar[bool] = False
+    #: Terms that the user must accept by `accept_licence=True`.
+    CONSENT: ClassVar[str] = ""
+    #: One sentence each.
+    KNOWN_DEFECTS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, cache_dir: str | None = None, *, data_dir: str | Path | None = None, **kwargs: Any):
+        if data_dir is not None:
+            data_dir = str(data_dir)
+            kwargs["source_fingerprint"] = self._source_fingerprint(Path(data_dir))
+        #: What was dropped or noticed on the way, counted; goes into `corpus.json`.
+        self.notes: Counter[str] = Counter()
+        #: How it differs from what is published, where that is allowed; goes there too.
+        self.differences: list[str] = []
+        super().__init__(cache_dir=cache_dir, data_dir=data_dir, **kwargs)
+
+    @property
+    @abstractmethod
+    def corpus_name(self) -> str:
+        """The value of the column `corpus`."""
+
+    @abstractmethod
+    def list_recordings(self) -> list[Recording]:
+        """All recordings, in a fixed order. Reads shapes, not values."""
+
+    @abstractmethod
+    def list_samples(self, recordings: list[Recording]) -> list[Sample]:
+        """All samples of these recordings in the order of the files, empty ones included."""
+
+    def geometry(self, subject: str) -> Geometry | None:
+        """Where the features of a subject lie, if the corpus says so."""
+        return None
+
+    @property
+    def draw_unit(self) -> str:
+        """When the `paper` policy draws, one of [`~dataset_builders.splitting.policies.DRAW_UNITS`]."""
+        return "sample"
+
+    @property
+    def expected_facts(self) -> dict[str, dict[str, int]]:
+        """What each subject is expected to hold, by the names of the measured facts; `"*"` is any subject."""
+        return {}
+
+    @property
+    def corpus_info(self) -> CorpusInfo:
+        """What `corpus.json` says. Call `download_and_prepare()` before."""
+        return CorpusInfo.load(self._output_dir)
+
+    @property
+    def prepared_dir(self) -> Path:
+        """Folder of the prepared corpus in the cache."""
+        return Path(self._output_dir)
+
+    def compare(self, what: str, expected: Any, found: Any) -> None:
+        """
+        Lists a difference from what is published in `corpus.json`, or refuses it.
+
+        Args:
+            what (`str`):
+                What was counted or measured, and where.
+            expected, found (`Any`):
+                Are compared by `==`.
+
+        Raises:
+            ValueError: they differ, and `verify_facts` is set.
+        """
+        if expected != found:
+            self._differ([f"{what}: expected {expected}, found {found}"])
+
+    def _differ(self, differences: list[str]) -> None:
+        if differences and self.config.verify_facts:
+            raise ValueError(
+                f"{self.config.data_dir} differs from {self.corpus_name} as published:\n- "
+                + "\n- ".join(differences)
+                + "\nDownload the files again, or pass verify_facts=False if the difference is meant"
+            )
+        for difference in differences:
+            logger.warning("%s: %s", self.corpus_name, difference)
+        self.differences += differences
+
+    def as_dataset_dict(self) -> DatasetDict:
+        """All rows in their splits. Call `download_and_prepare()` before."""
+        return cast("DatasetDict", self.as_dataset())
+
+    def _source_fingerprint(self, folder: Path) -> str:
+        files = sorted({path for pattern in self.SOURCE_PATTERNS for path in folder.glob(pattern) if path.is_file()})
+        states = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+        return blake2b(repr(states).encode(), digest_size=8).hexdigest()
+
+    def _info(self) -> DatasetInfo:
+        return DatasetInfo(
+            description=inspect.getdoc(type(self)) or "",
+            license=self.LICENCE,
+            citation=self.CITATION,
+            homepage=self.HOMEPAGE,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
+        self._check_consent()
+        self.notes.clear()
+        self.differences.clear()
+        recordings = self._chosen_recordings()
+        samples = self.list_samples(recordings)
+        facts = self._checked_facts(recordings, samples)
+        samples, splits, fitting = self._divide(samples)
+        used = {sample.recording for sample in samples}
+        recordings = [recording for recording in recordings if recording.recording_id in used]
+        preparation = self._prepare_values(recordings, fitting, dl_manager.is_streaming)
+        self._corpus_info = self._describe(samples, splits, preparation, facts)
+        values = preparation.stream() if dl_manager.is_streaming else preparation.write()
+        store = IN_ROWS if dl_manager.is_streaming else self.config.store
+        features = row_features(preparation.common_width, self.config.dtype, store)
+        self.info.features = features
+        parts = {name: [samples[row] for row in np.flatnonzero(splits == name)] for name in SPLITS}
+        # In a tuple, because `datasets` takes a list for shards that it may divide.
+        return [
+            SplitGenerator(name, {"samples": tuple(part), "features": features, "values": values})
+            for name, part in parts.items()
+            if part
+        ]
+
+    def _check_consent(self) -> None:
+        if self.CONSENT and not self.config.accept_licence:
+            raise ValueError(
+                f"{self.corpus_name} may only be used by those who have accepted its terms: {self.CONSENT} If you "
+                "have, say so with accept_licence=True (on the command line --accept_license)"
+            )
+
+    def _chosen_recordings(self) -> list[Recording]:
+        recordings = self.list_recordings()
+        if not recordings:
+            raise ValueError(f"{self.config.data_dir} holds no recording of {self.corpus_name}")
+        found = sorted({recording.subject for recording in recordings})
+        unknown = [subject for subject in self.config.subjects or () if subject not in found]
+        if unknown:
+            raise ValueError(f"subjects={unknown} are not in {self.config.data_dir}: choose from {', '.join(found)}")
+        chosen = self.config.subjects or found
+        return [recording for recording in recordings if recording.subject in chosen]
+
+    def _checked_facts(self, recordings: Sequence[Recording], samples: Sequence[Sample]) -> dict[str, Any]:
+        facts = measure_facts(recordings, samples)
+        self._differ(check_facts(facts, self.expected_facts))
+        if not any(found["samples"] for found in facts.values()):
+            raise ValueError(f"{self.config.data_dir} holds no sample with both a prompt and a completion")
+        return {"subjects": facts, "differences": list(self.differences)}
+
+    def _divide(self, samples: Sequence[Sample]) -> tuple[list[Sample], np.ndarray, list[Sample]]:
+        """The samples that are used, the split of each, and those that statistics are fitted on."""
+        config = self.config
+        splits = assign_splits(
+            samples,
+            config.split,
+            fold=config.test_fold,
+            num_folds=config.num_folds,
+            seed=config.seed,
+            validation_fraction=config.validation_fraction,
+            draw_unit=self.draw_unit,
+            test_subjects=config.test_subjects,
+            num_adaptation_groups=config.num_adaptation_groups,
+            gap_frames=config.gap_frames,
+        )
+        dropped = int((splits == DROPPED).sum())
+        if dropped:
+            self.notes["rows that belong to no split"] += dropped
+        # Only now: under the paper policy an empty sample may still take part in the draw.
+        keep = np.array([drop_reason(sample) is None for sample in samples]) & (splits != DROPPED)
+        fitted = (splits == TRAIN) & keep
+        if config.split == OFFICIAL and config.test_subjects is not None:
+            fitted |= unlabelled_rows(samples, splits, config.test_subjects)
+        kept, fitting = ([samples[row] for row in np.flatnonzero(rows)] for rows in (keep, fitted))
+        return kept, splits[keep], fitting
+
+    def _prepare_values(
+        self, recordings: Sequence[Recording], fitting: Sequence[Sample], streaming: bool
+    ) -> Preparation:
+        if streaming:
+            # Held by the builder, so that it lives as long as the stream.
+            self._stream_dir = tempfile.TemporaryDirectory(prefix="brainllm-")
+        subjects = sorted({recording.subject for recording in recordings})
+        return Preparation(
+            recordings,
+            fitting,
+            {subject: self.geometry(subject) for subject in subjects},
+            self.config,
+            folder=Path(self._stream_dir.name if streaming else self._output_dir),
+            num_proc=None if streaming else self._num_proc,
+        )
+
+    def _describe(
+        self, samples: Sequence[Sample], splits: np.ndarray, preparation: Preparation, facts: dict[str, Any]
+    ) -> CorpusInfo:
+        """What goes into `corpus.json`. Raises [`LeakageError`] unless the policy is known to leak."""
+        config, digests = self.config, preparation.digests
+        leaks = find_leaks(
+            samples, splits, digests, policy=config.split, fitted_on=preparation.fitted_on, notes=self.notes
+        )
+        leak_allowed = config.split in LEAKY_POLICIES
+        if leaks and not leak_allowed:
+            raise LeakageError(leaks)
+        sizes = {name: int((splits == name).sum()) for name in SPLITS if (splits == name).any()}
+        return CorpusInfo(
+            corpus=self.corpus_name,
+            subjects=sorted({sample.subject for sample in samples}),
+            licence=self.LICENCE,
+            citation=self.CITATION,
+            redistribution=self.REDISTRIBUTION,
+            may_redistribute=self.MAY_REDISTRIBUTE,
+            consent=self.CONSENT,
+            known_defects=list(self.KNOWN_DEFECTS),
+            split=SplitInfo(
+                policy=config.split,
+                fold=config.test_fold,
+                num_folds=config.num_folds,
+                seed=config.seed,
+                validation_fraction=config.validation_fraction,
+                test_subjects=config.test_subjects,
+                num_adaptation_groups=config.num_adaptation_groups,
+                sizes=sizes,
+                leaks=leaks,
+                leak_allowed=leak_allowed,
+            ),
+            preprocessing=preparation.description,
+            facts=facts | {"notes": dict(self.notes)},
+            fingerprint=_fingerprint(samples, splits, digests, preparation.description),
+        )
+
+    # `datasets` calls it with the keyword arguments of _split_generators, and so names no parameter.
+    def _generate_tables(  # ty: ignore[incompatible-method-override]
+        self, samples: Sequence[Sample], features: Features, values: Any
+    ) -> Iterator[tuple[int, pa.Table]]:
+        refers, schema = isinstance(features["brain_values"], dict), features.arrow_schema
+        widest = 1 if refers else max(np.size(values(samples[0])), 1)
+        step = max(1, min(_ROWS_PER_TABLE, _VALUES_PER_TABLE // widest))
+        for start in range(0, len(samples), step):
+            part = samples[start : start + step]
+            yield start, samples_to_table(part, schema, None if refers else [values(sample) for sample in part])
+
+    def _download_and_prepare(self, dl_manager: Any, verification_mode: Any, **kwargs: Any) -> None:
+        self._num_proc = kwargs.pop("num_proc", None)
+        for path in Path(self._output_dir).iterdir():
+            if path.name not in _RESUMABLE:  # left by an interrupted run
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        super()._download_and_prepare(dl_manager, verification_mode, **kwargs)
+        self._corpus_info.save(self._output_dir)
+        spent = ["surveys"] if self.config.store != IN_ROWS else ["surveys", RECORDINGS_DIR]
+        for name in spent:
+            shutil.rmtree(Path(self._output_dir) / name)
+
+
+def _fingerprint(
+    samples: Sequence[Sample], splits: np.ndarray, digests: dict[str, np.ndarray], preprocessing: dict[str, Any]
+) -> str:
+    """Hash of all that is written: text, recorded brain values, what is done to them, and division."""
+    digest = blake2b(repr(sorted(preprocessing.items())).encode(), digest_size=16)
+    for sample, split in zip(samples, splits, strict=True):
+        digest.update("\0".join((split, sample.sample_id, sample.prompt, sample.completion, sample.text)).encode())
+        digest.update(digests[sample.recording][list(sample.frames), EXACT].tobytes())
+    return digest.hexdigest()
+
+
+__all__ = ["BrainCorpusBuilder", "BrainCorpusConfig"]

@@ -1,0 +1,114 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""A prepared corpus as a folder of its own, and on the Hub."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import cast
+
+from datasets import Dataset, load_from_disk
+from huggingface_hub import DatasetCard, HfApi
+
+from ..corpora.base import BrainCorpusBuilder
+from ..corpora.info import CORPUS_FILE, CorpusInfo
+from ..preparation.storage import RECORDINGS_DIR
+from .card import dataset_card
+
+
+#: Statistics and geometry of each subject.
+SUBJECTS_DIR = "subjects"
+#: Configurations of the published dataset.
+SAMPLES_CONFIG = "samples"
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
+    """
+    Writes a folder that `datasets.load_from_disk` opens, with the card `README.md`, `corpus.json`, statistics and
+    geometry in `subjects/`, and `recordings/` where rows refer to them.
+
+    A corpus that was saved there before is replaced once the new one is complete.
+
+    Args:
+        builder ([`~dataset_builders.corpora.base.BrainCorpusBuilder`]):
+            Prepared, e.g. by [`~dataset_builders.prepare_corpus`].
+        output_dir (`str` or `Path`):
+            A new or empty folder, or one that holds a prepared corpus.
+
+    Raises:
+        FileExistsError: the folder holds something else.
+    """
+    folder, info, dataset = Path(output_dir), builder.corpus_info, builder.as_dataset_dict()
+    if folder.exists() and any(folder.iterdir()) and not (folder / CORPUS_FILE).is_file():
+        raise FileExistsError(f"{folder} is not empty and holds no prepared corpus: choose another output folder")
+    incomplete = folder.with_name(f"{folder.name}.incomplete")
+    shutil.rmtree(incomplete, ignore_errors=True)
+    dataset.save_to_disk(incomplete)
+    for name in (SUBJECTS_DIR, RECORDINGS_DIR):
+        if (builder.prepared_dir / name).is_dir():
+            shutil.copytree(builder.prepared_dir / name, incomplete / name, copy_function=_link_or_copy)
+    info.save(incomplete)
+    (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    incomplete.rename(folder)
+
+
+def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: str | None = None) -> str:
+    """
+    Publishes a prepared corpus on the Hub: rows as the configuration `samples`, recordings, if rows refer to them, as
+    `recordings`, and card, `corpus.json` and `subjects/` as files.
+
+    Args:
+        folder (`str` or `Path`):
+            Written by [`save_corpus`].
+        repo_id (`str`):
+            `<user or organisation>/<name>`.
+        private (`bool`, *optional*, defaults to `True`):
+            Who may see it. Brain recordings are personal data: publish them openly only with the consent for that.
+        token (`str`, *optional*):
+            A token of the Hub; the one of the machine's login if absent.
+
+    Returns:
+        `str`: address of the dataset.
+
+    Raises:
+        PermissionError: the terms of the corpus forbid that it is passed on.
+        FileNotFoundError: the folder is not a prepared corpus.
+    """
+    folder, info = Path(folder), CorpusInfo.load(folder)
+    if not info.may_redistribute:
+        raise PermissionError(f"{info.corpus} may not be published, not even in private. {info.redistribution}")
+    rows = load_from_disk(str(folder))
+    # The card is written below, by us; what pushing adds to it (configurations, sizes) is merged in.
+    rows.push_to_hub(repo_id, config_name=SAMPLES_CONFIG, private=private, token=token, set_default=True)
+    if (folder / RECORDINGS_DIR).is_dir():
+        recordings = cast("Dataset", load_from_disk(str(folder / RECORDINGS_DIR)))
+        recordings.push_to_hub(repo_id, config_name=RECORDINGS_DIR, split="train", private=private, token=token)
+    api = HfApi(token=token)
+    api.upload_folder(
+        repo_id=repo_id,
+        repo_type="dataset",
+        folder_path=folder,
+        allow_patterns=[CORPUS_FILE, f"{SUBJECTS_DIR}/*.safetensors"],
+        commit_message="Add facts, statistics and geometry",
+    )
+    _push_card(folder, repo_id, token)
+    return f"{api.endpoint}/datasets/{repo_id}"
+
+
+def _push_card(folder: Path, repo_id: str, token: str | None) -> None:
+    written = DatasetCard.load(folder / "README.md")
+    pushed = DatasetCard.load(repo_id, token=token)
+    for name, value in pushed.data.to_dict().items():
+        written.data[name] = value
+    written.push_to_hub(repo_id, repo_type="dataset", token=token, commit_message="Add the card")
+
+
+__all__ = ["push_corpus", "save_corpus"]

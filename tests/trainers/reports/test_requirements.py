@@ -1,0 +1,182 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""The gate: a report without its evidence is not written, unless told by name, and then says so to all who read it."""
+
+import inspect
+import json
+
+import pytest
+from reading_table import ALLOW, make_report, make_samples
+
+from trainers.reports.requirements import (
+    CAPTION_CONTROLS,
+    CONTROLS,
+    FLOORS,
+    NUM_RESAMPLES,
+    describe_absent,
+    missing_from_captions,
+    missing_from_readings,
+    require_encoder,
+    require_evidence,
+)
+from trainers.reports.texts import EvaluationReport
+from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_test
+
+
+CLEAN = {"policy": "passage", "leaks": []}
+# A report with the floors of ridge regression; those without are looked at one by one.
+SETTINGS = {"num_resamples": 1_000, "ridge_floor": True}
+NO_RIDGE = {"num_resamples": 1_000}
+LEAK = {"kind": "shared_text", "splits": ["train", "test"], "count": 3, "examples": ["x"]}
+
+
+def rows(*arms: str, reading: str = "sentence", texts: bool = False) -> list[dict]:
+    return [{"reading": reading, "arm": arm} | ({"brainllm_bleu_1": 0.5} if texts else {}) for arm in arms]
+
+
+def floors(*names: str) -> list[dict]:
+    return [{"reading": "sentence", "floor": name} for name in names]
+
+
+def names(missing) -> list[str]:
+    return [item.name for item in missing]
+
+
+FULL = rows("brain", *CONTROLS)
+
+
+class TestReadings:
+    def test_a_whole_report_lacks_nothing(self):
+        texts = rows("brain", *CONTROLS, texts=True)
+        assert missing_from_readings(FULL, [], SETTINGS, CLEAN, 1) == []
+        assert missing_from_readings(texts, floors(*FLOORS), SETTINGS, CLEAN, 1) == []
+
+    @pytest.mark.parametrize("arm", CONTROLS)
+    def test_each_control_is_missed_in_the_reading_that_lacks_it(self, arm):
+        other = rows("brain", *(name for name in CONTROLS if name != arm), reading="continuation")
+        (missing,) = missing_from_readings([*FULL, *other], [], SETTINGS, CLEAN, 1)
+        assert missing.name == arm
+        assert "reading `continuation`" in missing.why
+
+    @pytest.mark.parametrize("arm", ["other_subject_same_stimulus", "other_subject_other_stimulus"])
+    def test_another_subject_is_missed_where_there_is_one(self, arm):
+        assert names(missing_from_readings(FULL, [], SETTINGS, CLEAN, 2)) == ["other_subject"]
+        assert missing_from_readings([*FULL, *rows(arm)], [], SETTINGS, CLEAN, 2) == []
+
+    def test_floors_are_missed_where_texts_were_written(self):
+        texts = rows("brain", *CONTROLS, texts=True)
+        assert names(missing_from_readings(texts, floors("constant"), SETTINGS, CLEAN, 1)) == ["shuffled"]
+
+    def test_the_floors_of_ridge_regression_are_missed_where_nobody_ran_it(self):
+        """Leaving out the sentence encoder must not come for free."""
+        assert names(missing_from_readings(FULL, [], NO_RIDGE, CLEAN, 1)) == ["ridge"]
+        texts = rows("brain", *CONTROLS, texts=True)
+        assert names(missing_from_readings(texts, floors(*FLOORS), NO_RIDGE, CLEAN, 1)) == ["ridge", "retrieval"]
+        settings = NO_RIDGE | {"absent_arms": {"sentence": dict.fromkeys(("ridge", "retrieval"), "no training rows")}}
+        assert missing_from_readings(texts, floors(*FLOORS), settings, CLEAN, 1) == []
+
+    def test_an_arm_that_the_corpus_cannot_have_is_excused_in_its_reading_alone(self):
+        arms = rows("brain", *CONTROLS[:-1])
+        excuse = {"time_shift": "the rows have no `frame_times`"}
+        settings = SETTINGS | {"absent_arms": {"sentence": excuse}}
+        assert missing_from_readings(arms, [], settings, CLEAN, 1) == []
+        settings = SETTINGS | {"absent_arms": {"continuation": excuse}}
+        assert names(missing_from_readings(arms, [], settings, CLEAN, 1)) == ["time_shift"]
+
+    def test_too_few_resamples_are_missed(self):
+        missing = missing_from_readings(FULL, [], SETTINGS | {"num_resamples": 999}, CLEAN, 1)
+        assert names(missing) == ["num_resamples"]
+        assert "999; 1,000 are the least" in missing[0].why
+
+    def test_an_unknown_split_and_each_kind_of_leak_are_missed(self):
+        assert names(missing_from_readings(FULL, [], SETTINGS, {"evaluated": "test"}, 1)) == ["split"]
+        leaks = [LEAK, LEAK | {"count": 4}, LEAK | {"kind": "shared_brain"}]
+        missing = missing_from_readings(FULL, [], SETTINGS, CLEAN | {"leaks": leaks}, 1)
+        assert names(missing) == ["leak:shared_text", "leak:shared_brain"]
+        assert "(7 rows)" in missing[0].why
+
+
+class TestCaptions:
+    ARMS = (*CAPTION_CONTROLS, "retrieval")
+    RIDGE = ({"arm": "real", "score": "cider"}, {"arm": "ridge", "score": "cosine"})
+
+    def missing(self, arms=ARMS, bounds=FLOORS, identification=RIDGE, absent=None) -> list[str]:
+        tables = ([{"arm": name} for name in arms], [{"arm": name} for name in bounds], identification)
+        return names(missing_from_captions(*tables, NO_RIDGE | {"absent_arms": absent or {}}, CLEAN))
+
+    def test_a_whole_report_lacks_nothing(self):
+        assert self.missing() == []
+        assert self.missing([*self.ARMS[:-2], "other_subject_other_image", "retrieval"]) == []
+
+    @pytest.mark.parametrize("arm", ARMS)
+    def test_each_control_is_missed_unless_the_corpus_cannot_have_it(self, arm):
+        others = [name for name in self.ARMS if name != arm]
+        assert self.missing(others) == [arm]
+        assert self.missing(others, absent={arm: "a reason"}) == []
+
+    def test_floors_are_missed(self):
+        assert self.missing(bounds=["constant"]) == ["shuffled"]
+        assert self.missing(identification=self.RIDGE[:1]) == ["ridge"]
+        assert self.missing(identification=self.RIDGE[:1], absent={"ridge": "there are no training rows"}) == []
+
+
+def test_number_of_resamples_is_that_of_the_tests():
+    defaults = [inspect.signature(f).parameters for f in (cluster_bootstrap_ci, sign_flip_test)]
+    assert defaults[0]["num_resamples"].default == NUM_RESAMPLES
+    assert defaults[1]["num_permutations"].default == NUM_RESAMPLES - 1
+
+
+def test_absent_arms_are_told_with_their_reason():
+    absent = {"sentence": {"time_shift": "no clock"}, "continuation": {}}
+    assert describe_absent({"absent_arms": absent}) == [
+        "Controls that are absent (sentence): `time_shift` (no clock)."
+    ]
+    assert describe_absent({"absent_arms": {"noise": "one brain"}})[0].endswith("(captions): `noise` (one brain).")
+    assert describe_absent({}) == []
+
+
+def test_floors_of_an_encoder_are_asked_for_before_the_work():
+    require_encoder("minilm", ["retrieval", "ridge"], [])
+    require_encoder(None, ["retrieval", "ridge"], ["ridge", "retrieval"])
+    with pytest.raises(ValueError, match="would miss retrieval, .*--sentence_encoder.*--allow retrieval`"):
+        require_encoder(None, ["retrieval", "ridge"], ["ridge"])
+
+
+def test_the_refusal_names_everything_and_the_way_out():
+    missing = missing_from_readings(rows("brain", "permuted"), [], NO_RIDGE, CLEAN | {"leaks": [LEAK]}, 1)
+    with pytest.raises(ValueError, match="The report is not written") as refusal:
+        require_evidence(missing, allow=["no_brain"])
+    told = str(refusal.value)
+    assert "allow=['zero', 'voxel_shuffle', 'noise', 'time_shift', 'ridge', 'leak:shared_text']" in told
+    assert all(item.why in told for item in missing if item.name != "no_brain")
+    require_evidence(missing, allow=names(missing))
+
+
+class TestSave:
+    def test_nothing_is_written_without_leave(self, tmp_path):
+        with pytest.raises(ValueError, match="would miss zero, voxel_shuffle, noise, time_shift, ridge, retrieval"):
+            make_report(0.3).save(tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_what_was_allowed_stands_at_the_top_of_every_form(self, tmp_path):
+        report = make_report(0.3, leaks=[LEAK])
+        report.save(tmp_path, allow=[*ALLOW, "leak:shared_text"])
+        fields = json.loads((tmp_path / "report.json").read_text())
+        assert next(iter(fields)) == "missing"
+        assert [item["name"] for item in fields["missing"]] == names(report.missing)
+        assert (tmp_path / "report.md").read_text().startswith("**This report is incomplete")
+        page = (tmp_path / "report.html").read_text()
+        assert page.index("The split leaks") < page.index("What the brain adds")
+
+    def test_a_whole_report_says_nothing_of_the_kind(self, tmp_path):
+        samples = make_samples(0.3)
+        for sample in samples:
+            own = sample["losses"]["no_brain"]
+            sample["losses"] |= dict.fromkeys(("zero", "voxel_shuffle", "noise", "time_shift"), own)
+        split = CLEAN | {"corpus": "toy", "fold": 0, "num_folds": 5, "sizes": {"test": 60}, "evaluated": "test"}
+        settings = {"seed": 0, "ridge_floor": True}
+        report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
+        report.save(tmp_path)
+        assert json.loads((tmp_path / "report.json").read_text())["missing"] == []
+        for name in ("report.md", "report.html"):
+            assert "incomplete" not in (tmp_path / name).read_text()

@@ -1,0 +1,183 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""All answers to one prompt in one pass: rows whose branches share a trunk, and batches of rows of like length.
+
+    system · brain · request ─┬─ answer 1      `branch_ids` 0 ... 0  1 1 1  2 2 2 2  3 3
+        (the trunk)           ├─ answer 2
+                              └─ answer 3
+
+The model lets a token see the trunk and its own branch, so that each answer is learnt as if it stood alone, and brain
+and prompt are computed once. A branch begins with the last token of the prompt, since that foretells its first word.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Sampler
+
+from modeling_brainllm import BrainLlamaProcessor
+
+from .collator import BOOKKEEPING_COLUMNS, IGNORE_INDEX, BrainCollator, Row
+
+
+# Batches from which the sampler sorts at a time: enough for lengths to meet their like, few enough to stay random.
+WINDOW = 50
+
+
+@dataclass
+class InstructionCollator(BrainCollator):
+    """
+    Makes a batch of [`InstructionRows`] into model inputs: one text row per instruction, its answers as branches.
+
+    Each prompt is tokenised together with each of its answers, exactly as if they stood in rows of their own, and what
+    these rows have in common before the first label becomes the trunk. So the losses are those of rows apart, whatever
+    the tokenizer does where prompt and answer meet. Rows of a single branch need no `branch_ids`, and a batch of such
+    rows has none.
+
+    Args:
+        processor, with_brain:
+            As in [`BrainCollator`].
+
+    Returns of a call:
+        `dict` as that of [`~trainers.data.collator.BrainDataCollator`], with `branch_ids` of shape `(batch, tokens)`;
+        padded on the right.
+    """
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
+        owners = [number for number, row in enumerate(rows) for _ in row["branches"]]
+        branches = [branch for row in rows for branch in row["branches"]]
+        texts = [rows[owner]["prompt"] + "".join(branch) for owner, branch in zip(owners, branches, strict=True)]
+        if not self.with_brain:
+            texts = [text.replace(self.processor.brain_token, "") for text in texts]
+        inputs = self._process(texts, [rows[owner] for owner in owners])
+        ids, mask = inputs.pop("input_ids"), inputs.pop("attention_mask").bool()
+        ends = inputs.pop("offset_mapping")[..., 1]
+        continuations = [
+            (ids[i][mask[i]], _label_pieces(ids[i][mask[i]], ends[i][mask[i]], len(text), branch))
+            for i, (text, branch) in enumerate(zip(texts, branches, strict=True))
+        ]
+        first = [owners.index(number) for number in range(len(rows))]
+        folded = [fold(continuations[start:end]) for start, end in zip(first, [*first[1:], len(owners)], strict=True)]
+        inputs |= {name: inputs[name][first] for name in ("brain_index", "donor_index") if name in inputs}
+        bookkeeping = {name: [row.get(name) for row in rows] for name in BOOKKEEPING_COLUMNS}
+        return {**self._pad(folded), **inputs, **bookkeeping}
+
+    def _pad(self, folded: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        ids, labels, branch_ids = map(list, zip(*folded, strict=True))
+        padded = {
+            "input_ids": pad_sequence(ids, True, self.processor.tokenizer.pad_token_id),
+            "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], True, 0),
+            "labels": pad_sequence(labels, True, IGNORE_INDEX),
+            "branch_ids": pad_sequence(branch_ids, True, 0),
+        }
+        if not padded["branch_ids"].any():
+            del padded["branch_ids"]
+        return padded
+
+
+def fold(
+    continuations: Sequence[tuple[torch.Tensor, torch.Tensor]],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """
+    Folds texts that begin alike into one row.
+
+    Args:
+        continuations (`Sequence[tuple[torch.Tensor, torch.Tensor]]`):
+            Ids and labels `(tokens,)` of each text.
+
+    Returns:
+        `tuple` of ids, labels and branches, each `(tokens of the row,)`. The trunk ends before the token that
+        foretells the first label, with which each branch begins; a single text is its own trunk.
+    """
+    if len(continuations) == 1:
+        ((ids, labels),) = continuations
+        return ids, labels, torch.zeros_like(ids)
+    longest = max(0, min(int(labels.ne(IGNORE_INDEX).int().argmax()) for _, labels in continuations) - 1)
+    beginnings = torch.stack([ids[:longest] for ids, _ in continuations])
+    trunk = int((beginnings == beginnings[0]).all(0).int().cumprod(0).sum())
+    ids = [continuations[0][0][:trunk], *(ids[trunk:] for ids, _ in continuations)]
+    labels = [continuations[0][1][:trunk], *(labels[trunk:] for _, labels in continuations)]
+    numbers = torch.arange(len(ids)).repeat_interleave(torch.tensor([len(part) for part in ids]))
+    return torch.cat(ids), torch.cat(labels), numbers
+
+
+def row_lengths(rows: Any, processor: BrainLlamaProcessor) -> np.ndarray:
+    """
+    Tokens `(rows,)` of each instruction as it is packed, without those of its brain.
+
+    Args:
+        rows ([`InstructionRows`]):
+            Instructions.
+        processor ([`BrainLlamaProcessor`]):
+            Processor of the model.
+    """
+    prompts, branches = rows["prompt"], rows["branches"]
+    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    trunks = _count_tokens(processor, list(places))
+    # The prompt's last token comes once for each branch but the first, which has it from the prompt.
+    counts = _count_tokens(processor, ["".join(branch) for row in branches for branch in row]) + 1
+    owners = np.repeat(np.arange(len(branches)), [len(row) for row in branches])
+    return trunks[[places[prompt] for prompt in prompts]] + np.bincount(owners, counts).astype(int) - 1
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """
+    Random batches of rows of like length.
+
+    The rows are shuffled, windows of [`WINDOW`] batches sorted by length, and the batches shuffled. The order depends
+    on `seed` and epoch alone, so that an interrupted run goes on with the batches that it had before it.
+
+    Args:
+        lengths (`np.ndarray` of shape `(rows,)`):
+            Length of each row.
+        batch_size (`int`):
+            Rows that share a step.
+        seed (`int`):
+            Seed of the order.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the next pass that of the given epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        order, width = generator.permutation(len(self.lengths)), WINDOW * self.batch_size
+        windows = [order[start : start + width] for start in range(0, len(order), width)]
+        order = np.concatenate([window[np.argsort(self.lengths[window], kind="stable")] for window in windows])
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        # A batch that is not full stays last, or those behind it would be cut elsewhere.
+        full = len(self.lengths) // self.batch_size
+        shuffled = [*generator.permutation(full), *range(full, len(batches))]
+        return chain.from_iterable(batches[number].tolist() for number in shuffled)
+
+
+def _count_tokens(processor: BrainLlamaProcessor, texts: list[str]) -> np.ndarray:
+    encoded = processor.tokenizer(
+        [text.replace(processor.brain_token, "") for text in texts], add_special_tokens=False
+    )
+    return np.array([len(ids) for ids in encoded["input_ids"]])
+
+
+def _label_pieces(ids: torch.Tensor, ends: torch.Tensor, length: int, pieces: Sequence[str]) -> torch.Tensor:
+    """Labels `(tokens,)` of a text of some length that ends with some pieces: the tokens that end in every other."""
+    sizes = [len(piece) for piece in pieces]
+    starts = [length - sum(sizes), *(length - sum(sizes) + size for size in accumulate(sizes))]
+    is_label = torch.zeros_like(ids, dtype=torch.bool)
+    for start, end in list(pairwise(starts))[::2]:
+        is_label |= (ends > start) & (ends <= end)
+    return ids.masked_fill(~is_label, IGNORE_INDEX)
+
+
+__all__ = ["WINDOW", "InstructionCollator", "LengthGroupedSampler", "fold", "row_lengths"]

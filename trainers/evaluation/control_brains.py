@@ -1,0 +1,119 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""Which other brain stands in the place of each: another person's, or the same person's some seconds later."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..statistics.permutations import AVERAGED, NO_BRAIN, TIME_SHIFT, shift_in_time, swap_subjects
+
+
+SAME_STIMULUS, OTHER_STIMULUS = "other_subject_same_stimulus", "other_subject_other_stimulus"
+#: Arms of lent brains, beside `permuted`.
+LENT_ARMS = (SAME_STIMULUS, OTHER_STIMULUS, TIME_SHIFT)
+# Seconds from one image to the next in NSD (Allen et al. 2022); blank trials and breaks come on top, so trials are
+# at least so far apart.
+_TRIAL_SECONDS = 4.0
+
+
+def find_donors(
+    brains: Sequence[Mapping[str, Any]], seed: int = 0
+) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """
+    Finds a donor for every brain, in every arm of [`LENT_ARMS`] that the data allow.
+
+    - `other_subject_same_stimulus`: somebody else who perceived the same text of the same group;
+    - `other_subject_other_stimulus`: somebody else who perceived another group;
+    - `time_shift`: the same run, later ([`lend_later`]).
+
+    A donor has as many frames as the brain it replaces, so that no sequence changes its length.
+
+    Args:
+        brains (`Sequence[Mapping]`):
+            Rows of a corpus, one per distinct brain.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the draws.
+
+    Returns:
+        `tuple`: arm → `brain_id` → `brain_id` of the donor, where there is one; and for each arm that is impossible
+        the reason.
+    """
+    names = [brain["brain_id"] for brain in brains]
+    found: dict[str, dict[str, str]] = {}
+    absent = {}
+    for arm in (SAME_STIMULUS, OTHER_STIMULUS):
+        found[arm] = _named(names, _other_subjects(brains, arm == SAME_STIMULUS, seed))
+        absent[arm] = "nobody else perceived the same text with as many frames"
+        if arm == OTHER_STIMULUS:
+            absent[arm] = "nobody else perceived another group with as many frames"
+        if len({brain["subject"] for brain in brains}) == 1:
+            absent[arm] = "the split holds one subject"
+    later, absent[TIME_SHIFT] = lend_later(brains, seed)
+    found[TIME_SHIFT] = _named(names, later)
+    found = {arm: donors for arm, donors in found.items() if donors}
+    return found, {arm: reason for arm, reason in absent.items() if arm not in found}
+
+
+def _other_subjects(brains: Sequence[Mapping[str, Any]], same_stimulus: bool, seed: int) -> np.ndarray:
+    frames = np.array([len(brain["brain_values"]) for brain in brains])
+    donors = np.full(len(brains), NO_BRAIN)
+    for count in np.unique(frames):
+        members = np.flatnonzero(frames == count)
+        alike = [brains[i] for i in members]
+        stimuli = [f"{brain['group']}\n{brain['text']}" if same_stimulus else brain["group"] for brain in alike]
+        lent = swap_subjects(stimuli, [brain["subject"] for brain in alike], same_stimulus, seed)
+        donors[members] = np.where(lent == NO_BRAIN, NO_BRAIN, members[lent])
+    return donors
+
+
+def lend_later(brains: Sequence[Mapping[str, Any]], seed: int = 0) -> tuple[np.ndarray, str]:
+    """
+    The same run some time later in the place of each brain ([`~trainers.statistics.permutations.shift_in_time`]).
+
+    A run of a story is that of one subject, session and number of frames, on the clock of the story (`frame_times`).
+    Single trials of images are on the clock of their session, by the number of the trial, with which their `sample_id`
+    ends; nobody gets a repeat of the own image. Means over repeats have no moment.
+
+    Args:
+        brains (`Sequence[Mapping]`):
+            Rows of a corpus, one per distinct brain; their values are not read.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the draw.
+
+    Returns:
+        `tuple`: Brain numbers `(brains,)`, `NO_BRAIN` (-1) where there is none; and why nobody has one, where that is
+        so.
+    """
+    moments = [_find_moment(brain) for brain in brains]
+    timed = np.array([i for i, moment in enumerate(moments) if moment is not None], int)
+    donors = np.full(len(brains), NO_BRAIN)
+    if not len(timed):
+        if any(brain.get("session") == AVERAGED for brain in brains):
+            return donors, "each brain is the mean of repeats of several sessions"
+        return donors, "the rows have no `frame_times`"
+    runs, times = zip(*(moment for moment in moments if moment is not None), strict=True)
+    lent = shift_in_time(runs, times, seed=seed)
+    for own, donor in zip(timed, np.where(lent == NO_BRAIN, NO_BRAIN, timed[lent]), strict=True):
+        is_repeat = brains[own].get("references") and brains[own]["group"] == brains[donor]["group"]
+        donors[own] = NO_BRAIN if is_repeat else donor
+    return donors, "no run is long enough to be shifted by twice the haemodynamic delay"
+
+
+def _find_moment(brain: Mapping[str, Any]) -> tuple[Hashable, float] | None:
+    """Run of a brain, and the seconds of the run's clock; `None` of what has no one moment."""
+    session, times = brain.get("session"), brain.get("frame_times")
+    if times:
+        return (brain["subject"], session, brain["story"], len(times)), times[0]
+    trial = brain["sample_id"].rpartition("/")[2] if brain.get("references") else ""
+    if not session or session == AVERAGED or not trial.isdecimal():
+        return None
+    return (brain["subject"], session), _TRIAL_SECONDS * int(trial)
+
+
+def _named(names: Sequence[str], donors: np.ndarray) -> dict[str, str]:
+    return {name: names[donor] for name, donor in zip(names, donors.tolist(), strict=True) if donor != NO_BRAIN}
+
+
+__all__ = ["LENT_ARMS", "OTHER_STIMULUS", "SAME_STIMULUS", "find_donors", "lend_later"]

@@ -1,0 +1,210 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a report must hold before it may be written: controls, floors, tests that can resolve, a split without leaks.
+
+A score alone shows what a language model can write, not what was read from a brain. So the controls that reviewers ask
+for are mandatory; whoever writes a report without one says which by name (`allow`), and the report says it to all who
+read it. An arm that a corpus cannot have is stated with its reason (`settings["absent_arms"]`) and is not missing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+#: Bootstrap resamples of every interval; of permutations of every test one fewer, since what was observed counts.
+NUM_RESAMPLES = 10_000
+#: Fewer cannot tell p = .05 from p = .04 (Phipson & Smyth 2010).
+MIN_RESAMPLES = 1_000
+
+#: Of every reading, by the beginning of their names; of `other_subject_*`, which only several subjects can have, one.
+CONTROLS = ("permuted", "no_brain", "zero", "voxel_shuffle", "noise", "time_shift")
+OTHER_SUBJECT = "other_subject"
+#: Of captions, likewise.
+CAPTION_CONTROLS = (
+    *("real", "other_image", "no_brain", "zero", "voxel_shuffle", "noise", "time_shift"),
+    OTHER_SUBJECT,
+)
+#: Where texts were generated.
+FLOORS = ("constant", "shuffled")
+#: Of predictions, `allow` may also hold: score the images that all files share; count empty captions as captions.
+SUBSET, EMPTY = "subset", "empty"
+#: What ridge regression makes of the same brains: the nearest training text, and identification. Both need a sentence
+#: encoder, which nobody can leave out in silence.
+RETRIEVAL, RIDGE = "retrieval", "ridge"
+_LEAK = "leak:"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """
+    Something that a report lacks.
+
+    Args:
+        name (`str`):
+            What `allow` calls it: an arm, a floor, `"split"`, `"leak:<kind>"`, `"num_resamples"`.
+        why (`str`):
+            One sentence for people.
+    """
+
+    name: str
+    why: str
+
+    def to_dict(self) -> dict[str, str]:
+        """What the JSON file of a report says."""
+        return asdict(self)
+
+
+def missing_from_readings(
+    arms: Sequence[Mapping], floors: Sequence[Mapping], settings: Mapping, split: Mapping, num_subjects: int
+) -> list[Missing]:
+    """
+    What a report on readings lacks.
+
+    Args:
+        arms (`Sequence[Mapping]`), floors (`Sequence[Mapping]`), settings (`Mapping`), split (`Mapping`):
+            As [`~trainers.reports.texts.EvaluationReport`] holds them.
+        num_subjects (`int`):
+            Subjects that were tested.
+
+    Returns:
+        `list[Missing]`: Empty for a report without gaps.
+    """
+    missing = []
+    for reading in dict.fromkeys(row["reading"] for row in arms):
+        rows = [row for row in arms if row["reading"] == reading]
+        there = [row["arm"] for row in rows] + [row["floor"] for row in floors if row["reading"] == reading]
+        there += settings.get("absent_arms", {}).get(reading, {})
+        # Where it was run, what it cannot be fitted to lacks it, and nobody left it out.
+        there += (RETRIEVAL, RIDGE) if settings.get("ridge_floor") else ()
+        wanted = CONTROLS + (OTHER_SUBJECT,) * (num_subjects > 1)
+        missing += _lacking(wanted, there, f"control of the reading `{reading}`")
+        missing += _lacking((RIDGE,), there, f"floor of the reading `{reading}`")
+        # Only arms with texts have text scores.
+        if any("brainllm_bleu_1" in row for row in rows):
+            missing += _lacking((*FLOORS, RETRIEVAL), there, f"floor of the texts of the reading `{reading}`")
+    return missing + _missing_anywhere(settings, split)
+
+
+def missing_from_captions(
+    arms: Sequence[Mapping],
+    floors: Sequence[Mapping],
+    identification: Sequence[Mapping],
+    settings: Mapping,
+    split: Mapping,
+) -> list[Missing]:
+    """
+    What a report on captions lacks.
+
+    Args:
+        arms (`Sequence[Mapping]`), floors (`Sequence[Mapping]`), identification (`Sequence[Mapping]`), settings
+        (`Mapping`), split (`Mapping`):
+            As [`~trainers.reports.captions.CaptionReport`] holds them.
+
+    Returns:
+        `list[Missing]`: Empty for a report without gaps.
+    """
+    there = [row["arm"] for row in (*arms, *floors)] + list(settings.get("absent_arms", {}))
+    there += [row["arm"] for row in identification if row["arm"] == RIDGE]
+    missing = _lacking(CAPTION_CONTROLS, there, "control") + _lacking((*FLOORS, RETRIEVAL, RIDGE), there, "floor")
+    return missing + _missing_anywhere(settings, split)
+
+
+def require_encoder(encoder: str | None, floors: Sequence[str], allow: Collection[str]) -> None:
+    """
+    Refuses, before the work is done, an evaluation whose report would lack the floors that a sentence encoder makes.
+
+    Args:
+        encoder (`str`, *optional*):
+            Folder or Hub id of a sentence encoder.
+        floors (`Sequence[str]`):
+            Which of `retrieval` and `ridge` the report is to have.
+        allow (`Collection[str]`):
+            What the report may lack, by name.
+
+    Raises:
+        ValueError: there is no encoder, and `allow` does not name a floor.
+    """
+    left = [floor for floor in floors if floor not in allow]
+    if encoder is None and left:
+        raise ValueError(
+            f"The report would miss {', '.join(left)}, floors that a sentence encoder makes. Give "
+            f"`--sentence_encoder`; or pass `--allow {' '.join(left)}`, and the report will say so at its top."
+        )
+
+
+def describe_absent(settings: Mapping[str, Any]) -> list[str]:
+    """One sentence for each reading: the controls that are absent with a reason; none where none is."""
+    absent = settings.get("absent_arms", {})
+    flat = not all(isinstance(reasons, Mapping) for reasons in absent.values())
+    told = []
+    for name, reasons in ({"captions": absent} if flat else absent).items():
+        if reasons:
+            arms = "; ".join(f"`{arm}` ({why})" for arm, why in reasons.items())
+            told.append(f"Controls that are absent ({name}): {arms}.")
+    return told
+
+
+def _lacking(wanted: Sequence[str], there: Sequence[str], what: str) -> list[Missing]:
+    """What is wanted, and neither there nor excused."""
+    return [
+        Missing(name, f"`{name}` is missing, a mandatory {what}.")
+        for name in wanted
+        if not any(arm.startswith(name) for arm in there)
+    ]
+
+
+def _missing_anywhere(settings: Mapping[str, Any], split: Mapping[str, Any]) -> list[Missing]:
+    """What any report may lack: resamples, a known split, a clean one."""
+    missing, drawn = [], settings["num_resamples"]
+    if drawn < MIN_RESAMPLES:
+        why = f"Tests and intervals rest on `num_resamples` = {drawn}; {MIN_RESAMPLES:,} are the least."
+        missing.append(Missing("num_resamples", why))
+    if "policy" not in split:
+        return [*missing, Missing("split", "Nothing is known about the `split`, so nothing about leaks either.")]
+    counts: dict[str, int] = {}
+    for leak in split["leaks"]:
+        counts[leak["kind"]] = counts.get(leak["kind"], 0) + leak["count"]
+    return missing + [
+        Missing(f"{_LEAK}{kind}", f"The split leaks: `{kind}` ({count} rows). No score shows unseen stimuli decoded.")
+        for kind, count in counts.items()
+    ]
+
+
+def require_evidence(missing: Sequence[Missing], allow: Collection[str]) -> None:
+    """
+    Refuses a report that lacks what nobody allowed.
+
+    Args:
+        missing (`Sequence[Missing]`):
+            What is missing.
+        allow (`Collection[str]`):
+            Names of what may be missing.
+
+    Raises:
+        ValueError: Names everything that is missing without leave, and how to give it.
+    """
+    refused = [item for item in missing if item.name not in allow]
+    if refused:
+        names = list(dict.fromkeys(item.name for item in refused))
+        raise ValueError(
+            f"The report is not written: a sceptical reader would miss {', '.join(names)}.\n"
+            + "\n".join(f"- {item.why}" for item in refused)
+            + "\nEvaluate again with what is missing; or, for an arm that the corpus cannot have, state the reason in "
+            f"`settings['absent_arms']`; or pass `allow={names}`, and the report will say so at its top."
+        )
+
+
+__all__ = [
+    "MIN_RESAMPLES",
+    "NUM_RESAMPLES",
+    "RETRIEVAL",
+    "RIDGE",
+    "Missing",
+    "describe_absent",
+    "missing_from_captions",
+    "missing_from_readings",
+    "require_encoder",
+    "require_evidence",
+]

@@ -1,0 +1,121 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""Captions and references → every score, of single samples where they have one and as counts where a corpus has."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..metrics import EmbeddedTokens, Meteor, MeteorData, bert_score, meteor_from_statistics
+from ..metrics.captions import Cider, DocumentFrequencies, bleu_from_statistics, bleu_statistics, caption_rouge_l
+from ..metrics.embedding_scores import TokenEmbeddings
+
+
+Embedder = Callable[[list[str]], np.ndarray]
+
+#: Scores of single samples, which have intervals and tests as means. BLEU and METEOR are of a corpus.
+PAIRED_METRICS = ("cider", "rouge_l", "text_similarity", "bert_score")
+METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider", "text_similarity", "bert_score")
+#: Keys of the counts behind BLEU and METEOR in a [`Table`], one row per sample.
+BLEU_COUNTS, METEOR_COUNTS = "bleu_counts", "meteor_counts"
+COUNTS = (BLEU_COUNTS, METEOR_COUNTS)
+# Captions that are scored on a whole gallery at once.
+_CHUNK = 32
+
+#: Score → one value per sample, or one for all (BLEU, METEOR); and the counts behind these.
+Table = dict[str, np.ndarray | float]
+
+
+class CaptionScorer:
+    """
+    Scores captions of images against what people wrote about them.
+
+    Args:
+        frequencies ([`~trainers.metrics.DocumentFrequencies`]):
+            For CIDEr.
+        embed (`Callable`, *optional*):
+            Texts → vectors `[texts, width]`, for `text_similarity`: the mean cosine of a caption and the references.
+        meteor ([`~trainers.metrics.MeteorData`], *optional*):
+            METEOR's lists, for `meteor` in its version 1.5.
+        embed_tokens (`Callable`, *optional*):
+            Texts → tokens with their vectors, such as [`~trainers.embedders.token_embeddings.TokenEmbedder`], for
+            `bert_score`: the F1 of [`~trainers.metrics.bert_score`], neither weighted nor rescaled.
+    """
+
+    def __init__(
+        self,
+        frequencies: DocumentFrequencies,
+        embed: Embedder | None = None,
+        meteor: MeteorData | None = None,
+        embed_tokens: TokenEmbeddings | None = None,
+    ):
+        self.frequencies = frequencies
+        self.has_similarity = embed is not None
+        self._cider = Cider(frequencies)
+        self._embed = embed
+        self._vectors: dict[str, np.ndarray] = {}
+        self._meteor = None if meteor is None else Meteor(meteor)
+        self._embed_tokens = embed_tokens
+        self._tokens: dict[str, EmbeddedTokens] = {}
+
+    def __call__(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+        """Every score of [`METRICS`] that it has what it takes for; and [`COUNTS`]."""
+        counts = bleu_statistics(captions, references)
+        table: Table = {name: float(score) for name, score in bleu_from_statistics(counts.sum(axis=0)).items()}
+        table |= {BLEU_COUNTS: counts, "rouge_l": caption_rouge_l(captions, references)}
+        table |= {"cider": self._cider(captions, references)}
+        return table | self.optional(captions, references)
+
+    def optional(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+        """The scores that take lists or models: `meteor` with its counts, `text_similarity`, `bert_score`."""
+        table: Table = {}
+        if self._meteor is not None:
+            counts = self._meteor.statistics(captions, references)
+            table |= {"meteor": float(meteor_from_statistics(counts.sum(axis=0))), METEOR_COUNTS: counts}
+        if self.has_similarity:
+            table["text_similarity"] = self.similarity(captions, references)
+        if self._embed_tokens is not None:
+            table["bert_score"] = bert_score(captions, references, self._remembered_tokens)["bert_f1"]
+        return table
+
+    def similarity(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+        """Mean cosine `(samples,)` of each caption and its references."""
+        return (self._unit_vectors(captions) * self._mean_vectors(references)).sum(axis=1)
+
+    def matrices(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+        """Every caption on every image: for each score by which images can be ranked `(images, captions)`."""
+        distinct, columns = list(dict.fromkeys(captions)), {}
+        for start in range(0, len(distinct), _CHUNK):
+            chunk = distinct[start : start + _CHUNK]
+            found = self._cider(np.repeat(chunk, len(references)).tolist(), [*references] * len(chunk))
+            columns |= dict(zip(chunk, found.reshape(len(chunk), -1), strict=True))
+        scores = {"cider": np.stack([columns[caption] for caption in captions], axis=1)}
+        if self.has_similarity:
+            scores["text_similarity"] = self._mean_vectors(references) @ self._unit_vectors(captions).T
+        return scores
+
+    def _remembered_tokens(self, texts: Sequence[str]) -> list[EmbeddedTokens]:
+        """Tokens of each text; each text is embedded once."""
+        new = sorted(set(texts) - self._tokens.keys())
+        if new and self._embed_tokens is not None:
+            self._tokens |= dict(zip(new, self._embed_tokens(new), strict=True))
+        return [self._tokens[text] for text in texts]
+
+    def _mean_vectors(self, references: Sequence[Sequence[str]]) -> np.ndarray:
+        """Mean unit vector of each image's references: its product with a caption is the mean of their cosines."""
+        vectors = self._unit_vectors([text for texts in references for text in texts])
+        starts = np.cumsum([0] + [len(texts) for texts in references[:-1]])
+        return np.add.reduceat(vectors, starts) / np.array([[len(texts)] for texts in references])
+
+    def _unit_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of length 1 `(texts, width)`; each text is embedded once."""
+        new = sorted(set(texts) - self._vectors.keys())
+        if new and self._embed is not None:
+            vectors = np.asarray(self._embed(new), float)
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            # What means nothing (an empty caption) is like nothing.
+            self._vectors |= dict(zip(new, vectors / np.where(lengths == 0, 1, lengths), strict=True))
+        return np.stack([self._vectors[text] for text in texts])
+
+
+__all__ = ["BLEU_COUNTS", "COUNTS", "METEOR_COUNTS", "METRICS", "PAIRED_METRICS", "CaptionScorer", "Embedder", "Table"]
