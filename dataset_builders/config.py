@@ -23,7 +23,7 @@ class BrainCorpusConfig(BuilderConfig):
         verify_facts (`bool`, *optional*, defaults to `True`):
             Whether a corpus that differs from what is published is an error. If not, differences are logged and
             recorded in `corpus.json`.
-        accept_licence (`bool`, *optional*, defaults to `False`):
+        accept_license (`bool`, *optional*, defaults to `False`):
             Whether you accept the terms of a corpus that asks for it.
 
     > Division
@@ -78,7 +78,7 @@ class BrainCorpusConfig(BuilderConfig):
     version: Version | str | None = "2.0.0"  # to be raised when the rows change, so that caches forget the old ones
     subjects: list[str] | None = None
     verify_facts: bool = True
-    accept_licence: bool = False
+    accept_license: bool = False
     split: str = PASSAGE
     fold: int | None = None
     num_folds: int = 5

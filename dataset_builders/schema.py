@@ -16,7 +16,7 @@ SAMPLE_ID = "sample_id"
 CORPUS = "corpus"
 SUBJECT = "subject"
 SESSION = "session"
-STORY = "story"
+STIMULUS = "stimulus"
 GROUP = "group"
 TOPIC = "topic"
 BRAIN_ID = "brain_id"
@@ -36,7 +36,7 @@ COLUMNS = {
     CORPUS: "name of the corpus",
     SUBJECT: "whose brain it is",
     SESSION: "scanning session, where known",
-    STORY: "identity of the stimulus (story, passage or image), the same for all subjects",
+    STIMULUS: "identity of the stimulus (story, passage or image), the same for all subjects",
     GROUP: "what must stay on one side of a split (story, passage, image); brain controls swap between groups",
     TOPIC: "subject matter of the passage; several passages may share it",
     BRAIN_ID: "identity of the distinct brain sample; samples of one sentence may share it",
@@ -50,7 +50,7 @@ COLUMNS = {
     FRAME_TIMES: "centre of each brain frame, in seconds of the stimulus clock",
     BRAIN_VALUES: "brain frames `[frames, features]`, or the recording and the numbers of its frames that hold them",
 }
-TEXT_COLUMNS = (SAMPLE_ID, CORPUS, SUBJECT, SESSION, STORY, GROUP, TOPIC, BRAIN_ID, PROMPT, COMPLETION, TEXT)
+TEXT_COLUMNS = (SAMPLE_ID, CORPUS, SUBJECT, SESSION, STIMULUS, GROUP, TOPIC, BRAIN_ID, PROMPT, COMPLETION, TEXT)
 _WORD_COLUMNS = (REFERENCES, WORDS)
 _TIME_COLUMNS = (WORD_ONSETS, WORD_OFFSETS, FRAME_TIMES)
 
@@ -91,7 +91,7 @@ class Recording:
         standardized (`bool`, *optional*, defaults to `False`):
             Whether `read` has standardised the values already (an average of standardised trials): then they are left
             as they are.
-        made_of ([`Composite`], *optional*):
+        made_of ([`Average`], *optional*):
             The recordings that `read` computes it from, where it does.
     """
 
@@ -103,11 +103,11 @@ class Recording:
     session: str = ""
     sources: tuple[Path, ...] = ()
     standardized: bool = False
-    made_of: "Composite | None" = None
+    made_of: "Average | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Composite:
+class Average:
     """
     Frames that are computed from several recordings, such as averages of repeats.
 
@@ -137,7 +137,7 @@ class Sample:
     Overlapping windows point into the same recording, so that a story costs its own size and not one copy a window.
 
     Args:
-        sample_id, corpus, subject, story, group, topic, brain_id, prompt, completion, text, session (`str`):
+        sample_id, corpus, subject, stimulus, group, topic, brain_id, prompt, completion, text, session (`str`):
             See [`COLUMNS`].
         recording (`str`):
             `recording_id` of the [`Recording`] that holds its frames.
@@ -152,7 +152,7 @@ class Sample:
     sample_id: str
     corpus: str
     subject: str
-    story: str
+    stimulus: str
     group: str
     topic: str
     brain_id: str
@@ -315,7 +315,7 @@ __all__ = [
     "SESSION",
     "SPLITS",
     "STANDARDIZE",
-    "STORY",
+    "STIMULUS",
     "SUBJECT",
     "TEST",
     "TEXT",
@@ -326,7 +326,7 @@ __all__ = [
     "WORDS",
     "WORD_OFFSETS",
     "WORD_ONSETS",
-    "Composite",
+    "Average",
     "Geometry",
     "Recording",
     "Sample",

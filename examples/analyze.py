@@ -3,18 +3,7 @@
 # dependencies = ["brainllm[train,eval]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Runs the analyses of the papers on saved reports, or on a checkpoint, and adds what they find to a report.
 
@@ -241,7 +230,7 @@ def train_and_evaluate(args: argparse.Namespace, value: str, parts: Sequence[str
         run("train_sft.py", *args.training_arguments, "--dataset", args.dataset, "--output_dir", folder,
             f"--{args.option}", value)  # fmt: skip
     if not (folder / "evaluation" / EvaluationReport.FILES[0]).is_file():
-        allowed = dict.fromkeys(("ridge", *args.allow))  # a curve needs no floor of another method
+        allowed = dict.fromkeys(("ridge", *args.allow))  # a curve needs no baseline of another method
         run("evaluate.py", "--checkpoint", folder, "--dataset", args.dataset, "--output_dir", folder / "evaluation",
             "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate",
             "--allow", *allowed)  # fmt: skip

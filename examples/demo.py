@@ -3,18 +3,7 @@
 # dependencies = ["brainllm[demo]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 The whole path on a synthetic corpus, in minutes on two CPU cores, without a network: `make demo`, or
 
@@ -53,7 +42,7 @@ NUM_FEATURES = 256
 NUM_PASSAGES = 160
 NUM_PLAIN_PASSAGES = 1200
 GENERATION = {"num_beams": 3, "min_new_tokens": 2, "max_new_tokens": 12}
-# A demonstration is to be quick: its reports lack these controls and floors, and say so.
+# A demonstration is to be quick: its reports lack these controls and baselines, and say so.
 LEFT_OUT = ("zero", "voxel_shuffle", "noise", "ridge", "retrieval")
 READINGS = {"continuation": "continue a prompt", "sentence": "whole sentence, no prompt"}
 

@@ -3,25 +3,14 @@
 # dependencies = ["brainllm[train,eval]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Scores a checkpoint beside its controls: another group's brain, no brain, broken values.
 
     python examples/evaluate.py --checkpoint runs/sft --dataset runs/pereira --output_dir runs/sft/evaluation \
         --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
 
-writes `report.json`, `report.md`, `report.html` and `samples.jsonl`. The sentence encoder makes the floors of ridge
+writes `report.json`, `report.md`, `report.html` and `samples.jsonl`. The sentence encoder makes the baselines of ridge
 regression; without it they must be allowed to be missing (`--allow ridge retrieval`). The reports of several folds
 become one, over all samples:
 
@@ -76,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max_identification", type=int, help="most candidates: 512 texts, 256 images if absent")
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
-    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge floor")
+    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge baseline")
     parser.add_argument(
         "--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): METEOR of --predictions"
     )

@@ -3,20 +3,10 @@
 # dependencies = ["brainllm[train,eval]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
-Captions the images that a brain saw, under the brain and under every control, and scores all of it beside its floors.
+Captions the images that a brain saw, under the brain and under every control, and scores all of it beside its
+baselines.
 
     python examples/evaluate_captions.py --checkpoint runs/sft --dataset runs/nsd --output_dir runs/sft/captions \
         --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
@@ -39,7 +29,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
 from trainers.common.adapter_base import describe_base, require_base
 from trainers.data.corpora import load_corpus_splits, require_rows
-from trainers.data.provenance import read_corpus_facts, take_over_training_brains
+from trainers.data.provenance import copy_training_brains, read_corpus_facts
 from trainers.embedders.text_encoders import MeanPooledEmbedder
 from trainers.embedders.token_embeddings import TokenEmbedder
 from trainers.evaluation.captions import evaluate_captions
@@ -66,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max_new_tokens", type=int, help="longest caption, in place of the checkpoint's setting")
     parser.add_argument("--num_beams", type=int, help="beams, in place of the checkpoint's setting")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
-    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge floor")
+    parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge baseline")
     parser.add_argument("--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): adds METEOR")
     parser.add_argument("--token_encoder", help="folder or Hub id of an encoder of tokens: adds BERTScore")
     parser.add_argument("--max_identification", type=int, default=256, help="most images that captions are to tell")
@@ -83,7 +73,7 @@ def load_model(args: argparse.Namespace) -> BrainLlamaForCausalLM:
     if args.adapter:
         require_base(describe_base(model), args.adapter)
         model.load_adapter(args.adapter)
-        take_over_training_brains(model.config, args.adapter)
+        copy_training_brains(model.config, args.adapter)
     return model
 
 

@@ -3,18 +3,7 @@
 # dependencies = ["brainllm[data]", "pyyaml"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Turns a corpus into a folder of Arrow rows that every other script reads.
 
@@ -70,7 +59,7 @@ def read_options(arguments: argparse.Namespace) -> dict:
     given = {"split": arguments.split, "fold": arguments.fold}
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {"verify_facts": False} if arguments.no_verify_facts else {}
-    return options | ({"accept_licence": True} if arguments.accept_license else {})
+    return options | ({"accept_license": True} if arguments.accept_license else {})
 
 
 def print_report(info: CorpusInfo) -> None:

@@ -3,18 +3,7 @@
 # dependencies = ["brainllm[train,eval]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Pushes a checkpoint to the Hub: brain modules, processor, remote code, and a card made from the evaluation.
 
@@ -43,9 +32,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", required=True, help="folder of the model")
     parser.add_argument("--repo_id", required=True, help="repository to push to, owner/name")
-    parser.add_argument("--license", required=True, help="licence; a model derived from a Llama keeps the Llama's")
-    parser.add_argument("--license_name", help="name of the licence, for --license other")
-    parser.add_argument("--license_link", help="address of the licence, for --license other")
+    parser.add_argument("--license", required=True, help="license; a model derived from a Llama keeps the Llama's")
+    parser.add_argument("--license_name", help="name of the license, for --license other")
+    parser.add_argument("--license_link", help="address of the license, for --license other")
     parser.add_argument("--text_model_id", help="Hub id of the language model, if the checkpoint names a local folder")
     parser.add_argument("--text_model_revision", help="its commit")
     parser.add_argument("--report", help="folder written by evaluate.py or evaluate_captions.py")

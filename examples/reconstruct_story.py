@@ -8,8 +8,8 @@ Tells a held-out story from its brain, and scores it beside its nulls.
 writes `reconstruction.json` (what was told and heard, with times, and all scores), `reconstruction.txt`, and the page
 of evidence as `sections.json`, `sections.md` and `sections.html`; `--report` adds it to a saved report of the same
 checkpoint. The word rate is fitted on the training rows of the corpus, so nothing of the true text reaches the
-telling. The defaults search as the released code of Ye et al. (2025) does; wider, without its filters, weighing what
-the brain adds, and with the past kept (cross-attention only):
+decoded text. The defaults search as the released code of Ye et al. (2025) does; wider, without its filters, weighing
+what the brain adds, and with the past kept (cross-attention only):
 
     python examples/reconstruct_story.py --checkpoint runs/sft --dataset runs/stories --output_dir runs/sft/story \
         --beam_width 20 --extensions 5 --no_filters --contrast_weight 0.5 --carry
@@ -63,7 +63,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--length_penalty", type=float, default=0.3, help="tokens taken off each window's rate")
     parser.add_argument("--rate_alpha", type=float, default=1.0, help="ridge penalty of the word rate")
     parser.add_argument(
-        "--num_others", type=int, default=20, help="tellings of each null: another time's brain, random likelihood"
+        "--num_others",
+        type=int,
+        default=20,
+        help="decoded texts of each null: another time's brain, random likelihood",
     )
     parser.add_argument("--token_encoder", help="folder or Hub id of an encoder: BERTScore recall joins the scores")
     parser.add_argument("--seed", type=int, default=0, help="seed of the nulls")

@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
 from trainers.warmup.plain_text import plain_text_rows
-from trainers.warmup.stages import fit_encoder, make_embedder, teach_interface, with_predictions
+from trainers.warmup.stages import fit_encoder, make_embedder, pretrain_interface, with_predictions
 
 
 def plain_sentences(sources: Iterable[Sequence[str]], corpora: Iterable[DatasetDict]) -> list[str]:
@@ -103,7 +103,7 @@ def train_decoder(
     ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
     rows = with_predictions(splits["train"], brain_ids, ridge)
     with redirect_stdout(io.StringIO()):  # the trainers' own logs
-        teach_interface(model, processor, text_rows, noise, tuning, semantic)
+        pretrain_interface(model, processor, text_rows, noise, tuning, semantic)
         trainer = BrainSFTTrainer(model, tuning, rows, splits["validation"], processing_class=processor)
         trainer.train()
         trainer.save_model()

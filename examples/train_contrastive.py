@@ -3,18 +3,7 @@
 # dependencies = ["brainllm[train,eval]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Stage 1 of BIT-LLM: aligns a brain encoder with embeddings of the captions, of the images, or of both.
 
@@ -41,7 +30,7 @@ from trainers.common.distributed import end_run
 from trainers.contrastive.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive.contrastive_trainer import BrainContrastiveTrainer
 from trainers.data.corpora import choose_rows, keep_subjects, load_corpus_splits
-from trainers.data.provenance import count_brains, note_training_brains
+from trainers.data.provenance import count_brains, record_training_brains
 from trainers.data.target_embeddings import (
     TEXT_SPACE,
     add_image_embeddings,
@@ -123,7 +112,7 @@ def main(
         encoder_args, target_args, splits["train"], data_args.standardize, data_args.dataset
     )
     check_never_met(held_out, model, encoder_args.encoder_name_or_path)
-    note_training_brains(model.config, count_brains(splits["train"]))
+    record_training_brains(model.config, count_brains(splits["train"]))
 
     # 5. Alignment
     trainer = BrainContrastiveTrainer(

@@ -3,18 +3,7 @@
 # dependencies = ["brainllm[train,eval]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Stage 3 of BIT-LLM: tunes the captions of an instructed model by rewards (GRPO), on LoRA parameters.
 
@@ -43,10 +32,10 @@ from trl import TrlParser
 from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 from trainers.arguments import DataArguments, ModelArguments
 from trainers.common.checkpoints import find_checkpoint
-from trainers.common.distributed import end_run, loaded_whole
+from trainers.common.distributed import end_run, zero_init_off
 from trainers.data.corpora import choose_rows, load_corpus_splits
 from trainers.data.prompts import caption_prompt
-from trainers.data.provenance import count_brains, note_training_brains, save_training_brains
+from trainers.data.provenance import count_brains, record_training_brains, save_training_brains
 from trainers.data.target_embeddings import add_image_embeddings, read_image_embeddings
 from trainers.embedders.cache import Encoder
 from trainers.embedders.text_encoders import load_text_encoder
@@ -154,7 +143,7 @@ def main(
     if reward_args.image_embeddings is not None:
         splits = add_image_embeddings(splits, read_image_embeddings(reward_args.image_embeddings))
     if reward_args.aligned_model is not None:
-        with loaded_whole():
+        with zero_init_off():
             verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
         if encoder is not None and training_args.identifies_brains:
             check_text_space(verifier.config, encoder, reward_args.aligned_model)
@@ -163,7 +152,7 @@ def main(
         embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
         splits = DatasetDict({**splits, **embedded})
     splits = choose_rows(splits, data_args)
-    note_training_brains(model.config, count_brains(splits["train"]))
+    record_training_brains(model.config, count_brains(splits["train"]))
 
     # 6. Rewards, and what CIDEr holds to be rare
     frequencies = fit_document_frequencies(splits["train"])

@@ -3,18 +3,7 @@
 # dependencies = ["brainllm[train,eval]"]
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
-#
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#
-#     http://www.apache.org/licenses/LICENSE-2.0
-#
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 """
 Trains a decoder from a recipe: brain stages first if the recipe asks for them, then prompt or instruction tuning.
 
@@ -49,7 +38,7 @@ from trainers import (
 )
 from trainers.common.checkpoints import find_checkpoint
 from trainers.common.distributed import end_run
-from trainers.data.provenance import count_brains, note_training_brains
+from trainers.data.provenance import count_brains, record_training_brains
 from trainers.reports.model_card import create_model_card
 from trainers.warmup.stages import run_semantic_stages, run_warmup
 
@@ -77,7 +66,7 @@ def main(
         model_args, train_rows, data_args.standardize, hidden_size, data_args.dataset
     )
     model.to(training_args.device)
-    note_training_brains(model.config, count_brains(train_rows))
+    record_training_brains(model.config, count_brains(train_rows))
 
     # 6. Stages before prompt tuning; a checkpoint holds what they taught
     if warmup_args.warmup_epochs and checkpoint is None:

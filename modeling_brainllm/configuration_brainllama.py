@@ -102,7 +102,7 @@ class VoxelEncoderConfig(PreTrainedConfig):
         key_size (`int`, *optional*, defaults to 128):
             Width of queries and keys.
         num_queries (`int`, *optional*, defaults to 1024):
-            Read-outs, and width of the trunk.
+            Read-outs, and width of the shared prefix.
         normalize_logits (`bool`, *optional*, defaults to `True`):
             Whether queries and keys are RMS-normalised and logits divided by the root of `key_size`, so that attention
             is selective from the first step; published: `False`, where attention starts uniform.
@@ -113,13 +113,13 @@ class VoxelEncoderConfig(PreTrainedConfig):
             Whether each read-out is divided by the length of its attention row, so that averaging thousands of voxels
             does not shrink the signal below the epsilon of the layer norm; published: `False`.
         activate_readout (`bool`, *optional*, defaults to `False`):
-            Whether read-outs pass a GELU before the trunk; published: `True`, which all but erases the half of them
-            that is negative. Attention adds voxels and subtracts none, so that the sign says what became less.
+            Whether read-outs pass a GELU before the shared prefix; published: `True`, which all but erases the half of
+            them that is negative. Attention adds voxels and subtracts none, so that the sign says what became less.
         separate_unlabelled (`bool`, *optional*, defaults to `True`):
             Whether label -1 (not cortex) has an embedding of its own; published: `False`, where -1 is read as the last
             region of the atlas.
         num_residual_layers (`int`, *optional*, defaults to 4):
-            Residual layers of the trunk.
+            Residual layers of the shared prefix.
         input_dropout (`float`, *optional*, defaults to 0.5):
             Dropout after the first norm.
         dropout (`float`, *optional*, defaults to 0.15):

@@ -159,7 +159,7 @@ class BrainContrastiveModel(PreTrainedModel):
         """Brings inverse temperatures back to their bound, as CLIP does at each step, so that they can still fall."""
         self.log_scales.clamp_(max=math.log(self.config.max_logit_scale))
 
-    def hand_over_encoder(self, model: nn.Module) -> None:
+    def copy_encoder(self, model: nn.Module) -> None:
         """
         Copies the weights of this encoder into a language model that reads brains, the way from stage 1 to stage 2.
 

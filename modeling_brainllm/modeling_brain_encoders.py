@@ -125,7 +125,7 @@ class FrameEncoder(BrainEncoder):
 
 
 class VoxelResidualLayer(nn.Module):
-    """Residual layer of the voxel encoder's trunk: linear, layer norm, GELU, dropout."""
+    """Residual layer of the voxel encoder's shared prefix: linear, layer norm, GELU, dropout."""
 
     def __init__(self, config: VoxelEncoderConfig):
         super().__init__()

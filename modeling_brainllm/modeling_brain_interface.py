@@ -52,8 +52,8 @@ class BrainProjector(nn.Module):
             std, bias_std = input_size**-0.5, 1.0
         self.output = SpreadLinear(input_size, output_size, bias=config.projector_bias, std=std, bias_std=bias_std)
 
-    def forward(self, brain_embeds: torch.Tensor) -> torch.Tensor:
-        hidden_states = brain_embeds if self.hidden is None else self.act(self.hidden(brain_embeds))
+    def forward(self, encoder_outputs: torch.Tensor) -> torch.Tensor:
+        hidden_states = encoder_outputs if self.hidden is None else self.act(self.hidden(encoder_outputs))
         hidden_states = self.output(hidden_states).unflatten(-1, (self.tokens_per_embedding, -1))
         return hidden_states.flatten(1, 2)
 

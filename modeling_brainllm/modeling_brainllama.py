@@ -60,7 +60,7 @@ BRAIN_INPUTS = (
     "voxel_coordinates",
     "voxel_regions",
     "brain_subjects",
-    "brain_embeds",
+    "encoder_outputs",
     "brain_features",
 )
 TEXT_MODEL_PARTS = ("language_model.", "lm_head.")
@@ -400,7 +400,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_coordinates: list[torch.Tensor] | None = None,
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
-        brain_embeds: torch.Tensor | None = None,
+        encoder_outputs: torch.Tensor | None = None,
     ) -> BrainFeatures:
         """
         Runs encoder and projector, and the adapters' key and value projections, once per distinct brain sample.
@@ -412,20 +412,20 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
                 1 for real frames, which come first; only for frames.
             voxel_coordinates, voxel_regions, brain_subjects (*optional*):
                 Geometry of the subjects; only for voxels.
-            brain_embeds (`torch.Tensor` of shape `(brains, encoder tokens, encoder hidden)`, *optional*):
+            encoder_outputs (`torch.Tensor` of shape `(brains, encoder tokens, encoder hidden)`, *optional*):
                 The encoder's output, given instead of `brain_values`.
         """
-        if (brain_values is None) == (brain_embeds is None):
-            raise ValueError("Give exactly one of `brain_values` and `brain_embeds` (the encoder's output).")
+        if (brain_values is None) == (encoder_outputs is None):
+            raise ValueError("Give exactly one of `brain_values` and `encoder_outputs` (the encoder's output).")
         projector = self.brain_interface.projector
         dtype = projector.output.weight.dtype
-        if brain_embeds is None:
+        if encoder_outputs is None:
             geometry = {"voxel_coordinates": voxel_coordinates, "voxel_regions": voxel_regions}
             geometry = {**geometry, "brain_subjects": brain_subjects} if voxel_coordinates is not None else {}
             is_list = isinstance(brain_values, (list, tuple))
             values = [value.to(dtype) for value in brain_values] if is_list else brain_values.to(dtype)
-            brain_embeds = self.brain_encoder(values, **geometry)
-        tokens = projector(brain_embeds.to(dtype))
+            encoder_outputs = self.brain_encoder(values, **geometry)
+        tokens = projector(encoder_outputs.to(dtype))
         mask = None
         if brain_attention_mask is not None:
             mask = brain_attention_mask.bool().repeat_interleave(self.config.tokens_per_embedding, dim=1)
@@ -505,20 +505,20 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_coordinates: list[torch.Tensor] | None = None,
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
-        brain_embeds: torch.Tensor | None = None,
+        encoder_outputs: torch.Tensor | None = None,
         brain_features: BrainFeatures | None = None,
-        branch_ids: torch.LongTensor | None = None,
+        segment_ids: torch.LongTensor | None = None,
         **kwargs,
     ) -> BaseModelOutputWithPast:
         r"""
         Args:
             input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
                 Prompt with placeholders (prefix) or without (cross-attention).
-            branch_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
-                Several continuations of one beginning in one row: 0 for the beginning (the trunk), k for the k-th
-                branch. A token attends to the trunk and to its own branch, as if the others were not there, and
-                positions of every branch go on from the trunk's. The token before a continuation belongs to its
-                branch, once for each, since it is what predicts the first one.
+            segment_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                Several continuations of one beginning in one row: 0 for the beginning (the shared prefix), k for the
+                k-th segment. A token attends to the shared prefix and to its own segment, as if the others were not
+                there, and positions of every segment go on from the shared prefix's. The token before a continuation
+                belongs to its segment, once for each, since it is what predicts the first one.
             brain_index (`torch.LongTensor` of shape `(batch,)`, *optional*):
                 The brain sample of each text row, -1 for none; by default row i reads brain i.
             brain_features (`BrainFeatures`, *optional*):
@@ -528,9 +528,9 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
-        if brain_features is None and (brain_values is not None or brain_embeds is not None):
+        if brain_features is None and (brain_values is not None or encoder_outputs is not None):
             brain_features = self.encode_brain(
-                brain_values, brain_attention_mask, voxel_coordinates, voxel_regions, brain_subjects, brain_embeds
+                brain_values, brain_attention_mask, voxel_coordinates, voxel_regions, brain_subjects, encoder_outputs
             )
         if brain_features is not None:
             brain_index = self._check_brain_index(
@@ -558,8 +558,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         if isinstance(past_key_values, BrainCache):
             text_cache = past_key_values.self_attention_cache
 
-        if position_ids is None and branch_ids is not None:
-            position_ids = _branch_positions(branch_ids, attention_mask)
+        if position_ids is None and segment_ids is not None:
+            position_ids = _segment_positions(segment_ids, attention_mask)
         if position_ids is None:
             seen = text_cache.get_seq_length() if text_cache is not None else 0
             position_ids = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device)[None] + seen
@@ -568,9 +568,10 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             past_key_values=text_cache,
-            # Where positions begin anew, sequences packed end to end would be taken for granted: ours share a trunk.
-            position_ids=position_ids if branch_ids is None else None,
-            and_mask_function=None if branch_ids is None else self._own_branch(branch_ids),
+            # Where positions begin anew, sequences packed end to end would be taken for granted: ours share a shared
+            # prefix.
+            position_ids=position_ids if segment_ids is None else None,
+            and_mask_function=None if segment_ids is None else self._own_segment(segment_ids),
         )
         if brain_mask is not None:
             brain_mask = create_bidirectional_mask(
@@ -608,18 +609,18 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
                 hidden_states = adapter(hidden_states, keys, values, brain_mask)
         return self.language_model.norm(hidden_states)
 
-    def _own_branch(self, branch_ids: torch.LongTensor) -> Callable:
-        """A mask function that shows a query the trunk and its own branch."""
+    def _own_segment(self, segment_ids: torch.LongTensor) -> Callable:
+        """A mask function that shows a query the shared prefix and its own segment."""
         attention = self.config.text_config._attn_implementation
         if "flash" in attention:
             raise ValueError(
-                f"`branch_ids` need an attention with masks; found '{attention}'. Load the model with "
+                f"`segment_ids` need an attention with masks; found '{attention}'. Load the model with "
                 '`attn_implementation="sdpa"` or `"flex_attention"`, or leave packing off.'
             )
 
         def is_visible(batch_idx, head_idx, q_idx, kv_idx):
-            key_branch = branch_ids[batch_idx, kv_idx]
-            return (key_branch == 0) | (key_branch == branch_ids[batch_idx, q_idx])
+            key_segment = segment_ids[batch_idx, kv_idx]
+            return (key_segment == 0) | (key_segment == segment_ids[batch_idx, q_idx])
 
         return is_visible
 
@@ -682,9 +683,9 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         voxel_coordinates: list[torch.Tensor] | None = None,
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
-        brain_embeds: torch.Tensor | None = None,
+        encoder_outputs: torch.Tensor | None = None,
         brain_features: BrainFeatures | None = None,
-        branch_ids: torch.LongTensor | None = None,
+        segment_ids: torch.LongTensor | None = None,
         **kwargs,
     ) -> CausalLMOutputWithPast:
         r"""
@@ -710,9 +711,9 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
             voxel_coordinates=voxel_coordinates,
             voxel_regions=voxel_regions,
             brain_subjects=brain_subjects,
-            brain_embeds=brain_embeds,
+            encoder_outputs=encoder_outputs,
             brain_features=brain_features,
-            branch_ids=branch_ids,
+            segment_ids=segment_ids,
             **kwargs,
         )
         vocab_size, loss, logits = self.config.text_config.vocab_size, None, None
@@ -765,7 +766,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         """Encodes the brain before beams and returned sequences multiply the rows, which then share its features."""
         brain = {name: model_kwargs.pop(name, None) for name in BRAIN_INPUTS}
         index, features = brain.pop("brain_index"), brain.pop("brain_features")
-        if features is None and (brain["brain_values"] is not None or brain["brain_embeds"] is not None):
+        if features is None and (brain["brain_values"] is not None or brain["encoder_outputs"] is not None):
             features = self.model.encode_brain(**brain)
         if features is not None:
             model_kwargs["brain_index"] = self.model._check_brain_index(features, index, batch=len(input_ids))
@@ -780,13 +781,16 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         return LogitsProcessorList([PlaceholderSafeProcessor(processors, max(ids) + 1)] if processors else [])
 
 
-def _branch_positions(branch_ids: torch.LongTensor, attention_mask: torch.Tensor | None) -> torch.LongTensor:
-    """Positions `(batch, tokens)`: those of the trunk are counted through, and each branch goes on from there."""
-    branches = nn.functional.one_hot(branch_ids, int(branch_ids.max()) + 1)
+def _segment_positions(segment_ids: torch.LongTensor, attention_mask: torch.Tensor | None) -> torch.LongTensor:
+    """
+    Positions `(batch, tokens)`: those of the shared prefix are counted
+    through, and each segment goes on from there.
+    """
+    segments = nn.functional.one_hot(segment_ids, int(segment_ids.max()) + 1)
     if attention_mask is not None:
-        branches = branches * attention_mask[..., None]
-    places = branches.cumsum(1).gather(-1, branch_ids[..., None])[..., 0] - 1
-    return (places + (branch_ids > 0) * branches[..., 0].sum(1, keepdim=True)).clamp(min=0)
+        segments = segments * attention_mask[..., None]
+    places = segments.cumsum(1).gather(-1, segment_ids[..., None])[..., 0] - 1
+    return (places + (segment_ids > 0) * segments[..., 0].sum(1, keepdim=True)).clamp(min=0)
 
 
 def _at_labels(

@@ -141,7 +141,7 @@ class BrainLlamaProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         """Names of the model inputs that a call returns."""
-        return [*super().model_input_names, "brain_embeds"]
+        return [*super().model_input_names, "encoder_outputs"]
 
     # trf-ignore: TRF057
     def __call__(
@@ -150,7 +150,7 @@ class BrainLlamaProcessor(ProcessorMixin):
         brain: Any = None,
         subject: str | list[str] | None = None,
         brain_index: Any = None,
-        brain_embeds: torch.Tensor | None = None,
+        encoder_outputs: torch.Tensor | None = None,
         brain_names: list[str] | None = None,
         add_special_tokens: bool = True,
         return_offsets_mapping: bool = False,
@@ -171,7 +171,7 @@ class BrainLlamaProcessor(ProcessorMixin):
             brain_index (`[batch]`, *optional*):
                 Brain sample of each text, -1 for a text without marker; texts may share one. By default the samples
                 belong to the texts with a marker, in order.
-            brain_embeds (`torch.Tensor` `[brains, encoder_tokens, encoder_hidden]`, *optional*):
+            encoder_outputs (`torch.Tensor` `[brains, encoder_tokens, encoder_hidden]`, *optional*):
                 Output of the encoder, in place of `brain`.
             brain_names (`list[str]`, *optional*):
                 What errors call each sample, such as the `sample_id` of its row; its number by default.
@@ -185,13 +185,13 @@ class BrainLlamaProcessor(ProcessorMixin):
 
         Returns:
             [`BatchFeature`] with `input_ids` and `attention_mask` `[batch, tokens]` and, with a brain, `brain_index`
-            `[batch]` and the outputs of the feature extractor, or `brain_embeds`.
+            `[batch]` and the outputs of the feature extractor, or `encoder_outputs`.
 
         Raises:
             `ValueError`: if markers and brain samples do not match, and for all that the feature extractor refuses.
         """
         texts = [text] if isinstance(text, str) else list(text)
-        given = (brain, subject, brain_embeds, brain_names)
+        given = (brain, subject, encoder_outputs, brain_names)
         brain_inputs, places, num_tokens = self._process_brain(*given, return_tensors)
         index = self._match(texts, len(places), brain_index)
         encoded = [
@@ -215,20 +215,20 @@ class BrainLlamaProcessor(ProcessorMixin):
         self,
         brain: Any,
         subject: str | list[str] | None,
-        brain_embeds: torch.Tensor | None,
+        encoder_outputs: torch.Tensor | None,
         names: list[str] | None,
         return_tensors: str | None,
     ) -> tuple[dict[str, Any], list[int], list[int]]:
         """Brain inputs of the model; of each given sample its place in them and its number of tokens."""
-        if brain_embeds is not None:
-            if brain is not None or brain_embeds.ndim != 3:
+        if encoder_outputs is not None:
+            if brain is not None or encoder_outputs.ndim != 3:
                 raise ValueError(
-                    "`brain_embeds` stands in place of `brain` and must be [brains, encoder_tokens, encoder_hidden]; "
-                    f"found shape {list(brain_embeds.shape)} and a `brain` of type {type(brain).__name__}."
+                    "`encoder_outputs` stands in place of `brain` and must be [brains, encoder tokens, hidden]; "
+                    f"found shape {list(encoder_outputs.shape)} and a `brain` of type {type(brain).__name__}."
                 )
-            num_brains, num_embeddings, _ = brain_embeds.shape
+            num_brains, num_embeddings, _ = encoder_outputs.shape
             num_tokens = [num_embeddings * self.tokens_per_embedding] * num_brains
-            return {"brain_embeds": brain_embeds}, list(range(num_brains)), num_tokens
+            return {"encoder_outputs": encoder_outputs}, list(range(num_brains)), num_tokens
         if brain is None:
             return {}, [], []
         inputs = dict(self.feature_extractor(brain, subject=subject, return_tensors=return_tensors, names=names))

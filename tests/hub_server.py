@@ -94,7 +94,7 @@ class _Repository:
         return next(reversed(self.commits))
 
     def resolve(self, revision: str) -> str:
-        """The commit id of a branch name or of a (full) commit id."""
+        """The commit id of a segment name or of a (full) commit id."""
         commit_id = self.head if revision == "main" else revision
         if commit_id not in self.commits:
             raise _Refusal(404, "RevisionNotFound", f"{self.repo_id} has no revision {revision}")

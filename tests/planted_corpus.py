@@ -68,7 +68,7 @@ class PlantedCorpus(BrainCorpusBuilder):
             sample_id=name,
             corpus="planted",
             subject=recording.subject,
-            story=story,
+            stimulus=story,
             group=story,
             topic=story,
             brain_id=name,

@@ -80,7 +80,7 @@ def _row(
         "sample_id": name,
         "corpus": "tiny",
         "subject": subject,
-        "story": f"{split}/{image}",
+        "stimulus": f"{split}/{image}",
         "group": f"{split}/{image}",
         "topic": "t",
         "brain_id": name,

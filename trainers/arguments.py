@@ -116,7 +116,7 @@ class ModelArguments(EncoderArguments):
         gate_init (`float`, *optional*, defaults to 0.0):
             Initial opening of the adapters, see [`~modeling_brainllm.BrainLlamaConfig`].
         license (`str`, *optional*):
-            Licence of the trained model for its card, which is that of the language model; no card without.
+            License of the trained model for its card, which is that of the language model; no card without.
     """
 
     model_name_or_path: str | None = field(default=None, metadata={"help": "Checkpoint to continue from."})
@@ -135,7 +135,7 @@ class ModelArguments(EncoderArguments):
     tokens_per_embedding: int = field(default=1, metadata={"help": "Language-model tokens per encoder token."})
     adapter_layers: list[int] | None = field(default=None, metadata={"help": "Layers with a cross-attention adapter."})
     gate_init: float = field(default=0.0, metadata={"help": "Initial opening of the adapters, 0 to below 1."})
-    license: str | None = field(default=None, metadata={"help": "Licence of the trained model, for its card."})
+    license: str | None = field(default=None, metadata={"help": "License of the trained model, for its card."})
 
     def __post_init__(self):
         super().__post_init__()
@@ -239,7 +239,7 @@ class SemanticArguments:
             Plain text, one sentence per line; each file is centred by itself, so that its style is no meaning.
         num_sampled_sentences (`int`, *optional*, defaults to 0):
             Sentences sampled from the language model, beside or in place of `text_files`.
-        taught_interface (`str`, *optional*):
+        pretrained_interface (`str`, *optional*):
             Folder `plain-text` of an earlier run: its interface and embedding are taken over, and no text is needed.
         text_epochs (`float`, *optional*, defaults to 1):
             Epochs of the plain-text stage.
@@ -262,7 +262,7 @@ class SemanticArguments:
     variance_exponent: float = field(default=0.5, metadata={"help": "Trust in features of large raw variance."})
     text_files: list[str] | None = field(default=None, metadata={"help": "Plain text, one sentence per line."})
     num_sampled_sentences: int = field(default=0, metadata={"help": "Sentences sampled from the language model."})
-    taught_interface: str | None = field(default=None, metadata={"help": "Earlier run's folder `plain-text`."})
+    pretrained_interface: str | None = field(default=None, metadata={"help": "Earlier run's folder `plain-text`."})
     text_epochs: float = field(default=1.0, metadata={"help": "Epochs of the plain-text stage."})
     text_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the plain-text stage."})
     text_batch_size: int = field(default=32, metadata={"help": "Batch of the plain-text stage."})
@@ -276,9 +276,9 @@ class SemanticArguments:
             return
         if self.sentence_encoder is None and self.language_model_layer is None:
             raise ValueError("`semantic` needs an embedding: `sentence_encoder`, `language_model_layer`, or both.")
-        if not (self.text_files or self.num_sampled_sentences or self.taught_interface):
+        if not (self.text_files or self.num_sampled_sentences or self.pretrained_interface):
             raise ValueError(
-                "`semantic` needs plain text (`text_files`, `num_sampled_sentences`, or both) or a `taught_interface`."
+                "`semantic` needs plain text (`text_files`, `num_sampled_sentences`) or a `pretrained_interface`."
             )
 
 

@@ -24,7 +24,7 @@ from modeling_brainllm.modeling_brain_interface import matched_intermediate_size
 from .arguments import EncoderArguments, ModelArguments, TargetArguments
 from .data.corpora import rows_of_distinct_brains
 from .data.geometry import add_geometries, check_voxel_counts, read_geometries, region_sizes
-from .data.provenance import note_training_brains
+from .data.provenance import record_training_brains
 from .data.target_embeddings import target_sizes, text_space_of
 from .embedders.text_spaces import is_same_space
 
@@ -64,7 +64,7 @@ def load_model_and_processor(
         model = BrainLlamaForCausalLM.from_pretrained(model_args.model_name_or_path, **options)
         processor = BrainLlamaProcessor.from_pretrained(model_args.model_name_or_path)
         if model_args.encoder_name_or_path is not None:
-            _hand_over(BrainContrastiveModel.from_pretrained(model_args.encoder_name_or_path), model)
+            _copy_modules(BrainContrastiveModel.from_pretrained(model_args.encoder_name_or_path), model)
             processor.feature_extractor = BrainLlamaFeatureExtractor.from_pretrained(model_args.encoder_name_or_path)
         processor.check_config(model.config)
         extractor = processor.feature_extractor
@@ -103,16 +103,16 @@ def _join_new_modules(
         **options,
     )
     if aligned is not None:
-        _hand_over(aligned, model)
+        _copy_modules(aligned, model)
     tokenizer: Any = AutoTokenizer.from_pretrained(text_model_id, revision=model_args.text_model_revision)
     extractor = _load_extractor(model_args, model.config, train_rows, standardize, dataset)
     return model, BrainLlamaProcessor.from_config(model.config, tokenizer, extractor)
 
 
-def _hand_over(aligned: BrainContrastiveModel, model: BrainLlamaForCausalLM) -> None:
+def _copy_modules(aligned: BrainContrastiveModel, model: BrainLlamaForCausalLM) -> None:
     """The encoder of stage 1, and with it the knowledge on whose brains it was trained."""
-    aligned.hand_over_encoder(model)
-    note_training_brains(model.config, getattr(aligned.config, "training_brains", {}))
+    aligned.copy_encoder(model)
+    record_training_brains(model.config, getattr(aligned.config, "training_brains", {}))
 
 
 def load_contrastive_model(

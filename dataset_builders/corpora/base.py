@@ -44,7 +44,7 @@ logger = get_logger(__name__)
 _ROWS_PER_TABLE = 1000
 _VALUES_PER_TABLE = 2**25
 #: What survives in the folder of an interrupted preparation.
-_RESUMABLE = (RECORDINGS_DIR, "surveys", "subjects")
+_RESUMABLE = (RECORDINGS_DIR, "recording_statistics", "subjects")
 
 
 class BrainCorpusBuilder(ArrowBasedBuilder):
@@ -70,7 +70,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     #: What may be done with prepared rows, in words, and whether they may be published at all.
     REDISTRIBUTION: ClassVar[str]
     MAY_REDISTRIBUTE: ClassVar[bool] = False
-    #: Terms that the user must accept by `accept_licence=True`.
+    #: Terms that the user must accept by `accept_license=True`.
     CONSENT: ClassVar[str] = ""
     #: One sentence each.
     KNOWN_DEFECTS: ClassVar[tuple[str, ...]] = ()
@@ -191,10 +191,10 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         ]
 
     def _check_consent(self) -> None:
-        if self.CONSENT and not self.config.accept_licence:
+        if self.CONSENT and not self.config.accept_license:
             raise ValueError(
                 f"{self.corpus_name} may only be used by those who have accepted its terms: {self.CONSENT} If you "
-                "have, say so with accept_licence=True (on the command line --accept_license)"
+                "have, say so with accept_license=True (on the command line --accept_license)"
             )
 
     def _chosen_recordings(self) -> list[Recording]:
@@ -272,7 +272,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         return CorpusInfo(
             corpus=self.corpus_name,
             subjects=sorted({sample.subject for sample in samples}),
-            licence=self.LICENCE,
+            license=self.LICENCE,
             citation=self.CITATION,
             redistribution=self.REDISTRIBUTION,
             may_redistribute=self.MAY_REDISTRIBUTE,
@@ -313,7 +313,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         super()._download_and_prepare(dl_manager, verification_mode, **kwargs)
         self._corpus_info.save(self._output_dir)
-        spent = ["surveys"] if self.config.store != IN_ROWS else ["surveys", RECORDINGS_DIR]
+        spent = ["recording_statistics"] if self.config.store != IN_ROWS else ["recording_statistics", RECORDINGS_DIR]
         for name in spent:
             shutil.rmtree(Path(self._output_dir) / name)
 

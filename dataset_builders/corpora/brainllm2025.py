@@ -106,7 +106,7 @@ class BrainLLM2025(BrainCorpusBuilder):
     LICENCE = "CC BY-NC 4.0"
     HOMEPAGE = "https://github.com/YeZiyi1998/Brain-language-generation"
     REDISTRIBUTION = (
-        "Non-commercial, with attribution (CC BY-NC 4.0). The terms of the original corpora apply as well; no licence "
+        "Non-commercial, with attribution (CC BY-NC 4.0). The terms of the original corpora apply as well; no license "
         "for the data of Pereira et al. (2018) is known, so do not publish rows made from them."
     )
     KNOWN_DEFECTS = (
@@ -193,7 +193,7 @@ class BrainLLM2025(BrainCorpusBuilder):
                     sample_id=f"{corpus}/{recording_id}/{index}/{k}",
                     corpus=corpus,
                     subject=story.subject,
-                    story=story.story,
+                    stimulus=story.story,
                     group=story.story,
                     topic=topic,
                     brain_id=f"{corpus}/{recording_id}/{'-'.join(map(str, frames))}",

@@ -40,7 +40,7 @@ def _measure(recordings: Sequence[Recording], samples: Sequence[Sample]) -> dict
         "recordings": len(recordings),
         "frames": sum(recording.num_frames for recording in recordings),
         "features": max(recording.num_features for recording in recordings),
-        "stories": len({sample.story for sample in kept}),
+        "stories": len({sample.stimulus for sample in kept}),
         "sentences": len({sample.sample_id.rsplit("/", 1)[0] for sample in kept}),
         "samples": len(kept),
         "distinct_brains": len(texts),

@@ -55,7 +55,7 @@ class CorpusInfo:
             Name of the corpus, as in the column `corpus`.
         subjects (`list[str]`):
             Every subject in the rows.
-        licence, citation, redistribution (`str`):
+        license, citation, redistribution (`str`):
             Terms of the source, BibTeX entry, and whether prepared rows may be passed on.
         split ([`SplitInfo`]):
             How the rows were divided.
@@ -75,7 +75,7 @@ class CorpusInfo:
 
     corpus: str
     subjects: list[str]
-    licence: str
+    license: str
     citation: str
     redistribution: str
     split: SplitInfo

@@ -48,7 +48,7 @@ def window_samples(
     notes: Counter[str],
     *,
     corpus: str,
-    story: str,
+    stimulus: str,
     group: str,
     official_split: str = "",
 ) -> list[Sample]:
@@ -66,7 +66,7 @@ def window_samples(
             The sizes of windows.
         notes (`Counter[str]`):
             Windows that are left out are counted here.
-        corpus, story, group, official_split (`str`):
+        corpus, stimulus, group, official_split (`str`):
             Of the samples.
     """
     found, dropped = windows(
@@ -85,7 +85,7 @@ def window_samples(
             sample_id=f"{prefix}/{window.frames[0]}",
             corpus=corpus,
             subject=recording.subject,
-            story=story,
+            stimulus=stimulus,
             group=group,
             topic=group,
             brain_id=f"{prefix}/{window.frames[0]}-{window.frames[-1]}",

@@ -3,7 +3,7 @@
 """
 Recordings that are computed from others, such as averages of repeats.
 
-Each of those others is read once: whoever reads it keeps what is needed of it in a file, and the composite is joined
+Each of those others is read once: whoever reads it keeps what is needed of it in a file, and the average is joined
 from the files.
 """
 
@@ -25,7 +25,7 @@ _PART = "part"
 @dataclass(frozen=True, slots=True)
 class Part:
     """
-    What a composite needs of one of its sources.
+    What a average needs of one of its sources.
 
     Args:
         path (`Path`):
@@ -47,31 +47,31 @@ class Part:
         return load_file(self.path)[_PART]
 
 
-def parts_by_source(composites: Iterable[Recording], folder: Path) -> dict[str, list[Part]]:
-    """For each `recording_id` that composites are made of, what is to be kept of it in `folder`."""
+def parts_by_source(averages: Iterable[Recording], folder: Path) -> dict[str, list[Part]]:
+    """For each `recording_id` that averages are made of, what is to be kept of it in `folder`."""
     parts: dict[str, list[Part]] = {}
-    for composite in composites:
-        for source, part in zip(_sources(composite), _parts(composite, folder), strict=True):
+    for average in averages:
+        for source, part in zip(_sources(average), _parts(average, folder), strict=True):
             parts.setdefault(source.recording_id, []).append(part)
     return parts
 
 
-def joined_from_parts(composite: Recording, folder: Path) -> Recording:
-    """The composite, to be read from what was kept in `folder`."""
-    if composite.made_of is None:
-        raise ValueError(f"{composite.recording_id} is made of no other recording")
-    return replace(composite, read=partial(_join, composite.made_of.join, _parts(composite, folder)), made_of=None)
+def joined_from_parts(average: Recording, folder: Path) -> Recording:
+    """The average, to be read from what was kept in `folder`."""
+    if average.made_of is None:
+        raise ValueError(f"{average.recording_id} is made of no other recording")
+    return replace(average, read=partial(_join, average.made_of.join, _parts(average, folder)), made_of=None)
 
 
 def sources_beside(recordings: Sequence[Recording]) -> list[Recording]:
-    """What composites among the recordings are made of, where it is not among the recordings itself."""
+    """What averages among the recordings are made of, where it is not among the recordings itself."""
     known = {recording.recording_id for recording in recordings}
-    found = {source.recording_id: source for composite in recordings for source in _sources(composite)}
+    found = {source.recording_id: source for average in recordings for source in _sources(average)}
     return [source for recording_id, source in found.items() if recording_id not in known]
 
 
 def keep_parts(recording: Recording, parts: Sequence[Part]) -> None:
-    """Reads a recording for what composites need of it, unless an earlier, interrupted run did."""
+    """Reads a recording for what averages need of it, unless an earlier, interrupted run did."""
     if not all(part.path.is_file() for part in parts):
         values = checked_values(recording)
         for part in parts:
@@ -82,9 +82,9 @@ def _sources(recording: Recording) -> tuple[Recording, ...]:
     return () if recording.made_of is None else recording.made_of.sources
 
 
-def _parts(composite: Recording, folder: Path) -> list[Part]:
-    takes = () if composite.made_of is None else composite.made_of.take
-    place = folder / f"{composite.recording_id}.parts"
+def _parts(average: Recording, folder: Path) -> list[Part]:
+    takes = () if average.made_of is None else average.made_of.take
+    place = folder / f"{average.recording_id}.parts"
     return [Part(place / f"{number:04d}.safetensors", take) for number, take in enumerate(takes)]
 
 

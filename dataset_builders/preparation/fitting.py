@@ -14,14 +14,14 @@ import numpy as np
 
 from ..schema import Recording
 from .preprocessing import Preprocessing, unit_of
-from .recording_statistics import Moments, Survey
+from .recording_statistics import Moments, RecordingStatistics
 from .storage import checked_values
 from .voxel_selection import most_reliable, num_stimuli
 
 
 def fit_preprocessing(
     recordings: Sequence[Recording],
-    surveys: Sequence[Survey],
+    recording_statistics: Sequence[RecordingStatistics],
     training: Mapping[str, np.ndarray],
     *,
     standardize: str,
@@ -36,7 +36,7 @@ def fit_preprocessing(
     Fits what is done to one subject's values.
 
     Args:
-        recordings (`Sequence[Recording]`), surveys (`Sequence[Survey]`):
+        recordings (`Sequence[Recording]`), recording_statistics (`Sequence[RecordingStatistics]`):
             All recordings of the subject, and what was found in them.
         training (`Mapping[str, np.ndarray]`):
             For each `recording_id`, the numbers of its frames that statistics are fitted on.
@@ -54,7 +54,7 @@ def fit_preprocessing(
         ValueError: voxels cannot be used and `bad_voxels="error"`, nothing is left of them, or there are fewer voxels,
             repeats or training frames than asked for.
     """
-    fitted = _fit_statistics(recordings, surveys, standardize, bad_voxels, dtype, wanted)
+    fitted = _fit_statistics(recordings, recording_statistics, standardize, bad_voxels, dtype, wanted)
     if num_reliable_voxels is not None:
         fitted = _with_reliable_voxels(fitted, recordings, repeats or {}, standardize, num_reliable_voxels)
     if num_components is not None:
@@ -64,7 +64,7 @@ def fit_preprocessing(
 
 def _fit_statistics(
     recordings: Sequence[Recording],
-    surveys: Sequence[Survey],
+    recording_statistics: Sequence[RecordingStatistics],
     standardize: str,
     bad_voxels: str,
     dtype: str,
@@ -72,11 +72,13 @@ def _fit_statistics(
 ) -> Preprocessing:
     """Which voxels can be used, and their means and deviations."""
     subject = recordings[0].subject
-    pooled = _moments_by_unit(["all"] * len(surveys), surveys)["all"]
+    pooled = _moments_by_unit(["all"] * len(recording_statistics), recording_statistics)["all"]
     units = {}
     if standardize != "none":
-        units = _moments_by_unit([unit_of(recording, standardize) for recording in recordings], surveys)
-    unusable = np.any([survey.not_finite for survey in surveys], axis=0) | (pooled.squares == 0)
+        units = _moments_by_unit([unit_of(recording, standardize) for recording in recordings], recording_statistics)
+    unusable = np.any([recording_statistics.not_finite for recording_statistics in recording_statistics], axis=0) | (
+        pooled.squares == 0
+    )
     for moments in units.values():
         unusable |= moments.squares == 0
     wanted = np.ones(len(unusable), bool) if wanted is None else wanted
@@ -120,14 +122,16 @@ def _with_reliable_voxels(
     return plain.select(most_reliable(trials, known, count))
 
 
-def _moments_by_unit(units: Sequence[str], surveys: Sequence[Survey]) -> dict[str, Moments]:
+def _moments_by_unit(units: Sequence[str], recording_statistics: Sequence[RecordingStatistics]) -> dict[str, Moments]:
     """Moments of each unit: of its training frames if it has any, else of all its frames."""
     moments: dict[str, Moments] = {}
-    pairs = [pair for pair in zip(units, surveys, strict=True) if pair[0]]
-    trained = {unit for unit, survey in pairs if survey.for_training}
-    for unit, survey in pairs:
-        if survey.for_training or unit not in trained:
-            moments[unit] = moments[unit] + survey.moments if unit in moments else survey.moments
+    pairs = [pair for pair in zip(units, recording_statistics, strict=True) if pair[0]]
+    trained = {unit for unit, recording_statistics in pairs if recording_statistics.for_training}
+    for unit, recording_statistics in pairs:
+        if recording_statistics.for_training or unit not in trained:
+            moments[unit] = (
+                moments[unit] + recording_statistics.moments if unit in moments else recording_statistics.moments
+            )
     return moments
 
 

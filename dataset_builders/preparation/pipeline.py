@@ -1,6 +1,9 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""From recordings to prepared values: survey, fit, write, each in parallel and each taken up after an interruption."""
+"""
+From recordings to prepared values: recording statistics, fit, write, each in parallel and each taken up after an
+interruption.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +18,7 @@ from ..schema import Geometry, Recording, Sample
 from .averages import joined_from_parts, keep_parts, parts_by_source, sources_beside
 from .fitting import fit_preprocessing
 from .preprocessing import Preprocessing, unit_of
-from .recording_statistics import Survey, survey_recording
+from .recording_statistics import RecordingStatistics, compute_recording_statistics
 from .storage import (
     RECORDINGS_DIR,
     RecordingFolder,
@@ -74,11 +77,14 @@ class Preparation:
         self.geometries, self.config, self.folder, self.num_proc = geometries, config, folder, num_proc
         self.training = frames_of(fitting)
         self.repeats = {} if config.num_reliable_voxels is None else repeated_frames(fitting)
-        self._surveys_dir, composites = folder / "surveys", [r for r in recordings if r.made_of is not None]
-        self._parts, self._beside = parts_by_source(composites, self._surveys_dir), sources_beside(recordings)
-        self._composites = {composite.recording_id for composite in composites}
-        #: Composites are read from parts, which the survey of their sources leaves behind.
-        self.recordings = [joined_from_parts(r, self._surveys_dir) if r.made_of else r for r in recordings]
+        self._statistics_dir, averages = (
+            folder / "recording_statistics",
+            [r for r in recordings if r.made_of is not None],
+        )
+        self._parts, self._beside = parts_by_source(averages, self._statistics_dir), sources_beside(recordings)
+        self._averages = {average.recording_id for average in averages}
+        #: Composites are read from parts, which the recording statistics of their sources leaves behind.
+        self.recordings = [joined_from_parts(r, self._statistics_dir) if r.made_of else r for r in recordings]
         for subject in geometries:
             widths = {recording.num_features for recording in recordings if recording.subject == subject}
             if len(widths) > 1:
@@ -86,30 +92,32 @@ class Preparation:
                 raise ValueError(f"recordings of {subject} differ in features ({found}); all must have the same")
 
     @cached_property
-    def surveys(self) -> list[Survey]:
+    def recording_statistics(self) -> list[RecordingStatistics]:
         """What one pass over each recording has found."""
         needed = [self._parts[source.recording_id] for source in self._beside]
         run_over(keep_parts, self.num_proc, "Reading parts of recordings", self._beside, needed)
-        composite = [recording.recording_id in self._composites for recording in self.recordings]
-        found: dict[str, Survey] = {}
-        for last in (False, True):  # composites are read from what the survey of the others has kept
-            chosen = [r for r, is_composite in zip(self.recordings, composite, strict=True) if is_composite == last]
-            found |= self._survey(chosen)
+        average = [recording.recording_id in self._averages for recording in self.recordings]
+        found: dict[str, RecordingStatistics] = {}
+        for last in (False, True):  # averages are read from what the recording statistics of the others has kept
+            chosen = [r for r, is_average in zip(self.recordings, average, strict=True) if is_average == last]
+            found |= self._recording_statistics_of(chosen)
         return [found[recording.recording_id] for recording in self.recordings]
 
-    def _survey(self, recordings: Sequence[Recording]) -> dict[str, Survey]:
+    def _recording_statistics_of(self, recordings: Sequence[Recording]) -> dict[str, RecordingStatistics]:
         names = [recording.recording_id for recording in recordings]
         frames = [self.training.get(name, np.empty(0, np.int64)) for name in names]
         parts = [self._parts.get(name, []) for name in names]
-        survey = partial(survey_recording, folder=self._surveys_dir)
-        surveys = run_over(survey, self.num_proc, "Surveying recordings", recordings, frames, parts)
-        return dict(zip(names, surveys, strict=True))
+        recording_statistics = partial(compute_recording_statistics, folder=self._statistics_dir)
+        recording_statistics = run_over(
+            recording_statistics, self.num_proc, "Surveying recordings", recordings, frames, parts
+        )
+        return dict(zip(names, recording_statistics, strict=True))
 
     @property
     def digests(self) -> dict[str, np.ndarray]:
         """For each `recording_id` the hashes of its frames."""
-        pairs = zip(self.recordings, self.surveys, strict=True)
-        return {recording.recording_id: survey.digests for recording, survey in pairs}
+        pairs = zip(self.recordings, self.recording_statistics, strict=True)
+        return {recording.recording_id: recording_statistics.digests for recording, recording_statistics in pairs}
 
     @cached_property
     def preprocessings(self) -> dict[str, Preprocessing]:
@@ -120,17 +128,17 @@ class Preparation:
         return self.folder / "subjects" / f"{subject}.safetensors"
 
     def _preprocessing(self, subject: str) -> Preprocessing:
-        path, surveys = (
+        path, recording_statistics = (
             self._file(subject),
-            self.surveys,
-        )  # the survey also leaves behind what composites are read from
+            self.recording_statistics,
+        )  # the recording statistics also leaves behind what averages are read from
         if path.is_file():
             return Preprocessing.load(path)
         own = [i for i, recording in enumerate(self.recordings) if recording.subject == subject]
         recordings = [self.recordings[i] for i in own]
         fitted = fit_preprocessing(
             recordings,
-            [surveys[i] for i in own],
+            [recording_statistics[i] for i in own],
             self.training,
             standardize=self.config.standardize,
             bad_voxels=self.config.bad_voxels,
@@ -165,7 +173,7 @@ class Preparation:
         config = self.config
         names = ("standardize", "bad_voxels", "rois", "num_reliable_voxels", "num_components", "dtype")
         unusable = {
-            subject: int(np.any([s.not_finite for s in self._surveys_of(subject)], axis=0).sum())
+            subject: int(np.any([s.not_finite for s in self._statistics_of(subject)], axis=0).sum())
             for subject in self.geometries
         }
         widths = {subject: found.width for subject, found in self.preprocessings.items()}
@@ -173,9 +181,9 @@ class Preparation:
         found = {"features": widths, "spaces": spaces, "voxels_with_nan": unusable}
         return {name: getattr(config, name) for name in names} | found
 
-    def _surveys_of(self, subject: str) -> list[Survey]:
-        pairs = zip(self.recordings, self.surveys, strict=True)
-        return [survey for recording, survey in pairs if recording.subject == subject]
+    def _statistics_of(self, subject: str) -> list[RecordingStatistics]:
+        pairs = zip(self.recordings, self.recording_statistics, strict=True)
+        return [recording_statistics for recording, recording_statistics in pairs if recording.subject == subject]
 
     def write(self) -> Values:
         """Writes every recording and returns the values of a sample."""

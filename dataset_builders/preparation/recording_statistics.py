@@ -52,7 +52,7 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class RecordingStatistics:
     """
     What one pass over a recording has found.
 
@@ -81,17 +81,19 @@ class Survey:
             save_file(state, partial)
 
     @classmethod
-    def load(cls, path: Path) -> "Survey":
-        """The inverse of [`~Survey.save`]."""
+    def load(cls, path: Path) -> "RecordingStatistics":
+        """The inverse of [`~RecordingStatistics.save`]."""
         state = load_file(path)
         count, for_training = state["counts"].tolist()
         moments = Moments(count, state["mean"], state["squares"])
         return cls(state["digests"], state["not_finite"], moments, bool(for_training))
 
 
-def survey_recording(recording: Recording, frames: np.ndarray, parts: Sequence[Part] = (), *, folder: Path) -> Survey:
+def compute_recording_statistics(
+    recording: Recording, frames: np.ndarray, parts: Sequence[Part] = (), *, folder: Path
+) -> RecordingStatistics:
     """
-    Reads a recording once, or finds the survey of an earlier, interrupted run.
+    Reads a recording once, or finds the recording statistics of an earlier, interrupted run.
 
     Args:
         recording ([`~dataset_builders.schema.Recording`]):
@@ -101,11 +103,11 @@ def survey_recording(recording: Recording, frames: np.ndarray, parts: Sequence[P
         parts (`Sequence[Part]`, *optional*):
             What is to be kept of it for recordings that are computed from it.
         folder (`Path`):
-            Where surveys are kept.
+            Where recording statistics are kept.
     """
     path = folder / f"{recording.recording_id}.safetensors"
     if path.is_file() and all(part.path.is_file() for part in parts):
-        return Survey.load(path)
+        return RecordingStatistics.load(path)
     values = checked_values(recording)
     for part in parts:
         part.keep(values)
@@ -113,9 +115,11 @@ def survey_recording(recording: Recording, frames: np.ndarray, parts: Sequence[P
     finite = values[frames] if 0 < len(frames) < len(values) else values
     if not_finite.any():
         finite = np.where(not_finite, 0, finite)
-    survey = Survey(digest_frames(values), not_finite, Moments.of(finite), bool(len(frames)))
-    survey.save(path)
-    return survey
+    recording_statistics = RecordingStatistics(
+        digest_frames(values), not_finite, Moments.of(finite), bool(len(frames))
+    )
+    recording_statistics.save(path)
+    return recording_statistics
 
 
-__all__ = ["Moments", "Survey", "survey_recording"]
+__all__ = ["Moments", "RecordingStatistics", "compute_recording_statistics"]

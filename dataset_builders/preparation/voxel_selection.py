@@ -40,7 +40,7 @@ def repeated_frames(samples: Iterable[Sample], most: int = MOST_STIMULI) -> dict
         stimuli = by_subject.setdefault(sample.subject, {})
         for place, frame in enumerate(sample.frames):
             when = (sample.frame_times[place],) if sample.frame_times else (sample.text, place)
-            stimuli.setdefault((sample.story, *when), set()).add((sample.recording, frame))
+            stimuli.setdefault((sample.stimulus, *when), set()).add((sample.recording, frame))
     found: dict[str, list[tuple[int, int]]] = {}
     for stimuli in by_subject.values():
         repeated = [frames for frames in stimuli.values() if len(frames) > 1]

@@ -13,7 +13,7 @@ from ..schema import BRAIN_VALUES, COLUMNS
 from ..splitting.leaks import describe_leak
 
 
-#: Licence names of the Hub for those of the corpora.
+#: License names of the Hub for those of the corpora.
 _HUB_LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "CC0": "cc0-1.0", "Apache 2.0": "apache-2.0"}
 
 _CARD = """---
@@ -59,9 +59,9 @@ dataset = load_from_disk("path/to/this/folder")
 Brain recordings are personal data of the people who gave them. Do not try to identify anyone, and do not use decoders
 trained on them on people who have not agreed to it.
 
-## Licence
+## License
 
-{licence}. {redistribution}
+{license}. {redistribution}
 {consent}{citation}"""
 
 
@@ -132,7 +132,7 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
     features = next(iter(dataset.values())).features
     metadata = DatasetCardData(
         language="en",
-        license=_HUB_LICENCES.get(info.licence, "other"),
+        license=_HUB_LICENCES.get(info.license, "other"),
         pretty_name=info.corpus,
         task_categories=["text-generation"],
         tags=["fmri", "brain-decoding", "brain-to-text"],
@@ -150,14 +150,14 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
         consent=f"\nWhoever prepared this accepted: {info.consent}\n" if info.consent else "",
         columns=_table(("column", "what it holds"), [(f"`{name}`", text) for name, text in COLUMNS.items()]),
         facts=json.dumps(info.facts, indent=2),
-        licence=info.licence,
+        license=info.license,
         redistribution=info.redistribution,
         citation=f"\n```bibtex\n{info.citation}\n```\n" if info.citation else "",
     )
 
 
 def corpora_table() -> str:
-    """Every corpus in one line: its name, what it is, its licence, and whether prepared rows may be published."""
+    """Every corpus in one line: its name, what it is, its license, and whether prepared rows may be published."""
     from .. import CORPORA, builder_class
 
     lines = []
@@ -167,7 +167,7 @@ def corpora_table() -> str:
         terms = "yes" if cls.MAY_REDISTRIBUTE else "no"
         terms += ", and needs `--accept_license`" if cls.CONSENT else ""
         lines.append((f"`{name}`", described, cls.LICENCE, terms))
-    return _table(("corpus", "what it is", "licence", "may be published"), lines)
+    return _table(("corpus", "what it is", "license", "may be published"), lines)
 
 
 __all__ = ["corpora_table", "dataset_card"]

@@ -26,7 +26,7 @@ _CHANCE_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clue:
+class LeakCheck:
     """
     Something that rows of two splits may not have in common.
 
@@ -75,15 +75,15 @@ def _in(keys: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return seen[keys[after]]
 
 
-def _of_rows(values: Sequence[Hashable | None], owners: np.ndarray | None = None, **options: Any) -> Clue:
+def _of_rows(values: Sequence[Hashable | None], owners: np.ndarray | None = None, **options: Any) -> LeakCheck:
     """Rows that have the same value are alike; a row without one is like no other."""
     rows = np.arange(len(values))
     known = rows[[value is not None for value in values]]
     owners = None if owners is None else owners[known]
-    return Clue(rows, known, codes(values[row] for row in known), owners, **options)
+    return LeakCheck(rows, known, codes(values[row] for row in known), owners, **options)
 
 
-def stimulus_clues(samples: Sequence[Sample], policy: str) -> dict[str, Clue]:
+def stimulus_checks(samples: Sequence[Sample], policy: str) -> dict[str, LeakCheck]:
     """Whether two rows belong to one stimulus, and whether they are one and the same row."""
     said = [(sample.group, sample.prompt, sample.completion) for sample in samples]
     stimuli: list[Hashable | None] = [sample.group for sample in samples]
@@ -94,41 +94,43 @@ def stimulus_clues(samples: Sequence[Sample], policy: str) -> dict[str, Clue]:
         None if stimulus is None else (*where, sample.subject)
         for stimulus, where, sample in zip(stimuli, said, samples, strict=True)
     ]
-    clues = {
+    checks = {
         "shared_group": _of_rows(stimuli, subjects),
         "other_subject": _of_rows(stimuli, subjects, elsewhere=True),
         "repeated_trial": _of_rows(trials, brains, elsewhere=True),
         "repeated_row": _of_rows([(sample.brain_id, sample.prompt, sample.completion) for sample in samples]),
     }
     if policy == TOPIC:
-        clues["shared_topic"] = _of_rows([sample.topic for sample in samples])
-    return clues
+        checks["shared_topic"] = _of_rows([sample.topic for sample in samples])
+    return checks
 
 
-def brain_clues(samples: Sequence[Sample], table: FrameTable, digests: Mapping[str, np.ndarray]) -> dict[str, Clue]:
+def brain_checks(
+    samples: Sequence[Sample], table: FrameTable, digests: Mapping[str, np.ndarray]
+) -> dict[str, LeakCheck]:
     """Whether two rows hold the same frames, by name and, where there are digests, by value."""
     rows = np.arange(len(samples))
-    clues = {"shared_frames": Clue(rows, table.rows, np.unique(table.places, return_inverse=True)[1])}
+    checks = {"shared_frames": LeakCheck(rows, table.rows, np.unique(table.places, return_inverse=True)[1])}
     if not digests:
-        return clues
+        return checks
     found = np.zeros((len(table.rows), VARIES.stop), np.uint8)
     for recording, entries in table.entries_by_recording(samples):
         found[entries] = digests[recording][table.frames[entries]]
     subjects = codes(sample.subject for sample in samples)[table.rows]
 
-    def clue(columns: slice, by_subject: bool, **options: Any) -> Clue:
+    def check(columns: slice, by_subject: bool, **options: Any) -> LeakCheck:
         # Eight bytes of a hash are enough: among a million frames two are alike by chance once in 10^7 corpora.
         hashes = np.ascontiguousarray(found[:, columns][:, :8]).view(np.uint64)[:, 0]
         known = np.flatnonzero(found[:, VARIES][:, 0] & (hashes != 0))
         keys = np.unique(hashes[known], return_inverse=True)[1]
-        return Clue(rows, table.rows[known], keys, subjects[known] if by_subject else None, **options)
+        return LeakCheck(rows, table.rows[known], keys, subjects[known] if by_subject else None, **options)
 
     exact = ("shared_brain", "renamed_subject")
-    return clues | {
-        "shared_brain": clue(EXACT, by_subject=True),
-        "renamed_subject": clue(EXACT, by_subject=True, elsewhere=True),
-        "rescaled_brain": clue(RESCALED, by_subject=False, unless=exact),
-        "standardized_brain": clue(STANDARDIZED, by_subject=False, unless=exact),
+    return checks | {
+        "shared_brain": check(EXACT, by_subject=True),
+        "renamed_subject": check(EXACT, by_subject=True, elsewhere=True),
+        "rescaled_brain": check(RESCALED, by_subject=False, unless=exact),
+        "standardized_brain": check(STANDARDIZED, by_subject=False, unless=exact),
     }
 
 
@@ -148,17 +150,19 @@ def _captions(sample: Sample) -> tuple[str, ...] | None:
     return sample.references if len(sample.references) >= _LEAST_CAPTIONS else None
 
 
-def _near(values: Sequence[Any], members_of: Callable[[Any], Sequence[Hashable]], least: int, unless: str) -> Clue:
+def _near(
+    values: Sequence[Any], members_of: Callable[[Any], Sequence[Hashable]], least: int, unless: str
+) -> LeakCheck:
     """Rows are alike whose values are so but for one member; a value of few members is like no other."""
     members = {value: members_of(value) for value in values if value is not None}
     members = {value: found for value, found in members.items() if len(found) >= least}
     number = {value: index for index, value in enumerate(members)}
     items = np.array([number.get(value, -1) for value in values], dtype=np.int64)
     holders, keys = near_keys(list(members.values()))
-    return Clue(items, holders, np.unique(keys, return_inverse=True)[1], unless=(unless,))
+    return LeakCheck(items, holders, np.unique(keys, return_inverse=True)[1], unless=(unless,))
 
 
-def text_clues(samples: Sequence[Sample]) -> dict[str, Clue]:
+def text_checks(samples: Sequence[Sample]) -> dict[str, LeakCheck]:
     """Whether two rows were perceived within one sentence, or have the captions of one image."""
     sentences, captions = [_sentence(sample) for sample in samples], [_captions(sample) for sample in samples]
     images = {one: frozenset(map(_normalised, one)) for one in captions if one is not None}
@@ -179,11 +183,11 @@ def rows_in_prompts(samples: Sequence[Sample], sides: np.ndarray, earlier: str, 
     """Rows of `later` whose completion occurs, as whole words, in a prompt of its own story in `earlier`."""
     wanted = defaultdict(list)
     for row in np.flatnonzero(sides == later):
-        wanted[samples[row].story].append(row)
+        wanted[samples[row].stimulus].append(row)
     prompts: dict[str, set[str]] = defaultdict(set)
     for row in np.flatnonzero(sides == earlier):
-        if samples[row].story in wanted and samples[row].prompt:
-            prompts[samples[row].story].add(f" {_normalised(samples[row].prompt)} ")
+        if samples[row].stimulus in wanted and samples[row].prompt:
+            prompts[samples[row].stimulus].add(f" {_normalised(samples[row].prompt)} ")
     found = []
     for story, texts in prompts.items():
         joined = "\n".join(texts)  # a line break keeps a completion from matching across two prompts
@@ -230,4 +234,4 @@ def _text_to_say(sample: Sample) -> list[list[str]]:
     return [words_of(sample.completion)] if len(sample.completion) >= _LONG_TEXT else []
 
 
-__all__ = ["Clue", "brain_clues", "rows_in_own_prompts", "rows_in_prompts", "stimulus_clues", "text_clues"]
+__all__ = ["LeakCheck", "brain_checks", "rows_in_own_prompts", "rows_in_prompts", "stimulus_checks", "text_checks"]

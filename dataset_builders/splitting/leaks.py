@@ -48,7 +48,7 @@ import numpy as np
 
 from ..schema import SPLITS, TEST, TRAIN, Sample
 from .fingerprints import FrameTable, codes, digest_frames, distances
-from .leak_checks import brain_clues, rows_in_own_prompts, rows_in_prompts, stimulus_clues, text_clues
+from .leak_checks import brain_checks, rows_in_own_prompts, rows_in_prompts, stimulus_checks, text_checks
 from .policies import DROPPED, PASSAGE
 
 
@@ -181,11 +181,11 @@ def _between_splits(
     by_chance: Counter[str],
 ) -> Iterator[_Finding]:
     """Every kind that compares two splits."""
-    clues = stimulus_clues(samples, policy) | brain_clues(samples, table, digests) | text_clues(samples)
+    checks = stimulus_checks(samples, policy) | brain_checks(samples, table, digests) | text_checks(samples)
     for earlier, later in combinations(SPLITS, 2):
-        touched = {kind: clue.touched(sides, earlier, later) for kind, clue in clues.items()}
-        for kind, clue in clues.items():
-            known = np.concatenate([np.empty(0, np.int64), *(touched[other] for other in clue.unless)])
+        touched = {kind: check.touched(sides, earlier, later) for kind, check in checks.items()}
+        for kind, check in checks.items():
+            known = np.concatenate([np.empty(0, np.int64), *(touched[other] for other in check.unless)])
             rows = np.setdiff1d(touched[kind], known)
             if len(rows) > _CHANCE_SHARES.get(kind, 0) * np.count_nonzero(sides == later):
                 yield kind, earlier, later, rows, ""

@@ -223,7 +223,7 @@ def _time_splits(samples: Sequence[Sample], num_folds: int, validation_fraction:
     """The last share of each story, on the clock that all its listeners have in common."""
     stories = defaultdict(list)
     for row, sample in enumerate(samples):
-        stories[sample.story].append(row)
+        stories[sample.stimulus].append(row)
     splits = np.full(len(samples), DROPPED, dtype=object)
     share = 1 - 1 / num_folds
     for rows in stories.values():

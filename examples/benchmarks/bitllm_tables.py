@@ -198,7 +198,7 @@ def load_reports(folder: Path) -> dict[str, CaptionReport]:
 
 
 def caption_table(reports: dict[str, CaptionReport]) -> tuple[list[str], dict[str, dict]]:
-    """The poster's table as lines of Markdown, three arms of every row above their floors; and its figures."""
+    """The poster's table as lines of Markdown, three arms of every row above their baselines; and its figures."""
     header = ["row", "trainable", *(f"{score}, {arm}" for score in SCORES.values() for arm in ARMS.values())]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     results = {}
@@ -208,10 +208,10 @@ def caption_table(reports: dict[str, CaptionReport]) -> tuple[list[str], dict[st
         results[name] = {"trainable": trained, **figures}
         cells = [f"{figures[score][arm]:.2f}" for score in SCORES for arm in ARMS]
         lines.append(f"| {name} | {trained / 1e6:.2f} M | " + " | ".join(cells) + " |")
-    # The floor `shuffled` is another one for each row; it is in the rows' reports.
-    for floor in (floor for floor in next(iter(reports.values())).floors if floor["arm"] != SHUFFLED):
-        cells = [f"{100 * floor[score]:.2f}" if i == 0 else "" for score in SCORES for i in range(len(ARMS))]
-        lines.append(f"| *{floor['arm']}* | | " + " | ".join(cells) + " |")
+    # The baseline `shuffled` is another one for each row; it is in the rows' reports.
+    for baseline in (baseline for baseline in next(iter(reports.values())).baselines if baseline["arm"] != SHUFFLED):
+        cells = [f"{100 * baseline[score]:.2f}" if i == 0 else "" for score in SCORES for i in range(len(ARMS))]
+        lines.append(f"| *{baseline['arm']}* | | " + " | ".join(cells) + " |")
     return lines, results
 
 

@@ -87,7 +87,7 @@ def make_rows(num_groups: int, effect: float, seed: int) -> Dataset:
             name = f"{group}/{place}"
             rows.append(
                 {
-                    "sample_id": name, "subject": "s1", "story": f"{group}", "group": f"{group}", "brain_id": name,
+                    "sample_id": name, "subject": "s1", "stimulus": f"{group}", "group": f"{group}", "brain_id": name,
                     "prompt": "", "completion": text, "text": text, "brain_values": [values.astype(np.float32)],
                 }
             )  # fmt: skip

@@ -59,7 +59,7 @@ def make_rows() -> Dataset:
     rows = []
     for number in range(40):
         name, colour = f"rows/{number}", WORDS[3 + number % 4]
-        shared = {"corpus": "rows", "story": "s", "topic": "t", "subject": "s1", "text": f"the sky is {colour}"}
+        shared = {"corpus": "rows", "stimulus": "s", "topic": "t", "subject": "s1", "text": f"the sky is {colour}"}
         own = {"sample_id": name, "brain_id": name, "group": name, "prompt": "the sky is", "completion": colour}
         rows.append({**shared, **own, "brain_values": chance.standard_normal((1, 64)).astype(np.float32).tolist()})
     return Dataset.from_list(rows)

@@ -72,7 +72,7 @@ def sentences(generator: np.random.Generator) -> tuple[list[Sample], dict[str, n
                     name = f"sentences/{subject}/{passage:03d}/{index}"
                     samples.append(
                         Sample(
-                            sample_id=f"{name}/{k}", corpus="sentences", subject=subject, story=f"{passage:03d}",
+                            sample_id=f"{name}/{k}", corpus="sentences", subject=subject, stimulus=f"{passage:03d}",
                             group=f"{passage:03d}", topic=f"topic{passage // 3}", brain_id=name,
                             prompt=" ".join(words[: 3 * k]), completion=" ".join(words[cut]), text=" ".join(words),
                             recording=f"{subject}/run", frames=(4 * passage + index,),
@@ -97,7 +97,7 @@ def windows(generator: np.random.Generator) -> tuple[list[Sample], dict[str, np.
                 prompt = " ".join(word for part in heard[volume - 4 : volume] for word in part)
                 samples.append(
                     Sample(
-                        sample_id=name, corpus="windows", subject=subject, story=story, group=story, topic=story,
+                        sample_id=name, corpus="windows", subject=subject, stimulus=story, group=story, topic=story,
                         brain_id=name, prompt=prompt, completion=" ".join(words), text=f"{prompt} {' '.join(words)}",
                         recording=f"{subject}/{story}", frames=frames, words=tuple(words), word_onsets=onsets,
                         word_offsets=tuple(onset + 0.2 for onset in onsets),
@@ -127,7 +127,7 @@ def images(generator: np.random.Generator) -> tuple[list[Sample], dict[str, np.n
             name = f"images/{subject}/session01/{trial}"
             samples.append(
                 Sample(
-                    sample_id=name, corpus="images", subject=subject, story=image, group=image, topic=image,
+                    sample_id=name, corpus="images", subject=subject, stimulus=image, group=image, topic=image,
                     brain_id=name, prompt="", completion=seen[image][0], text=seen[image][0],
                     recording=f"{subject}/session01", frames=(trial,), references=seen[image],
                     official_split=TEST if image in shared else TRAIN,

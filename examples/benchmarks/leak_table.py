@@ -107,7 +107,7 @@ def captions(change: Callable[[list[str]], list[str]]) -> Callable:
 
 
 def in_training_prompt(c: Corpus, r: int, e: int, g: np.random.Generator) -> None:
-    c.change(r, story=c.samples[e].story)
+    c.change(r, stimulus=c.samples[e].stimulus)
     c.change(e, prompt=f"before {c.samples[r].completion} after")
 
 

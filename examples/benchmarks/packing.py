@@ -54,7 +54,7 @@ def collate(args: argparse.Namespace, rows: list[list[tuple]], packed: bool) -> 
     """One text row per image, or per caption."""
     parts = [[row] if packed else [[text] for text in row] for row in rows]
     index = [number for number, part in enumerate(parts) for _ in part]
-    ids, labels, branches = zip(*(fold(texts) for part in parts for texts in part), strict=True)
+    ids, labels, segments = zip(*(fold(texts) for part in parts for texts in part), strict=True)
     inputs = {
         "input_ids": pad_sequence(list(ids), True, 0),
         "labels": pad_sequence(list(labels), True, -100),
@@ -62,7 +62,7 @@ def collate(args: argparse.Namespace, rows: list[list[tuple]], packed: bool) -> 
         "brain_index": torch.tensor(index),
     }
     if packed:
-        inputs["branch_ids"] = pad_sequence(list(branches), True, 0)
+        inputs["segment_ids"] = pad_sequence(list(segments), True, 0)
     return {name: value.to(args.device) for name, value in inputs.items()}
 
 

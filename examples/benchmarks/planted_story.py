@@ -1,11 +1,12 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-A ten-minute story with a planted brain, told end to end: corpus, language model, training, telling, three nulls.
+A ten-minute story with a planted brain, told end to end: corpus, language model, training, decoded text, three nulls.
 
     python examples/benchmarks/planted_story.py --output_dir runs/planted-story          # some minutes on one core
     python examples/benchmarks/planted_story.py --output_dir runs/null-story --signal_to_noise 0
-    python examples/benchmarks/planted_story.py --output_dir runs/planted-story --telling --token_encoder roberta-large
+    python examples/benchmarks/planted_story.py --output_dir runs/planted-story --decoded_text --token_encoder
+    roberta-large
 
 The corpus is `synthetic_stories`: sixteen stories of a small grammar beside the one that is told, each content word
 calling up a pattern of its own over voxels through the haemodynamic response. The language model is a Llama of a third
@@ -51,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--signal_to_noise", type=float, default=4.0, help="of the planted brain; 0 plants nothing")
     parser.add_argument("--text_steps", type=int, default=400, help="steps of the language model")
     parser.add_argument("--brain_steps", type=int, default=1500, help="steps of the brain modules")
-    parser.add_argument("--telling", nargs=argparse.REMAINDER, default=[], help="options of reconstruct_story.py")
+    parser.add_argument("--decoded_text", nargs=argparse.REMAINDER, default=[], help="options of reconstruct_story.py")
     return parser.parse_args()
 
 
@@ -64,7 +65,7 @@ def teach_language(corpus: Path, folder: Path, steps: int) -> None:
     """A Llama of words that has read the training stories, as a checkpoint."""
     rows = load_corpus_splits(DataArguments(dataset=str(corpus)))["train"]
     stories: dict[str, list[str]] = {}
-    for story, words in zip(rows["story"], rows["words"], strict=True):
+    for story, words in zip(rows["stimulus"], rows["words"], strict=True):
         stories.setdefault(story, []).extend(words)
     vocabulary = [*SPECIAL.values(), *sorted({word for words in stories.values() for word in words})]
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
@@ -79,7 +80,7 @@ def teach_language(corpus: Path, folder: Path, steps: int) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for _ in tqdm(range(steps), desc="language"):
-        # Texts begin anywhere and are as short as the context that a telling reads.
+        # Texts begin anywhere and are as short as the context that a decoded text reads.
         picked = [texts[i] for i in torch.randint(len(texts), (48,))]
         starts = [int(torch.randint(len(text) - 20, ())) for text in picked]
         batch = torch.stack([text[start : start + 20] for text, start in zip(picked, starts, strict=True)])
@@ -104,7 +105,15 @@ def main() -> None:
     shared = ["--dataset", corpus, "--output_dir"]
     steps = ["--max_steps", args.brain_steps, "--use_cpu", str(not torch.cuda.is_available()).lower()]
     run("train_sft.py", *shared, trained, "--text_model_id", language, *steps, *TRAINING.split())
-    run("reconstruct_story.py", *shared, folder / "story", "--checkpoint", trained, *TELLING.split(), *args.telling)
+    run(
+        "reconstruct_story.py",
+        *shared,
+        folder / "story",
+        "--checkpoint",
+        trained,
+        *TELLING.split(),
+        *args.decoded_text,
+    )
 
 
 if __name__ == "__main__":

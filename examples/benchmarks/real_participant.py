@@ -98,8 +98,8 @@ def shuffle_brains(rows, seed: int):
     """Rows whose brain values are those of another passage; both samples of a sentence get the same ones."""
     brain_ids = list(rows["brain_id"])
     place = {brain_id: i for i, brain_id in enumerate(brain_ids)}
-    donors = permute_across_groups(list(rows["group"]), brain_ids, 1, seed)[0]
-    values = rows.select([place[donor] for donor in donors])["brain_values"]
+    control_brains = permute_across_groups(list(rows["group"]), brain_ids, 1, seed)[0]
+    values = rows.select([place[control_brain] for control_brain in control_brains])["brain_values"]
     features = rows.features
     return rows.remove_columns("brain_values").add_column("brain_values", list(values)).cast(features)
 
@@ -135,7 +135,7 @@ def plain_text_arguments(args: argparse.Namespace, system: str, fold: int) -> li
     """Fold 0 learns from plain text; other folds, and training on shuffled brains, take its interface over."""
     taught = folder_of(args, system.partition(", brains shuffled")[0], 0) / "plain-text"
     if (taught / "model.safetensors").is_file():
-        return ["--taught_interface", taught]
+        return ["--pretrained_interface", taught]
     return ["--text_files", *sorted(args.text_dir.glob("*.txt"))]
 
 
@@ -147,7 +147,7 @@ def ridge_identification(args: argparse.Namespace) -> float:
     from trainers.warmup.stages import make_embedder
 
     recipe = SemanticArguments(
-        semantic=True, sentence_encoder=args.sentence_encoder, language_model_layer=4, taught_interface="there"
+        semantic=True, sentence_encoder=args.sentence_encoder, language_model_layer=4, pretrained_interface="there"
     )
     accuracies = []
     for fold in args.folds:

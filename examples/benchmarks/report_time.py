@@ -8,8 +8,8 @@ Time of a whole report on captions, without the model's own generation, and wher
 
 Prints one JSON object. The table has as many images and arms as a report on a test set of NSD: people's first captions
 stand for the model's, kept for some images and handed to others for the rest, and are scored on the other captions.
-`metrics` is what scores captions (arms, floors, ceiling, identification), `resampling` what draws intervals and tests
-from these scores; each in seconds of the clock and of the processor, which on a busy machine is the fairer one.
+`metrics` is what scores captions (arms, baselines, ceiling, identification), `resampling` what draws intervals and
+tests from these scores; each in seconds of the clock and of the processor, which on a busy machine is the fairer one.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from trainers.scoring.caption_table import MANDATORY_ARMS
 KEPT = dict.fromkeys((*MANDATORY_ARMS, *OPTIONAL_ARMS), 0.0) | {"real": 0.5, "other_subject_same_image": 0.4}
 STAGES = {
     "score_arms": "metrics",
-    "score_floors": "metrics",
+    "score_baselines": "metrics",
     "identify_captions": "metrics",
     "arm_intervals": "resampling",
     "compare_captions": "resampling",
@@ -115,7 +115,7 @@ def make_samples(images: dict[str, list[str]], seed: int) -> list[dict]:
     return [
         {
             "sample_id": image, "subject": "one", "group": image, "brain_id": image, "references": texts[1:],
-            "texts": {arm: captions[i] for arm, captions in arms.items()}, "donors": {},
+            "texts": {arm: captions[i] for arm, captions in arms.items()}, "control_brains": {},
         }
         for i, (image, texts) in enumerate(images.items())
     ]  # fmt: skip

@@ -87,8 +87,8 @@ def make_search(args: argparse.Namespace, model: BrainLlamaForCausalLM, way: str
     maker = NaiveScorer if way == "naive" else StoryScorer
     scorer = maker(model, 1, context_tokens=context, carry=way == "carry")
     free = Proposals(bar_bigrams=False, bar_repeats=False, bar_stop_words=0)
-    sayable = torch.ones(model.config.text_config.vocab_size, dtype=torch.bool, device=args.device)
-    return BeamSearch([scorer], SearchOptions(args.beam_width), free, sayable, ())
+    allowed = torch.ones(model.config.text_config.vocab_size, dtype=torch.bool, device=args.device)
+    return BeamSearch([scorer], SearchOptions(args.beam_width), free, allowed, ())
 
 
 def clock(args: argparse.Namespace) -> float:
@@ -101,13 +101,13 @@ def time_window(args: argparse.Namespace, model: BrainLlamaForCausalLM, features
     """Median seconds of a window so many windows into a story, the ways taking turns."""
     past = torch.randint(10, 100, (args.tokens * place,)).tolist()
     searches = {way: make_search(args, model, way) for way in ways}
-    tellings = {way: search.start(1, past) for way, search in searches.items()}
+    decoded_texts = {way: search.start(1, past) for way, search in searches.items()}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for window in range(args.repeats + 1):
         for way, search in searches.items():
             brain = take_brains(features, [window % len(features.tokens)])
             start = clock(args)
-            tellings[way] = search.advance(tellings[way], args.tokens, [brain])
+            decoded_texts[way] = search.advance(decoded_texts[way], args.tokens, [brain])
             seconds[way].append(clock(args) - start)
     # The first window fills caches; a story has one of it.
     return {way: statistics.median(times[1:]) for way, times in seconds.items()}
@@ -116,11 +116,13 @@ def time_window(args: argparse.Namespace, model: BrainLlamaForCausalLM, features
 def time_story(args: argparse.Namespace, model: BrainLlamaForCausalLM, features, way: str, length: int) -> float:
     """Seconds of a whole story of so many windows."""
     search = make_search(args, model, way)
-    telling: list[list[Hypothesis]] = search.start()
+    decoded_text: list[list[Hypothesis]] = search.start()
     start = clock(args)
     for window in range(length):
-        telling = search.advance(telling, args.tokens, [take_brains(features, [window % len(features.tokens)])])
-    telling[0][0].tokens()
+        decoded_text = search.advance(
+            decoded_text, args.tokens, [take_brains(features, [window % len(features.tokens)])]
+        )
+    decoded_text[0][0].tokens()
     return clock(args) - start
 
 

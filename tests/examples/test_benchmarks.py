@@ -105,7 +105,7 @@ def test_a_planted_story_is_told_from_beginning_to_end(tmp_path, monkeypatch):
     for name, value in {"num_stories": 8, "story_frames": 80, "num_voxels": 8}.items():
         monkeypatch.setitem(planted_story.CORPUS, name, value)
     steps = ("--text_steps", 2, "--brain_steps", 2)
-    run_here(planted_story, monkeypatch, "--output_dir", tmp_path, *steps, "--telling", "--num_others", 2)
+    run_here(planted_story, monkeypatch, "--output_dir", tmp_path, *steps, "--decoded_text", "--num_others", 2)
     (saved,) = json.loads((tmp_path / "story" / "sections.json").read_text())
     told = json.loads((tmp_path / "story" / "reconstruction.json").read_text())
     section = Section(**saved)

@@ -37,7 +37,7 @@ def checkpoint(images, text_model, tmp_path) -> Path:
     from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, VoxelEncoderConfig
     from trainers.data.geometry import add_geometries, read_geometries, region_sizes
     from trainers.data.prompts import store_caption_settings
-    from trainers.data.provenance import note_training_brains
+    from trainers.data.provenance import record_training_brains
 
     geometries = read_geometries(str(images))
     encoder = VoxelEncoderConfig(region_sizes=region_sizes(geometries, ["streams"]), **ENCODER)
@@ -45,7 +45,7 @@ def checkpoint(images, text_model, tmp_path) -> Path:
     processor = BrainLlamaProcessor.from_config(model.config, AutoTokenizer.from_pretrained(text_model))
     add_geometries(processor.feature_extractor, geometries, ["streams"])
     store_caption_settings(model, processor, max_new_tokens=6)
-    note_training_brains(model.config, {"subj01": 18})
+    record_training_brains(model.config, {"subj01": 18})
     model.save_pretrained(tmp_path / "checkpoint")
     processor.save_pretrained(tmp_path / "checkpoint")
     adapted = get_peft_model(model, LoraConfig(r=2, target_modules=r".*language_model.*\.q_proj"))
@@ -69,7 +69,7 @@ class TestScript:
         assert report.missing == []
         # The test images are means of three repeats, and nobody saw the images of the held-out subject in training.
         assert set(report.settings["absent_arms"]) == {"other_subject_same_image", "time_shift", "retrieval", "ridge"}
-        assert [row["arm"] for row in report.floors] == ["constant", "shuffled", "human"]
+        assert [row["arm"] for row in report.baselines] == ["constant", "shuffled", "human"]
         (ceiling,) = report.sections
         assert ceiling["name"] == "noise_ceiling"
         assert [(row["subject"], row["unit"]) for row in ceiling["rows"]] == [("subj02", "percent")]
@@ -94,9 +94,13 @@ class TestScript:
         report = CaptionReport.load(tmp_path / "out")
         assert [item.name for item in report.missing] == ["retrieval", "ridge"]
         # Single trials have a moment, and so a control of the wrong one.
-        lent = [(s["brain_id"], s["donors"]["time_shift"]) for s in report.samples if "time_shift" in s["donors"]]
+        lent = [
+            (s["brain_id"], s["control_brains"]["time_shift"])
+            for s in report.samples
+            if "time_shift" in s["control_brains"]
+        ]
         assert lent
-        assert all(own.rpartition("/")[0] == donor.rpartition("/")[0] for own, donor in lent)
+        assert all(own.rpartition("/")[0] == control_brain.rpartition("/")[0] for own, control_brain in lent)
 
     def test_an_adapter_on_top_of_it(self, run_example, images, checkpoint, tmp_path):
         options = ("--checkpoint", checkpoint, "--adapter", tmp_path / "adapter", "--dataset", images)

@@ -21,7 +21,7 @@ from voxel_corpus import write_voxel_corpus
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
 from trainers.contrastive.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.data.corpora import load_corpus_splits
-from trainers.data.provenance import note_training_brains
+from trainers.data.provenance import record_training_brains
 from trainers.loading import load_contrastive_model
 
 
@@ -113,7 +113,7 @@ class TestHeldOutSubjects:
         rows = load_corpus_splits(DataArguments(dataset=str(embedded)))["train"]
         new = EncoderArguments(encoder_type="voxels", voxel_encoder=SMALL)
         model, extractor = load_contrastive_model(new, TargetArguments(), rows, False, str(embedded))
-        note_training_brains(model.config, {"s2": 16, "s3": 16})
+        record_training_brains(model.config, {"s2": 16, "s3": 16})
         for part in (model, extractor):
             part.save_pretrained(tmp_path / "earlier")
         with pytest.raises(ValueError, match="names s3, on whose brains the checkpoint '.*earlier' was trained"):

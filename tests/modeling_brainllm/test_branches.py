@@ -24,14 +24,14 @@ def variant(request, tmp_path_factory):
 
 
 def pack(prompts, continuations):
-    """Trunk and branches in one row; labels are the continuations, of which each prompt's last token foretells one."""
-    parts, branches, labels = [prompts[:, :-1]], [torch.zeros_like(prompts[:, :-1])], [prompts[:, :-1] * 0 - 100]
+    """Trunk and segments in one row; labels are the continuations, of which each prompt's last token foretells one."""
+    parts, segments, labels = [prompts[:, :-1]], [torch.zeros_like(prompts[:, :-1])], [prompts[:, :-1] * 0 - 100]
     for number, continuation in enumerate(continuations, start=1):
         tokens = torch.cat([prompts[:, -1:], continuation], dim=1)
         parts.append(tokens)
-        branches.append(torch.full_like(tokens, number))
+        segments.append(torch.full_like(tokens, number))
         labels.append(torch.cat([prompts[:, -1:] * 0 - 100, continuation], dim=1))
-    return torch.cat(parts, dim=1), torch.cat(branches, dim=1), torch.cat(labels, dim=1)
+    return torch.cat(parts, dim=1), torch.cat(segments, dim=1), torch.cat(labels, dim=1)
 
 
 def apart(prompts, continuation):
@@ -45,8 +45,8 @@ def test_losses_equal_those_of_rows_apart(variant, attention):
     model, brain, prompts, continuations = variant
     model = copy.deepcopy(model)
     model.set_attn_implementation(attention)
-    input_ids, branch_ids, labels = pack(prompts, continuations)
-    packed, rows = model.token_losses(labels, input_ids=input_ids, branch_ids=branch_ids, **brain)
+    input_ids, segment_ids, labels = pack(prompts, continuations)
+    packed, rows = model.token_losses(labels, input_ids=input_ids, segment_ids=segment_ids, **brain)
     for row in range(3):
         expected = []
         for continuation in continuations:
@@ -62,8 +62,8 @@ def test_gradients_equal_those_of_rows_apart(variant):
     for packed in (True, False):
         copied = copy.deepcopy(model)
         if packed:
-            input_ids, branch_ids, labels = pack(prompts, continuations)
-            copied.token_losses(labels, input_ids=input_ids, branch_ids=branch_ids, **brain)[0].sum().backward()
+            input_ids, segment_ids, labels = pack(prompts, continuations)
+            copied.token_losses(labels, input_ids=input_ids, segment_ids=segment_ids, **brain)[0].sum().backward()
         else:
             for continuation in continuations:
                 ids, own = apart(prompts, continuation)
@@ -77,22 +77,22 @@ def test_gradients_equal_those_of_rows_apart(variant):
 
 def test_padding_on_either_side_is_invisible(variant):
     model, brain, prompts, continuations = variant
-    input_ids, branch_ids, labels = pack(prompts, continuations)
-    plain, _ = model.token_losses(labels, input_ids=input_ids, branch_ids=branch_ids, **brain)
+    input_ids, segment_ids, labels = pack(prompts, continuations)
+    plain, _ = model.token_losses(labels, input_ids=input_ids, segment_ids=segment_ids, **brain)
     for side in ((5, 0), (0, 5)):
         pad = torch.nn.functional.pad
         mask = pad(torch.ones_like(input_ids), side)
-        inputs = {"input_ids": pad(input_ids, side, value=2), "branch_ids": pad(branch_ids, side)}
+        inputs = {"input_ids": pad(input_ids, side, value=2), "segment_ids": pad(segment_ids, side)}
         padded, _ = model.token_losses(pad(labels, side, value=-100), attention_mask=mask, **inputs, **brain)
         torch.testing.assert_close(padded, plain, atol=2e-5, rtol=1e-4)
 
 
 def test_one_branch_is_a_plain_row(variant):
     model, brain, prompts, _ = variant
-    branch_ids = torch.zeros_like(prompts)
-    branch_ids[:, -2:] = 1
+    segment_ids = torch.zeros_like(prompts)
+    segment_ids[:, -2:] = 1
     torch.testing.assert_close(
-        model(prompts, branch_ids=branch_ids, **brain).logits, model(prompts, **brain).logits, atol=2e-5, rtol=1e-4
+        model(prompts, segment_ids=segment_ids, **brain).logits, model(prompts, **brain).logits, atol=2e-5, rtol=1e-4
     )
 
 
@@ -102,4 +102,4 @@ def test_attention_without_masks_is_refused(variant):
     # The kernels are not installed: only the name counts, before any of them would run.
     model.config.text_config._attn_implementation_internal = "flash_attention_2"
     with pytest.raises(ValueError, match="need an attention with masks; found 'flash_attention_2'"):
-        model(prompts, branch_ids=torch.zeros_like(prompts), **brain)
+        model(prompts, segment_ids=torch.zeros_like(prompts), **brain)

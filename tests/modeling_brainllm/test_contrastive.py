@@ -111,7 +111,9 @@ class TestSwitchesOfTheEncoder:
         return model.brain_encoder, places, regions, values
 
     def test_read_outs_keep_their_sign(self):
-        """Without the activation a brain and its negative give opposite tokens, as long as the trunk is linear."""
+        """
+        Without the activation a brain and its negative give opposite tokens, as long as the shared prefix is linear.
+        """
         for activate in (False, True):
             encoder, places, regions, values = self.encode(activate_readout=activate, num_residual_layers=0)
             tokens, negative = (encoder([sign * values], [places], [regions]) for sign in (1, -1))
@@ -221,21 +223,21 @@ class TestHandOver:
         reader = tiny_brain_model(text_model, "cross_attention", encoder).eval()
         tokens = model(**brain).tokens
         assert not torch.allclose(reader.model.brain_encoder(**brain), tokens)
-        model.hand_over_encoder(reader)
+        model.copy_encoder(reader)
         assert torch.equal(reader.model.brain_encoder(**brain), tokens)
 
     def test_also_after_a_checkpoint_and_to_the_backbone(self, text_model, tmp_path):
         tiny_contrastive_model("voxels").save_pretrained(tmp_path)
         model, brain = BrainContrastiveModel.from_pretrained(tmp_path), brain_inputs("voxels")
         reader = BrainLlamaModel.from_text_model(text_model, model.config.encoder_config).eval()
-        model.hand_over_encoder(reader)
+        model.copy_encoder(reader)
         assert torch.equal(reader.brain_encoder(**brain), model(**brain).tokens)
 
     def test_another_encoder_is_refused(self, text_model):
         reader = tiny_brain_model(text_model, "prefix", "voxels")
         reader.config.encoder_config.logit_scale = 2.0
         with pytest.raises(ValueError, match=r"differ \(logit_scale: 4.0 and 2.0\)"):
-            tiny_contrastive_model("voxels").hand_over_encoder(reader)
+            tiny_contrastive_model("voxels").copy_encoder(reader)
 
 
 class TestBadInput:

@@ -108,7 +108,7 @@ class TestBrain:
     def test_given_embeddings_equal_the_encoder(self, variant):
         model, brain, input_ids = variant
         embeds = model.model.brain_encoder(**brain)
-        given = model(input_ids, brain_embeds=embeds).logits
+        given = model(input_ids, encoder_outputs=embeds).logits
         torch.testing.assert_close(given, model(input_ids, **brain).logits)
 
     def test_left_padding_is_invisible(self, variant):
@@ -202,7 +202,7 @@ class TestLoss:
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
             if checkpointing:
-                # Renamed in transformers 5.2x; the new name is absent from our floor.
+                # Renamed in transformers 5.2x; the new name is absent from our baseline.
                 enable = getattr(copied, "activation_checkpointing_enable", copied.gradient_checkpointing_enable)
                 enable({"use_reentrant": reentrant})
                 copied.enable_input_require_grads()

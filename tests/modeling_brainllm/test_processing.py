@@ -115,9 +115,9 @@ class TestSequence:
         tokenizer = word_tokenizer()
         processor = processor_for(tokenizer, tokens_per_embedding=2)
         embeds = torch.randn(2, 3, 8)
-        batch = processor(text=["<|brain|>fox", "<|brain|>the", "fox"], brain_embeds=embeds, brain_index=[1, 1, -1])
+        batch = processor(text=["<|brain|>fox", "<|brain|>the", "fox"], encoder_outputs=embeds, brain_index=[1, 1, -1])
         assert batch["input_ids"].eq(len(tokenizer)).sum(1).tolist() == [6, 6, 0]
-        assert batch["brain_embeds"] is embeds
+        assert batch["encoder_outputs"] is embeds
         assert batch["brain_index"].tolist() == [1, 1, -1]
 
 
@@ -227,8 +227,8 @@ class TestMatching:
         processor.feature_extractor.fit(rng.normal(size=(9, FEATURES)), "P01")
         with pytest.raises(ValueError, match=r"'P02' is unknown; known are \['P01'\]"):
             processor(text="<|brain|>fox", brain=brains(rng, 1), subject="P02")
-        with pytest.raises(ValueError, match=r"brain_embeds.*encoder_hidden.*found shape \[2, 3\]"):
-            processor(text="<|brain|>fox", brain_embeds=torch.zeros(2, 3))
+        with pytest.raises(ValueError, match=r"encoder_outputs.*encoder tokens, hidden.*found shape \[2, 3\]"):
+            processor(text="<|brain|>fox", encoder_outputs=torch.zeros(2, 3))
         with pytest.raises(TypeError, match="truncation"):
             processor(text="fox", truncation=True)
 
@@ -257,7 +257,7 @@ class TestWithTheModel:
         brain = [rng.normal(size=shape) for shape in shapes]
         texts, asked = ["<|brain|>w7 w8", "w9", "<|brain|>w7 w8 w9", "<|brain|>", "<|brain|>w7 w8"], [2, -1, 1, 0, 0]
         batch = processor(text=texts, brain=brain, subject=subjects, brain_index=asked, padding_side="left")
-        assert set(batch) == set(processor.model_input_names) - {"brain_embeds", "token_type_ids"}
+        assert set(batch) == set(processor.model_input_names) - {"encoder_outputs", "token_type_ids"}
         logits = model(**batch).logits[:, -1]
         assert (logits[0] - logits[4]).abs().max() > 1e-2  # same text, another brain
         for row, (text, sample) in enumerate(zip(texts, asked, strict=True)):

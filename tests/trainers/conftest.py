@@ -74,7 +74,7 @@ def make_rows():
             colour, animal = rng.integers(len(COLOURS)), rng.choice(["cat", "dog", "bird"])
             values = signal * codes[colour] + 0.1 * rng.standard_normal((num_frames, NUM_FEATURES))
             shared = {
-                "corpus": "tiny", "subject": "s1", "story": f"{brain // 2}", "group": f"{brain // 2}", "topic": "t",
+                "corpus": "tiny", "subject": "s1", "stimulus": f"{brain // 2}", "group": f"{brain // 2}", "topic": "t",
                 "brain_id": f"tiny/{brain}", "text": f"the {animal} is {COLOURS[colour]} .",
                 "brain_values": values.astype(np.float32).tolist(),
             }  # fmt: skip
@@ -103,7 +103,7 @@ def make_images():
             rows.append(
                 {
                     "sample_id": place, "corpus": "tiny", "subject": subject, "session": "session01",
-                    "story": f"image/{trial}", "group": f"image/{trial}", "topic": "t", "brain_id": place,
+                    "stimulus": f"image/{trial}", "group": f"image/{trial}", "topic": "t", "brain_id": place,
                     "prompt": "", "completion": captions[0], "text": captions[0], "references": captions,
                     "brain_values": values.astype(np.float32).tolist(),
                 }

@@ -1,7 +1,8 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-What each process of tests/trainers/common/test_fsdp2.py runs, under `torchrun`: a model in shards does what a whole one does.
+What each process of tests/trainers/common/test_fsdp2.py runs, under `torchrun`: a model in shards does what a whole
+one does.
 
     torchrun --nproc_per_node 2 tests/trainers/sharded_steps.py FOLDER
 """
@@ -47,16 +48,16 @@ def take_steps(model: BrainLlamaForCausalLM, rows: slice, steps: int = 3) -> tor
     return torch.stack(losses)
 
 
-def check_gathered(sharded: BrainLlamaForCausalLM, whole: BrainLlamaForCausalLM, folder: Path) -> None:
+def check_unsharded(sharded: BrainLlamaForCausalLM, whole: BrainLlamaForCausalLM, folder: Path) -> None:
     """Gathered weights are those of the whole model, and a slim checkpoint of them reloads."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    gathered = get_model_state_dict(sharded, options=options)
+    unsharded = get_model_state_dict(sharded, options=options)
     if dist.get_rank() != 0:
         return
     for name, weight in whole.state_dict().items():
-        torch.testing.assert_close(gathered[name], weight, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(unsharded[name], weight, rtol=1e-4, atol=1e-5)
     with own_class(sharded):
-        sharded.save_pretrained(folder, state_dict=gathered)
+        sharded.save_pretrained(folder, state_dict=unsharded)
     assert not any("language_model" in name for name in load_file(folder / "model.safetensors"))
     assert (folder / "modeling_brainllama.py").is_file()
     inputs = {"input_ids": prompt_ids(whole), **brain_inputs("frames")}
@@ -80,7 +81,7 @@ def main(folder: Path) -> None:
         assert expected[-1] < expected[0]
         prompt = {"input_ids": prompt_ids(whole), **brain_inputs("frames"), "max_new_tokens": 6, "do_sample": False}
         assert sharded.generate(**prompt).equal(whole.generate(**prompt))
-        check_gathered(sharded, whole, folder / interface)
+        check_unsharded(sharded, whole, folder / interface)
     dist.barrier()
     dist.destroy_process_group()
 

@@ -27,7 +27,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "prompt_length_section",
             "token_counter",
         ],
-        "regions": ["atlas_regions", "compare_regions", "feature_regions", "regions_section", "silence"],
+        "regions": ["atlas_regions", "compare_regions", "feature_regions", "regions_section", "ablate_voxels"],
         "scaling": ["scaling_curve", "scaling_section"],
         "surprise": ["surprise_curve", "surprise_section"],
         "transfer": ["split_by_subject", "transfer_matrix", "transfer_section"],

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..metrics import pairwise_wins
-from ..scoring.text_table import Sample, losses_of, permuted_donors
+from ..scoring.text_table import Sample, losses_of, permuted_control_brains
 from ..statistics.main_effects import center_gains_and_wins
 from ..statistics.significance import cluster_bootstrap_ci
 
@@ -60,7 +60,7 @@ class Effects:
     ) -> "Effects":
         """
         From losses `(samples,)` under the own brain and `(permutations, samples)` under other ones; `named` are the
-        own brains and the lent ones ([`~trainers.scoring.text_table.permuted_donors`]).
+        own brains and the lent ones ([`~trainers.scoring.text_table.permuted_control_brains`]).
         """
         null = pairwise_wins(others[0], others[1:]) if len(others) > 1 else None
         gains, wins = others.mean(axis=0) - own, pairwise_wins(own, others)
@@ -139,7 +139,7 @@ def sample_effects(samples: Sequence[Sample]) -> Effects:
     """
     groups = [sample["group"] for sample in samples]
     own, others = arm_losses(samples, "brain")[0], arm_losses(samples, "permuted")
-    return Effects.from_losses(own, others, groups, named=permuted_donors(samples))
+    return Effects.from_losses(own, others, groups, named=permuted_control_brains(samples))
 
 
 def caption_effects(samples: Sequence[Sample], metric: str = "cider") -> Effects:

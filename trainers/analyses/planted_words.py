@@ -20,7 +20,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..data.collator import BrainDataCollator
 from ..reports.sections import Section
-from ..scoring.text_table import permuted_donors
+from ..scoring.text_table import permuted_control_brains
 from .curves import Curve, make_curve
 from .effects import Effects, Sample, arm_losses, equal_count_bins
 
@@ -180,7 +180,7 @@ def planted_effects(true: Sequence[Sample], planted: Sequence[Sample]) -> tuple[
 
     groups = [sample["group"] for sample in true]
     own, others = -preference("brain")[0], -preference("permuted")
-    effects = Effects.from_losses(own, others, groups, "nats", permuted_donors(true))
+    effects = Effects.from_losses(own, others, groups, "nats", permuted_control_brains(true))
     return effects, preference("no_brain")[0]
 
 

@@ -105,7 +105,7 @@ def feature_regions(
     return found
 
 
-def silence(processor: BrainLlamaProcessor, kept: Masks) -> BrainLlamaProcessor:
+def ablate_voxels(processor: BrainLlamaProcessor, kept: Masks) -> BrainLlamaProcessor:
     """
     A processor for which all other voxels are 0 after standardisation; the one that is given stays as it was.
 
@@ -133,9 +133,9 @@ def silence(processor: BrainLlamaProcessor, kept: Masks) -> BrainLlamaProcessor:
             raise ValueError(f"`kept` has {len(mask)} voxels for subject '{subject}', expected {expected}.")
         subjects[subject] = {**known, "mean": mean, "std": np.where(mask, std, np.float32(np.inf))}
     extractor.subjects, extractor.do_standardize = subjects, True
-    silenced = copy.copy(processor)
-    silenced.feature_extractor = extractor
-    return silenced
+    ablated = copy.copy(processor)
+    ablated.feature_extractor = extractor
+    return ablated
 
 
 def draw_matched(region: Masks, generator: np.random.Generator) -> Masks:
@@ -184,7 +184,7 @@ def compare_regions(
     """
 
     def effects_with(kept: Masks) -> Effects:
-        return brain_effects(evaluate(silence(processor, kept)), reading)
+        return brain_effects(evaluate(ablate_voxels(processor, kept)), reading)
 
     whole = {subject: np.ones_like(mask) for subject, mask in next(iter(regions.values())).items()}
     rows: list[dict[str, Any]] = [
@@ -243,4 +243,4 @@ def regions_section(rows: Sequence[Mapping[str, Any]], title: str = "Cortical re
     return Section(NAME, title, text, COLUMNS, list(rows), figure)
 
 
-__all__ = ["atlas_regions", "compare_regions", "feature_regions", "regions_section", "silence"]
+__all__ = ["ablate_voxels", "atlas_regions", "compare_regions", "feature_regions", "regions_section"]

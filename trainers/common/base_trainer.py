@@ -18,7 +18,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
 
 from .checkpoints import UNFINISHED, finish_checkpoint, own_class
-from .distributed import check_processes, own_part
+from .distributed import check_processes, local_shard
 
 
 REMEDY = "Look for extreme brain values (standardise them), a learning rate that is too high, or half precision."
@@ -104,7 +104,7 @@ class BrainTrainer(Trainer):
         broken = [
             name
             for name, parameter in self.model.named_parameters()
-            if parameter.requires_grad and not own_part(parameter).isfinite().all()
+            if parameter.requires_grad and not local_shard(parameter).isfinite().all()
         ]
         if broken:
             raise FloatingPointError(

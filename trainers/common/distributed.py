@@ -74,7 +74,7 @@ def wants_fsdp(args: TrainingArguments) -> bool:
 
 
 @contextmanager
-def loaded_whole() -> Generator[None]:
+def zero_init_off() -> Generator[None]:
     """Within, models are loaded for use beside the trained one: ZeRO-3 would scatter them, and gather them never."""
     scatters = deepspeed._hf_deepspeed_config_weak_ref
     deepspeed.unset_hf_deepspeed_config()
@@ -85,7 +85,7 @@ def loaded_whole() -> Generator[None]:
 
 
 @contextmanager
-def gathered(model: nn.Module) -> Generator[None]:
+def unsharded(model: nn.Module) -> Generator[None]:
     """Within, weights are whole that FSDP2 splits among processes, for what reaches past the `forward` of a model."""
     parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
     for part in parts:
@@ -97,7 +97,7 @@ def gathered(model: nn.Module) -> Generator[None]:
             part.reshard()
 
 
-def own_part(parameter: torch.Tensor) -> torch.Tensor:
+def local_shard(parameter: torch.Tensor) -> torch.Tensor:
     """What this process holds of a weight: its shard under ZeRO-3 and FSDP2, else all of it."""
     held = getattr(parameter, "ds_tensor", parameter)
     return held.to_local() if isinstance(held, DTensor) else held
@@ -154,9 +154,9 @@ __all__ = [
     "check_processes",
     "end_run",
     "end_stage",
-    "gathered",
-    "loaded_whole",
-    "own_part",
+    "local_shard",
     "require_whole_weights",
+    "unsharded",
     "wants_fsdp",
+    "zero_init_off",
 ]

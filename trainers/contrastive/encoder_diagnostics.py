@@ -20,8 +20,8 @@ from torch import nn
 from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 
 from ..data.target_embeddings import EMBEDDING_COLUMNS, stack_embeddings
+from ..evaluation import controls
 from ..metrics.retrieval import Identification
-from ..statistics import permutations as controls
 
 
 REAL, SHUFFLED, ZERO = "real", "shuffled", "zero"

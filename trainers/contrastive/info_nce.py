@@ -27,9 +27,9 @@ def info_nce(similarity: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
     Returns:
         `torch.Tensor` of shape `(rows,)`: in nats, 0 for a row without negatives.
     """
-    # A finite floor: a row without negatives would get NaN for a gradient from the logarithm of an empty sum.
-    floor = torch.finfo(similarity.dtype).min
-    negatives = similarity.masked_fill(positive, floor).logsumexp(dim=-1, keepdim=True)
+    # A finite baseline: a row without negatives would get NaN for a gradient from the logarithm of an empty sum.
+    baseline = torch.finfo(similarity.dtype).min
+    negatives = similarity.masked_fill(positive, baseline).logsumexp(dim=-1, keepdim=True)
     losses = nn.functional.softplus(negatives - similarity) * positive
     return losses.sum(dim=-1) / positive.sum(dim=-1)
 

@@ -14,7 +14,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "instructions": ["InstructionMaker", "InstructionRows"],
         "packing": ["InstructionCollator"],
         "prompts": ["caption_prompt", "store_caption_settings"],
-        "provenance": ["count_brains", "note_training_brains"],
+        "provenance": ["count_brains", "record_training_brains"],
         "target_embeddings": [
             "add_image_embeddings",
             "add_text_embeddings",

@@ -34,8 +34,9 @@ class BrainCollator:
 
     A brain sample that several rows share (equal `brain_id`) enters the batch once, and `brain_index` says which text
     reads which brain. Rows may carry `semantic_embedding` (a vector of the encoder's output width, or one for each
-    encoder token) in place of `brain_values`; it becomes `brain_embeds`, and no encoder runs. Rows may carry `donors`,
-    a list of rows whose brains enter the batch beside their own, for `donor_index` of shape `(batch, donors)`.
+    encoder token) in place of `brain_values`; it becomes `encoder_outputs`, and no encoder runs. Rows may carry
+    `control_brains`, a list of rows whose brains enter the batch beside their own, for `control_index` of shape
+    `(batch, control brains)`.
 
     Args:
         processor ([`BrainLlamaProcessor`]):
@@ -59,21 +60,21 @@ class BrainCollator:
         """Model inputs of texts, each with the marker of its row's brain if brains are read at all."""
         if not self.with_brain:
             return dict(self.processor(text=texts, return_offsets_mapping=True))
-        donors = [row.get("donors", ()) for row in rows]
-        brains = _distinct_brains([*rows, *(donor for several in donors for donor in several)])
+        control_brains = [row.get("control_brains", ()) for row in rows]
+        brains = _distinct_brains([*rows, *(control_brain for several in control_brains for control_brain in several)])
         place = {brain_id: i for i, brain_id in enumerate(brains)}
         given = self._brain_arguments(list(brains.values()))
         given |= {"brain_index": [place[row["brain_id"]] for row in rows], "return_offsets_mapping": True}
         inputs = dict(self.processor(text=texts, **given))
-        if donors[0]:
-            index = [[place[donor["brain_id"]] for donor in several] for several in donors]
-            inputs["donor_index"] = torch.tensor(index)
+        if control_brains[0]:
+            index = [[place[control_brain["brain_id"]] for control_brain in several] for several in control_brains]
+            inputs["control_index"] = torch.tensor(index)
         return inputs
 
     def _brain_arguments(self, brains: list[Row]) -> dict[str, Any]:
         if "semantic_embedding" in brains[0]:
             embeddings = [np.asarray(brain["semantic_embedding"], dtype=np.float32) for brain in brains]
-            return {"brain_embeds": torch.from_numpy(np.stack([np.atleast_2d(several) for several in embeddings]))}
+            return {"encoder_outputs": torch.from_numpy(np.stack([np.atleast_2d(several) for several in embeddings]))}
         values = [np.asarray(brain["brain_values"], dtype=np.float32) for brain in brains]
         names = {"subject": "subject", "brain_names": "sample_id"}
         return {"brain": values, **{name: [brain[column] for brain in brains] for name, column in names.items()}}
@@ -223,10 +224,10 @@ def _label(
     return input_ids.masked_fill(~is_label, IGNORE_INDEX)
 
 
-TEXT_INPUTS = ("input_ids", "attention_mask", "labels", "branch_ids")
+TEXT_INPUTS = ("input_ids", "attention_mask", "labels", "segment_ids")
 
 
-BOOKKEEPING = (*BOOKKEEPING_COLUMNS, "donor_index")
+BOOKKEEPING = (*BOOKKEEPING_COLUMNS, "control_index")
 
 
 __all__ = [

@@ -27,9 +27,9 @@ _IDENTITY = ("sample_id", "subject", "session", "completion", "task")
 class InstructionRows(Dataset):
     """
     Rows of a corpus, seen through instructions: row by row the columns of the corpus, with `task`, `prompt`,
-    `branches`, `references` and `completion` of the instruction in place of its own.
+    `segments`, `references` and `completion` of the instruction in place of its own.
 
-    `prompt` holds the marker of the brain. `branches` are the continuations that are learnt, each a list of pieces of
+    `prompt` holds the marker of the brain. `segments` are the continuations that are learnt, each a list of pieces of
     text of which the first, third, ... are labelled; the others are what the user says in between.
 
     Args:
@@ -60,11 +60,11 @@ class InstructionRows(Dataset):
         return list(dict.fromkeys([*self.source.column_names, *self.texts.column_names]))
 
     def unpacked(self) -> "InstructionRows":
-        """The same instructions with one branch per row."""
+        """The same instructions with one segment per row."""
         columns: dict[str, list] = {name: [] for name in self.texts.column_names}
         for row in self.texts:
-            for branch in row["branches"]:
-                for name, value in {**row, "branches": [branch]}.items():
+            for segment in row["segments"]:
+                for name, value in {**row, "segments": [segment]}.items():
                     columns[name].append(value)
         return InstructionRows(self.source, datasets.Dataset.from_dict(columns, features=self.texts.features))
 
@@ -72,7 +72,7 @@ class InstructionRows(Dataset):
 @dataclass
 class InstructionMaker:
     """
-    Makes rows of a corpus into instructions. All captions of one image are the branches of one row.
+    Makes rows of a corpus into instructions. All captions of one image are the segments of one row.
 
     Args:
         processor ([`BrainLlamaProcessor`]):
@@ -166,11 +166,11 @@ class InstructionMaker:
         return self._renderer.answer(kept, ends=kept == text)
 
 
-def _columns(task: InstructionTask, prompt: str, branches: list[list[str]], answers: list[str]) -> dict[str, Any]:
+def _columns(task: InstructionTask, prompt: str, segments: list[list[str]], answers: list[str]) -> dict[str, Any]:
     return {
         "task": task.name,
         "prompt": prompt,
-        "branches": branches,
+        "segments": segments,
         "references": answers,
         "completion": answers[0],
     }

@@ -1,13 +1,15 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""All answers to one prompt in one pass: rows whose branches share a trunk, and batches of rows of like length.
+"""All answers to one prompt in one pass: rows whose segments share a shared prefix, and batches of rows of like
+length.
 
-    system · brain · request ─┬─ answer 1      `branch_ids` 0 ... 0  1 1 1  2 2 2 2  3 3
-        (the trunk)           ├─ answer 2
+    system · brain · request ─┬─ answer 1      `segment_ids` 0 ... 0  1 1 1  2 2 2 2  3 3
+        (the shared prefix)           ├─ answer 2
                               └─ answer 3
 
-The model lets a token see the trunk and its own branch, so that each answer is learnt as if it stood alone, and brain
-and prompt are computed once. A branch begins with the last token of the prompt, since that foretells its first word.
+The model lets a token see the shared prefix and its own segment, so that each answer is learnt as if it stood alone,
+and brain and prompt are computed once. A segment begins with the last token of the prompt, since that foretells its
+first word.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,51 +34,51 @@ WINDOW = 50
 @dataclass
 class InstructionCollator(BrainCollator):
     """
-    Makes a batch of [`InstructionRows`] into model inputs: one text row per instruction, its answers as branches.
+    Makes a batch of [`InstructionRows`] into model inputs: one text row per instruction, its answers as segments.
 
     Each prompt is tokenised together with each of its answers, exactly as if they stood in rows of their own, and what
-    these rows have in common before the first label becomes the trunk. So the losses are those of rows apart, whatever
-    the tokenizer does where prompt and answer meet. Rows of a single branch need no `branch_ids`, and a batch of such
-    rows has none.
+    these rows have in common before the first label becomes the shared prefix. So the losses are those of rows apart,
+    whatever the tokenizer does where prompt and answer meet. Rows of a single segment need no `segment_ids`, and a
+    batch of such rows has none.
 
     Args:
         processor, with_brain:
             As in [`BrainCollator`].
 
     Returns of a call:
-        `dict` as that of [`~trainers.data.collator.BrainDataCollator`], with `branch_ids` of shape `(batch, tokens)`;
+        `dict` as that of [`~trainers.data.collator.BrainDataCollator`], with `segment_ids` of shape `(batch, tokens)`;
         padded on the right.
     """
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
-        owners = [number for number, row in enumerate(rows) for _ in row["branches"]]
-        branches = [branch for row in rows for branch in row["branches"]]
-        texts = [rows[owner]["prompt"] + "".join(branch) for owner, branch in zip(owners, branches, strict=True)]
+        owners = [number for number, row in enumerate(rows) for _ in row["segments"]]
+        segments = [segment for row in rows for segment in row["segments"]]
+        texts = [rows[owner]["prompt"] + "".join(segment) for owner, segment in zip(owners, segments, strict=True)]
         if not self.with_brain:
             texts = [text.replace(self.processor.brain_token, "") for text in texts]
         inputs = self._process(texts, [rows[owner] for owner in owners])
         ids, mask = inputs.pop("input_ids"), inputs.pop("attention_mask").bool()
         ends = inputs.pop("offset_mapping")[..., 1]
         continuations = [
-            (ids[i][mask[i]], _label_pieces(ids[i][mask[i]], ends[i][mask[i]], len(text), branch))
-            for i, (text, branch) in enumerate(zip(texts, branches, strict=True))
+            (ids[i][mask[i]], _label_pieces(ids[i][mask[i]], ends[i][mask[i]], len(text), segment))
+            for i, (text, segment) in enumerate(zip(texts, segments, strict=True))
         ]
         first = [owners.index(number) for number in range(len(rows))]
         folded = [fold(continuations[start:end]) for start, end in zip(first, [*first[1:], len(owners)], strict=True)]
-        inputs |= {name: inputs[name][first] for name in ("brain_index", "donor_index") if name in inputs}
+        inputs |= {name: inputs[name][first] for name in ("brain_index", "control_index") if name in inputs}
         bookkeeping = {name: [row.get(name) for row in rows] for name in BOOKKEEPING_COLUMNS}
         return {**self._pad(folded), **inputs, **bookkeeping}
 
     def _pad(self, folded: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        ids, labels, branch_ids = map(list, zip(*folded, strict=True))
+        ids, labels, segment_ids = map(list, zip(*folded, strict=True))
         padded = {
             "input_ids": pad_sequence(ids, True, self.processor.tokenizer.pad_token_id),
             "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], True, 0),
             "labels": pad_sequence(labels, True, IGNORE_INDEX),
-            "branch_ids": pad_sequence(branch_ids, True, 0),
+            "segment_ids": pad_sequence(segment_ids, True, 0),
         }
-        if not padded["branch_ids"].any():
-            del padded["branch_ids"]
+        if not padded["segment_ids"].any():
+            del padded["segment_ids"]
         return padded
 
 
@@ -91,17 +93,17 @@ def fold(
             Ids and labels `(tokens,)` of each text.
 
     Returns:
-        `tuple` of ids, labels and branches, each `(tokens of the row,)`. The trunk ends before the token that
-        foretells the first label, with which each branch begins; a single text is its own trunk.
+        `tuple` of ids, labels and segments, each `(tokens of the row,)`. The shared prefix ends before the token that
+        foretells the first label, with which each segment begins; a single text is its own shared prefix.
     """
     if len(continuations) == 1:
         ((ids, labels),) = continuations
         return ids, labels, torch.zeros_like(ids)
     longest = max(0, min(int(labels.ne(IGNORE_INDEX).int().argmax()) for _, labels in continuations) - 1)
     beginnings = torch.stack([ids[:longest] for ids, _ in continuations])
-    trunk = int((beginnings == beginnings[0]).all(0).int().cumprod(0).sum())
-    ids = [continuations[0][0][:trunk], *(ids[trunk:] for ids, _ in continuations)]
-    labels = [continuations[0][1][:trunk], *(labels[trunk:] for _, labels in continuations)]
+    shared_prefix = int((beginnings == beginnings[0]).all(0).int().cumprod(0).sum())
+    ids = [continuations[0][0][:shared_prefix], *(ids[shared_prefix:] for ids, _ in continuations)]
+    labels = [continuations[0][1][:shared_prefix], *(labels[shared_prefix:] for _, labels in continuations)]
     numbers = torch.arange(len(ids)).repeat_interleave(torch.tensor([len(part) for part in ids]))
     return torch.cat(ids), torch.cat(labels), numbers
 
@@ -116,13 +118,13 @@ def row_lengths(rows: Any, processor: BrainLlamaProcessor) -> np.ndarray:
         processor ([`BrainLlamaProcessor`]):
             Processor of the model.
     """
-    prompts, branches = rows["prompt"], rows["branches"]
+    prompts, segments = rows["prompt"], rows["segments"]
     places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-    trunks = _count_tokens(processor, list(places))
-    # The prompt's last token comes once for each branch but the first, which has it from the prompt.
-    counts = _count_tokens(processor, ["".join(branch) for row in branches for branch in row]) + 1
-    owners = np.repeat(np.arange(len(branches)), [len(row) for row in branches])
-    return trunks[[places[prompt] for prompt in prompts]] + np.bincount(owners, counts).astype(int) - 1
+    shared_prefixes = _count_tokens(processor, list(places))
+    # The prompt's last token comes once for each segment but the first, which has it from the prompt.
+    counts = _count_tokens(processor, ["".join(segment) for row in segments for segment in row]) + 1
+    owners = np.repeat(np.arange(len(segments)), [len(row) for row in segments])
+    return shared_prefixes[[places[prompt] for prompt in prompts]] + np.bincount(owners, counts).astype(int) - 1
 
 
 class LengthGroupedSampler(Sampler[int]):

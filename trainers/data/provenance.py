@@ -59,7 +59,7 @@ def split_facts(corpus: Mapping[str, Any] | None, evaluated: str) -> dict[str, A
     """What a report says about the split: the content of `corpus.json` on division, leaks and terms of the data."""
     if corpus is None:
         return {"evaluated": evaluated}
-    names = ("corpus", "subjects", "licence", "redistribution", "consent", "citation")
+    names = ("corpus", "subjects", "license", "redistribution", "consent", "citation")
     return {name: corpus[name] for name in names if name in corpus} | dict(corpus["split"]) | {"evaluated": evaluated}
 
 
@@ -70,7 +70,7 @@ def count_brains(rows: "Dataset") -> dict[str, int]:
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
-def note_training_brains(config: "PreTrainedConfig", counts: Mapping[str, int]) -> None:
+def record_training_brains(config: "PreTrainedConfig", counts: Mapping[str, int]) -> None:
     """
     Writes into a configuration, which is saved with the checkpoint, on whose brains it was trained.
 
@@ -90,12 +90,12 @@ def note_training_brains(config: "PreTrainedConfig", counts: Mapping[str, int]) 
 
 
 def save_training_brains(config: "PreTrainedConfig", folder: str | Path) -> None:
-    """Writes what [`note_training_brains`] has noted beside an adapter, which does not save the configuration."""
+    """Writes what [`record_training_brains`] has noted beside an adapter, which does not save the configuration."""
     text = json.dumps(config.training_brains, indent=2)
     (Path(folder) / TRAINING_BRAINS).write_text(text + "\n", encoding="utf-8")
 
 
-def take_over_training_brains(config: "PreTrainedConfig", adapter: str | Path) -> None:
+def copy_training_brains(config: "PreTrainedConfig", adapter: str | Path) -> None:
     """
     Adds to a configuration on whose brains an adapter on top of the model was trained.
 
@@ -110,17 +110,17 @@ def take_over_training_brains(config: "PreTrainedConfig", adapter: str | Path) -
     """
     file = cached_file(str(adapter), TRAINING_BRAINS, _raise_exceptions_for_missing_entries=False)
     if file is not None:
-        note_training_brains(config, json.loads(Path(file).read_text(encoding="utf-8")))
+        record_training_brains(config, json.loads(Path(file).read_text(encoding="utf-8")))
     elif hasattr(config, "training_brains"):
         del config.training_brains
 
 
 __all__ = [
     "CORPUS_FACTS",
+    "copy_training_brains",
     "count_brains",
-    "note_training_brains",
     "read_corpus_facts",
+    "record_training_brains",
     "save_training_brains",
     "split_facts",
-    "take_over_training_brains",
 ]

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPTextModelWith
 
 from modeling_brainllm import BrainLlamaForCausalLM
 
-from ..common.distributed import loaded_whole
+from ..common.distributed import zero_init_off
 
 
 class TextFeatureEmbedder:
@@ -77,7 +77,7 @@ class MeanPooledEmbedder:
     @classmethod
     def from_pretrained(cls, model_id: str, layer: int = -1, **kwargs) -> "MeanPooledEmbedder":
         """Loads any encoder by folder or Hub id, e.g. `sentence-transformers/all-MiniLM-L6-v2`."""
-        with loaded_whole():
+        with zero_init_off():
             model = AutoModel.from_pretrained(model_id, **kwargs)
         return cls(model, AutoTokenizer.from_pretrained(model_id), layer)
 
@@ -124,7 +124,7 @@ def load_text_encoder(model_id: str, device: Any = "cpu") -> MeanPooledEmbedder 
     """
     # `AutoModel` would read a text tower without the projection that leads to the images.
     projects = "CLIPTextModelWithProjection" in (AutoConfig.from_pretrained(model_id).architectures or [])
-    with loaded_whole():
+    with zero_init_off():
         model = (CLIPTextModelWithProjection if projects else AutoModel).from_pretrained(model_id).to(device)
     embedder = TextFeatureEmbedder if projects or hasattr(model, "get_text_features") else MeanPooledEmbedder
     return embedder(model, AutoTokenizer.from_pretrained(model_id))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from ..common.distributed import loaded_whole
+from ..common.distributed import zero_init_off
 from ..metrics import EmbeddedTokens
 
 
@@ -38,7 +38,7 @@ class TokenEmbedder:
     @classmethod
     def from_pretrained(cls, model_id: str, layer: int = -1, **kwargs) -> "TokenEmbedder":
         """Loads any encoder by folder or Hub id, e.g. `FacebookAI/roberta-large`."""
-        with loaded_whole():
+        with zero_init_off():
             model = AutoModel.from_pretrained(model_id, **kwargs)
         return cls(model, AutoTokenizer.from_pretrained(model_id), layer)
 

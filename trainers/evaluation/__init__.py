@@ -10,7 +10,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
     {
         "captions": ["caption_generation", "evaluate_captions"],
         "predictions": ["evaluate_predictions"],
-        "ridge_baseline": ["RidgeFloor", "ridge_floor"],
+        "ridge_baseline": ["RidgeBaseline", "ridge_baseline"],
         "texts": ["evaluate_arms"],
     },
 )

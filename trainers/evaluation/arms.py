@@ -35,8 +35,8 @@ class _Batch:
 class Reading:
     """The rows of one reading, in fixed batches, and the encoded brains they may be given.
 
-    A block (subject, number of frames) is what brain and donor share: so a control never changes the length of a
-    sequence, and batches are tokenised once. A brain is a number within its block.
+    A block (subject, number of frames) is what brain and control brain share: so a control never changes the length of
+    a sequence, and batches are tokenised once. A brain is a number within its block.
     """
 
     def __init__(
@@ -89,13 +89,14 @@ class Reading:
             for block, brains in self.brains.items()
         }  # fmt: skip
 
-    def lend(self, donors: Mapping[str, str]) -> dict[tuple[str, int], torch.Tensor]:
+    def lend(self, control_brains: Mapping[str, str]) -> dict[tuple[str, int], torch.Tensor]:
         """
-        Encoder outputs per block, in which each brain has its donor's, of whatever block; its own if it has none.
+        Encoder outputs per block, in which each brain has its control brain's, of whatever block; its own if it has
+        none.
 
         Args:
-            donors (`Mapping[str, str]`):
-                `brain_id` → `brain_id` of the donor, which has as many frames.
+            control_brains (`Mapping[str, str]`):
+                `brain_id` → `brain_id` of the control brain, which has as many frames.
         """
         embeds = {
             brain_id: self.embeds[block][i]
@@ -103,7 +104,7 @@ class Reading:
             for i, brain_id in enumerate(brains)
         }
         return {
-            block: torch.stack([embeds[donors.get(brain_id, brain_id)] for brain_id in brains])
+            block: torch.stack([embeds[control_brains.get(brain_id, brain_id)] for brain_id in brains])
             for block, brains in self.brains.items()
         }
 
@@ -111,22 +112,25 @@ class Reading:
         """Encoder outputs per block, all of them the block's mean: what the interface says to any text."""
         return {block: embeds.mean(0, keepdim=True).expand_as(embeds) for block, embeds in self.embeds.items()}
 
-    def brain_inputs(self, batch: _Batch, donors: np.ndarray, embeds: Mapping) -> dict[str, Any]:
+    def brain_inputs(self, batch: _Batch, control_brains: np.ndarray, embeds: Mapping) -> dict[str, Any]:
         """The distinct brains that the batch's rows are given, each once, and which row reads which."""
-        distinct, index = np.unique(donors[batch.rows], return_inverse=True)
+        distinct, index = np.unique(control_brains[batch.rows], return_inverse=True)
         device = self.model.device
         return {
-            "brain_embeds": embeds[batch.block][torch.from_numpy(distinct).to(device)],
+            "encoder_outputs": embeds[batch.block][torch.from_numpy(distinct).to(device)],
             "brain_index": torch.from_numpy(index).to(device),
         }
 
-    def losses(self, donors: np.ndarray | None, embeds: Mapping | None = None) -> np.ndarray:
-        """Mean cross-entropy `(rows,)` of each completion's tokens; `donors=None` is the language model alone."""
+    def losses(self, control_brains: np.ndarray | None, embeds: Mapping | None = None) -> np.ndarray:
+        """
+        Mean cross-entropy `(rows,)` of each completion's tokens;
+        `control_brains=None` is the language model alone.
+        """
         found = np.empty(len(self.rows))
         for batch in self.batches:
             inputs = batch.without_brain
-            if donors is not None:
-                inputs = batch.with_brain | self.brain_inputs(batch, donors, embeds or self.embeds)
+            if control_brains is not None:
+                inputs = batch.with_brain | self.brain_inputs(batch, control_brains, embeds or self.embeds)
             losses, rows = self.model.token_losses(**inputs)
             sums = torch.zeros(len(batch.rows), dtype=torch.float64, device=losses.device)
             sums.index_add_(0, rows, losses.double())
@@ -140,13 +144,17 @@ class Reading:
             found[batch.rows] = batch.with_brain["labels"].ne(IGNORE_INDEX).sum(1).cpu().numpy()
         return found
 
-    def generate(self, donors: np.ndarray | None, generation: Mapping[str, Any], advance: Callable) -> list[str]:
+    def generate(
+        self, control_brains: np.ndarray | None, generation: Mapping[str, Any], advance: Callable
+    ) -> list[str]:
         """Completions of all rows, from prompt and brain alone: neither truth nor labels are within reach."""
         texts = [""] * len(self.rows)
         for batch in self.batches:
             prompts = [self.rows[i]["prompt"].strip() for i in batch.rows]
-            brain = {} if donors is None else self.brain_inputs(batch, donors, self.embeds)
-            texts_of_batch = prompts if donors is None else [self.processor.brain_token + text for text in prompts]
+            brain = {} if control_brains is None else self.brain_inputs(batch, control_brains, self.embeds)
+            texts_of_batch = (
+                prompts if control_brains is None else [self.processor.brain_token + text for text in prompts]
+            )
             found = continue_texts(self.model, self.processor, texts_of_batch, brain, generation)
             for row, text in zip(batch.rows, found, strict=True):
                 texts[row] = text
@@ -213,7 +221,7 @@ def continue_texts(
         texts (`list[str]`):
             Prompts, each with the marker where it has a brain.
         brain (`Mapping`):
-            `brain_embeds` and `brain_index` for the processor; empty for texts without a brain.
+            `encoder_outputs` and `brain_index` for the processor; empty for texts without a brain.
         generation (`Mapping`):
             Arguments of `generate`; a `repetition_penalty` counts generated tokens only.
     """

@@ -32,7 +32,7 @@ OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, TIME_SHIFT, NOBODY, "n
 _VISIBLE = ("subject", "brain_values")
 
 
-def assign_donors(
+def assign_control_brains(
     groups: Sequence[str],
     subjects: Sequence[str],
     num_tested: int,
@@ -53,11 +53,11 @@ def assign_donors(
         seed (`int`, *optional*, defaults to 0):
             Seed of the draws.
         later (`np.ndarray` of shape `(tested,)`, *optional*):
-            Brain numbers of the arm `time_shift`, of [`~trainers.evaluation.control_brains.lend_later`].
+            Brain numbers of the arm `time_shift`, of [`~trainers.evaluation.control_brains.assign_later_trials`].
 
     Returns:
-        `dict[str, np.ndarray]`: For each arm brain numbers `(tested,)`, or `NO_BRAIN` (-1) where there is no donor. An
-        arm of lent brains for which nobody has a donor is left out.
+        `dict[str, np.ndarray]`: For each arm brain numbers `(tested,)`, or `NO_BRAIN` (-1) where there is no control
+        brain. An arm of lent brains for which nobody has a control brain is left out.
 
     Raises:
         ValueError: If an arm is unknown, or the tested brains of a subject saw a single image.
@@ -67,19 +67,19 @@ def assign_donors(
         raise ValueError(f"`optional_arms`: {', '.join(unknown)} unknown; choose from {', '.join(OPTIONAL_ARMS)}.")
     own, groups, subjects = np.arange(num_tested), list(groups), list(subjects)
     swapped = permute_across_groups(groups[:num_tested], own.tolist(), seed=seed, blocks=subjects[:num_tested])
-    donors = dict.fromkeys(MANDATORY_ARMS, own) | {OTHER_IMAGE: swapped[0]}
+    control_brains = dict.fromkeys(MANDATORY_ARMS, own) | {OTHER_IMAGE: swapped[0]}
     lendings = {SUBJECT_SAME_IMAGE: swap_subjects(groups, subjects, True, seed)[:num_tested]}
     lendings |= {SUBJECT_OTHER_IMAGE: swap_subjects(groups, subjects, False, seed)[:num_tested]}
     lendings |= {} if later is None else {TIME_SHIFT: later}
     for arm, lent in lendings.items():
         if arm in optional_arms and (lent != NO_BRAIN).any():
-            donors[arm] = lent
-    donors |= {NOBODY: no_brain(own.tolist())} if NOBODY in optional_arms else {}
-    return donors | {arm: own for arm in ("noise", TEXT_ONLY) if arm in optional_arms}
+            control_brains[arm] = lent
+    control_brains |= {NOBODY: no_brain(own.tolist())} if NOBODY in optional_arms else {}
+    return control_brains | {arm: own for arm in ("noise", TEXT_ONLY) if arm in optional_arms}
 
 
 def explain_absent(
-    donors: Mapping[str, np.ndarray],
+    control_brains: Mapping[str, np.ndarray],
     subjects: Sequence[str],
     no_time_shift: str,
     optional_arms: Sequence[str] = OPTIONAL_ARMS,
@@ -88,12 +88,13 @@ def explain_absent(
     Why arms are absent, for the report.
 
     Args:
-        donors (`Mapping[str, np.ndarray]`):
-            Result of [`assign_donors`].
+        control_brains (`Mapping[str, np.ndarray]`):
+            Result of [`assign_control_brains`].
         subjects (`Sequence[str]`):
             Subject of each brain, tested or lent.
         no_time_shift (`str`):
-            Why there is no `time_shift` where there is none, of [`~trainers.evaluation.control_brains.lend_later`].
+            Why there is no `time_shift` where there is none, of
+            [`~trainers.evaluation.control_brains.assign_later_trials`].
         optional_arms (`Sequence[str]`, *optional*):
             Arms that were asked for.
     """
@@ -101,14 +102,14 @@ def explain_absent(
     reason = {SUBJECT_SAME_IMAGE: "no other subject saw the same images", SUBJECT_OTHER_IMAGE: alone}
     reason |= dict.fromkeys(reason, alone) if len(set(subjects)) < 2 else {}
     reason |= {TIME_SHIFT: no_time_shift}
-    return {arm: why for arm, why in reason.items() if arm in optional_arms and arm not in donors}
+    return {arm: why for arm, why in reason.items() if arm in optional_arms and arm not in control_brains}
 
 
 def caption_arms(
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
     brains: Dataset,
-    donors: Mapping[str, np.ndarray],
+    control_brains: Mapping[str, np.ndarray],
     prompt: str,
     generation: Mapping[str, Any],
     *,
@@ -126,8 +127,8 @@ def caption_arms(
             They must agree.
         brains (`Dataset`):
             Rows with `subject` and `brain_values`, one per brain sample.
-        donors (`Mapping[str, np.ndarray]`):
-            Result of [`assign_donors`].
+        control_brains (`Mapping[str, np.ndarray]`):
+            Result of [`assign_control_brains`].
         prompt (`str`):
             With one marker, which is taken out for the arm `no_brain`.
         generation (`Mapping`):
@@ -136,7 +137,7 @@ def caption_arms(
             See [`~trainers.evaluation.captions.evaluate_captions`].
 
     Returns:
-        `dict[str, list[str | None]]`: For each arm a caption per tested brain; `None` where there is no donor.
+        `dict[str, list[str | None]]`: For each arm a caption per tested brain; `None` where there is no control brain.
 
     Raises:
         ValueError: If the prompt does not hold the marker once, or a subject is unknown to the processor.
@@ -146,14 +147,14 @@ def caption_arms(
             f"`prompt` must hold the marker {processor.brain_token} once, where the brain stands; found {prompt!r}. "
             "Use `trainers.data.prompts.caption_prompt`."
         )
-    used = np.unique(np.concatenate([numbers[numbers >= 0] for numbers in donors.values()]))
+    used = np.unique(np.concatenate([numbers[numbers >= 0] for numbers in control_brains.values()]))
     visible = with_brain_arrays(brains.select_columns(list(_VISIBLE))).select(used)
     captions: dict[str, list[str | None]] = {}
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), tqdm(total=len(donors), disable=not progress, unit="arm") as bar:
+    with torch.inference_mode(), tqdm(total=len(control_brains), disable=not progress, unit="arm") as bar:
         whole = _encode(model, processor, visible, batch_size, None, seed)
-        for arm, numbers in donors.items():
+        for arm, numbers in control_brains.items():
             bar.set_description(arm)
             embeds, text = whole, prompt
             if arm in VALUE_CONTROLS:
@@ -218,7 +219,7 @@ def _caption(
     if len(given):
         distinct, index = np.unique(places[given], return_inverse=True)
         brain = {
-            "brain_embeds": embeds[torch.from_numpy(distinct).to(embeds.device)],
+            "encoder_outputs": embeds[torch.from_numpy(distinct).to(embeds.device)],
             "brain_index": torch.from_numpy(index).to(embeds.device),
         }
         found = continue_texts(model, processor, [text] * len(given), brain, generation)
@@ -227,4 +228,4 @@ def _caption(
     return captions
 
 
-__all__ = ["OPTIONAL_ARMS", "TEXT_ONLY", "assign_donors", "caption_arms", "explain_absent"]
+__all__ = ["OPTIONAL_ARMS", "TEXT_ONLY", "assign_control_brains", "caption_arms", "explain_absent"]

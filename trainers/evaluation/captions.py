@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Model × images → report: captions under the brain and under every control, each score beside its floors."""
+"""Model × images → report: captions under the brain and under every control, each score beside its baselines."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ from ..reports.captions import CaptionReport
 from ..reports.provenance import find_fingerprint, find_protocol, find_versions
 from ..reports.requirements import RETRIEVAL, RIDGE
 from ..scoring.caption_table import REAL
-from .caption_arms import OPTIONAL_ARMS, assign_donors, caption_arms, explain_absent
-from .control_brains import lend_later
-from .ridge_baseline import Embedder, explain_no_ridge, identification_figure, ridge_floor
+from .caption_arms import OPTIONAL_ARMS, assign_control_brains, caption_arms, explain_absent
+from .control_brains import assign_later_trials
+from .ridge_baseline import Embedder, explain_no_ridge, identification_figure, ridge_baseline
 
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ GREEDY_CAPTIONS = {
     "repetition_penalty": 1.0,
 }
 # Of a row, what tells when its brain was measured.
-_MOMENT = ("sample_id", "subject", "session", "story", "group", "references", "frame_times")
+_MOMENT = ("sample_id", "subject", "session", "stimulus", "group", "references", "frame_times")
 _DECODING = (*GREEDY_CAPTIONS, "min_new_tokens", "top_k", "length_penalty", "no_repeat_ngram_size")
 
 
@@ -88,7 +88,7 @@ def evaluate_captions(
     checkpoint: str | None = None,
     progress: bool = True,
 ) -> CaptionReport:
-    """Caption what was seen, with its brain and with every control, and score all of it beside its floors.
+    """Caption what was seen, with its brain and with every control, and score all of it beside its baselines.
 
     Arms: `real`; `zero` and `voxel_shuffle`, broken values; `other_image`, the same subject's brain of another image;
     `other_subject_same_image` and `other_subject_other_image`, another subject's brain, where the split (or, if it has
@@ -106,9 +106,8 @@ def evaluate_captions(
         optional_arms (`Sequence[str]`, *optional*): Which arms to run beside the first four, which are mandatory.
         frequencies, meteor, embed_tokens, all *optional*: See [`~trainers.scoring.caption_scorer.CaptionScorer`].
         embed (`Callable`, *optional*):
-            Texts → vectors `[texts, width]`; adds `text_similarity` and, where there is a train split, the floors of
-            [`~trainers.evaluation.ridge_baseline`]: identification, and `retrieval`, the training caption nearest to
-            the brain.
+            Texts → vectors `[texts, width]`; adds `text_similarity` and, where there is a train split, the baselines of
+            [`~trainers.evaluation.ridge_baseline`]: identification, and the training caption that it retrieves.
         max_identification (`int`, *optional*): Most images of a subject among which captions find their own.
         batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*: As for `evaluate_arms`.
 
@@ -122,16 +121,16 @@ def evaluate_captions(
     require_rows(dataset, split)
     processor.check_config(model.config)
     tested = _choose_rows(dataset[split], subjects)
-    brains, donors, absent = _lend(dataset, split, tested, processor, optional_arms, seed)
+    brains, control_brains, absent = _lend(dataset, split, tested, processor, optional_arms, seed)
     settings: dict[str, Any] = {"prompt": caption_prompt(processor) if prompt is None else prompt}
     settings |= {"generation": caption_generation(model.generation_config, generation), "batch_size": batch_size}
     model = model.to(model.device if device is None else device)
-    texts = caption_arms(model, processor, brains, donors, **settings, seed=seed, progress=progress)
+    texts = caption_arms(model, processor, brains, control_brains, **settings, seed=seed, progress=progress)
     settings |= {"seed": seed, "max_identification": max_identification, "dtype": str(model.dtype)}
     settings |= {"document_frequencies": "the evaluation's references" if frequencies is None else "given"}
-    settings |= {"absent_arms": absent, "ridge_floor": embed is not None and "train" in dataset}
-    samples = _table(brains, donors, texts)
-    figures = _add_ridge_floor(samples, dataset, tested, embed)
+    settings |= {"absent_arms": absent, "ridge_baseline": embed is not None and "train" in dataset}
+    samples = _table(brains, control_brains, texts)
+    ridge = _add_ridge_baseline(samples, dataset, tested, embed)
     report = CaptionReport.from_samples(
         samples,
         split=split_facts(corpus, split),
@@ -145,7 +144,7 @@ def evaluate_captions(
         meteor=meteor,
         embed_tokens=embed_tokens,
     )
-    report.identification += figures
+    report.identification += ridge
     return report
 
 
@@ -158,31 +157,31 @@ def _lend(
     seed: int,
 ) -> tuple[Dataset, dict[str, np.ndarray], dict[str, str]]:
     """
-    All brains, those that are tested first; which of them stands where in each arm; and why arms and floors that a
+    All brains, those that are tested first; which of them stands where in each arm; and why arms and baselines that a
     report must hold are absent.
     """
     brains = concatenate_datasets([tested, _choose_lenders(dataset, split, tested, processor, seed)])
     moments = tested.select_columns([name for name in _MOMENT if name in tested.column_names])
-    later, no_time_shift = lend_later(list(moments), seed)
-    donors = assign_donors(brains["group"], brains["subject"], len(tested), optional_arms, seed, later)
-    absent = explain_absent(donors, brains["subject"], no_time_shift, optional_arms)
+    later, no_time_shift = assign_later_trials(list(moments), seed)
+    control_brains = assign_control_brains(brains["group"], brains["subject"], len(tested), optional_arms, seed, later)
+    absent = explain_absent(control_brains, brains["subject"], no_time_shift, optional_arms)
     no_ridge = explain_no_ridge(dataset.get("train"), tested)
-    return brains, donors, absent | (dict.fromkeys((RETRIEVAL, RIDGE), no_ridge) if no_ridge else {})
+    return brains, control_brains, absent | (dict.fromkeys((RETRIEVAL, RIDGE), no_ridge) if no_ridge else {})
 
 
-def _add_ridge_floor(
+def _add_ridge_baseline(
     samples: list[dict[str, Any]], dataset: DatasetDict, tested: Dataset, embed: Embedder | None
 ) -> list[dict[str, Any]]:
     """Writes retrieved captions and ranks into the table; returns the figure of identification, if there is one."""
     if embed is None or "train" not in dataset:
         return []
     train, rows = (list(with_brain_arrays(split)) for split in (dataset["train"], tested))
-    floor = ridge_floor(train, rows, embed)
-    for sample, text, found in zip(samples, floor.retrieved, floor.identification.tolist(), strict=True):
+    baseline = ridge_baseline(train, rows, embed)
+    for sample, text, found in zip(samples, baseline.retrieved, baseline.identification.tolist(), strict=True):
         if text is not None:
             sample["texts"][RETRIEVAL] = text
             sample["identification"] = {RIDGE: {"cosine": found}}
-    figure = identification_figure(floor)
+    figure = identification_figure(baseline)
     return [] if figure is None else [{"arm": RIDGE, "score": "cosine"} | figure]
 
 
@@ -228,16 +227,18 @@ def _choose_lenders(
 
 
 def _table(
-    brains: Dataset, donors: Mapping[str, np.ndarray], texts: Mapping[str, list[str | None]]
+    brains: Dataset, control_brains: Mapping[str, np.ndarray], texts: Mapping[str, list[str | None]]
 ) -> list[dict[str, Any]]:
     """One `dict` per tested row, as [`~trainers.scoring.caption_table`] describes it."""
     columns = {name: brains[name] for name in ("sample_id", "subject", "group", "brain_id", "references")}
     samples = []
-    for row in range(len(donors[REAL])):
+    for row in range(len(control_brains[REAL])):
         sample = {name: column[row] for name, column in columns.items()}
         sample["texts"] = {arm: text for arm, found in texts.items() if (text := found[row]) is not None}
-        lent = {arm: int(numbers[row]) for arm, numbers in donors.items()}
-        sample["donors"] = {arm: columns["brain_id"][donor] for arm, donor in lent.items() if donor >= 0}
+        lent = {arm: int(numbers[row]) for arm, numbers in control_brains.items()}
+        sample["control_brains"] = {
+            arm: columns["brain_id"][control_brain] for arm, control_brain in lent.items() if control_brain >= 0
+        }
         samples.append(sample)
     return samples
 

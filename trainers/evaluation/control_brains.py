@@ -18,17 +18,17 @@ LENT_ARMS = (SAME_STIMULUS, OTHER_STIMULUS, TIME_SHIFT)
 _TRIAL_SECONDS = 4.0
 
 
-def find_donors(
+def draw_control_brains(
     brains: Sequence[Mapping[str, Any]], seed: int = 0
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """
-    Finds a donor for every brain, in every arm of [`LENT_ARMS`] that the data allow.
+    Finds a control brain for every brain, in every arm of [`LENT_ARMS`] that the data allow.
 
     - `other_subject_same_stimulus`: somebody else who perceived the same text of the same group;
     - `other_subject_other_stimulus`: somebody else who perceived another group;
-    - `time_shift`: the same run, later ([`lend_later`]).
+    - `time_shift`: the same run, later ([`assign_later_trials`]).
 
-    A donor has as many frames as the brain it replaces, so that no sequence changes its length.
+    A control brain has as many frames as the brain it replaces, so that no sequence changes its length.
 
     Args:
         brains (`Sequence[Mapping]`):
@@ -37,8 +37,8 @@ def find_donors(
             Seed of the draws.
 
     Returns:
-        `tuple`: arm → `brain_id` → `brain_id` of the donor, where there is one; and for each arm that is impossible
-        the reason.
+        `tuple`: arm → `brain_id` → `brain_id` of the control brain, where there is one; and for each arm that is
+        impossible the reason.
     """
     names = [brain["brain_id"] for brain in brains]
     found: dict[str, dict[str, str]] = {}
@@ -50,25 +50,25 @@ def find_donors(
             absent[arm] = "nobody else perceived another group with as many frames"
         if len({brain["subject"] for brain in brains}) == 1:
             absent[arm] = "the split holds one subject"
-    later, absent[TIME_SHIFT] = lend_later(brains, seed)
+    later, absent[TIME_SHIFT] = assign_later_trials(brains, seed)
     found[TIME_SHIFT] = _named(names, later)
-    found = {arm: donors for arm, donors in found.items() if donors}
+    found = {arm: control_brains for arm, control_brains in found.items() if control_brains}
     return found, {arm: reason for arm, reason in absent.items() if arm not in found}
 
 
 def _other_subjects(brains: Sequence[Mapping[str, Any]], same_stimulus: bool, seed: int) -> np.ndarray:
     frames = np.array([len(brain["brain_values"]) for brain in brains])
-    donors = np.full(len(brains), NO_BRAIN)
+    control_brains = np.full(len(brains), NO_BRAIN)
     for count in np.unique(frames):
         members = np.flatnonzero(frames == count)
         alike = [brains[i] for i in members]
         stimuli = [f"{brain['group']}\n{brain['text']}" if same_stimulus else brain["group"] for brain in alike]
         lent = swap_subjects(stimuli, [brain["subject"] for brain in alike], same_stimulus, seed)
-        donors[members] = np.where(lent == NO_BRAIN, NO_BRAIN, members[lent])
-    return donors
+        control_brains[members] = np.where(lent == NO_BRAIN, NO_BRAIN, members[lent])
+    return control_brains
 
 
-def lend_later(brains: Sequence[Mapping[str, Any]], seed: int = 0) -> tuple[np.ndarray, str]:
+def assign_later_trials(brains: Sequence[Mapping[str, Any]], seed: int = 0) -> tuple[np.ndarray, str]:
     """
     The same run some time later in the place of each brain ([`~trainers.statistics.permutations.shift_in_time`]).
 
@@ -88,32 +88,36 @@ def lend_later(brains: Sequence[Mapping[str, Any]], seed: int = 0) -> tuple[np.n
     """
     moments = [_find_moment(brain) for brain in brains]
     timed = np.array([i for i, moment in enumerate(moments) if moment is not None], int)
-    donors = np.full(len(brains), NO_BRAIN)
+    control_brains = np.full(len(brains), NO_BRAIN)
     if not len(timed):
         if any(brain.get("session") == AVERAGED for brain in brains):
-            return donors, "each brain is the mean of repeats of several sessions"
-        return donors, "the rows have no `frame_times`"
+            return control_brains, "each brain is the mean of repeats of several sessions"
+        return control_brains, "the rows have no `frame_times`"
     runs, times = zip(*(moment for moment in moments if moment is not None), strict=True)
     lent = shift_in_time(runs, times, seed=seed)
-    for own, donor in zip(timed, np.where(lent == NO_BRAIN, NO_BRAIN, timed[lent]), strict=True):
-        is_repeat = brains[own].get("references") and brains[own]["group"] == brains[donor]["group"]
-        donors[own] = NO_BRAIN if is_repeat else donor
-    return donors, "no run is long enough to be shifted by twice the haemodynamic delay"
+    for own, control_brain in zip(timed, np.where(lent == NO_BRAIN, NO_BRAIN, timed[lent]), strict=True):
+        is_repeat = brains[own].get("references") and brains[own]["group"] == brains[control_brain]["group"]
+        control_brains[own] = NO_BRAIN if is_repeat else control_brain
+    return control_brains, "no run is long enough to be shifted by twice the haemodynamic delay"
 
 
 def _find_moment(brain: Mapping[str, Any]) -> tuple[Hashable, float] | None:
     """Run of a brain, and the seconds of the run's clock; `None` of what has no one moment."""
     session, times = brain.get("session"), brain.get("frame_times")
     if times:
-        return (brain["subject"], session, brain["story"], len(times)), times[0]
+        return (brain["subject"], session, brain["stimulus"], len(times)), times[0]
     trial = brain["sample_id"].rpartition("/")[2] if brain.get("references") else ""
     if not session or session == AVERAGED or not trial.isdecimal():
         return None
     return (brain["subject"], session), _TRIAL_SECONDS * int(trial)
 
 
-def _named(names: Sequence[str], donors: np.ndarray) -> dict[str, str]:
-    return {name: names[donor] for name, donor in zip(names, donors.tolist(), strict=True) if donor != NO_BRAIN}
+def _named(names: Sequence[str], control_brains: np.ndarray) -> dict[str, str]:
+    return {
+        name: names[control_brain]
+        for name, control_brain in zip(names, control_brains.tolist(), strict=True)
+        if control_brain != NO_BRAIN
+    }
 
 
-__all__ = ["LENT_ARMS", "OTHER_STIMULUS", "SAME_STIMULUS", "find_donors", "lend_later"]
+__all__ = ["LENT_ARMS", "OTHER_STIMULUS", "SAME_STIMULUS", "assign_later_trials", "draw_control_brains"]

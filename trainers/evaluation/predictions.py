@@ -259,7 +259,7 @@ def make_table(
             texts = {name: found[subject, image] for name, found in systems.items() if (subject, image) in found}
             brain = f"{subject}/{image}" if subject else image
             row = {"sample_id": brain, "subject": subject, "group": image, "brain_id": brain}
-            rows.append(row | {"references": references[image], "texts": texts, "donors": {}})
+            rows.append(row | {"references": references[image], "texts": texts, "control_brains": {}})
     return rows
 
 
@@ -329,7 +329,7 @@ def evaluate_predictions(
     progress: bool = True,
 ) -> PredictionsReport:
     """
-    Score the captions of any system beside floors and ceiling; of two systems or more, compare each pair.
+    Score the captions of any system beside baselines and ceiling; of two systems or more, compare each pair.
 
     Args:
         predictions (`Sequence`), references (`str` or `Path`):

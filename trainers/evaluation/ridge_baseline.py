@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""What plain ridge regression from brain values to sentence embeddings can do: the floor of every decoder.
+"""What plain ridge regression from brain values to sentence embeddings can do: the baseline of every decoder.
 
 No language model takes part. A decoder that does not beat it has a language prior, and no more of the brain than one
 matrix multiplication finds.
@@ -27,7 +27,7 @@ _NUM_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class RidgeFloor:
+class RidgeBaseline:
     """
     What ridge regression makes of the brains of some rows.
 
@@ -46,13 +46,13 @@ class RidgeFloor:
     alphas: dict[str, float]
 
 
-def ridge_floor(
+def ridge_baseline(
     train: Sequence[Row],
     tested: Sequence[Row],
     embed: Embedder,
     num_components: int = 300,
     alphas: Sequence[float] = ALPHAS,
-) -> RidgeFloor:
+) -> RidgeBaseline:
     """
     Fits a ridge map for each subject on its training rows, and applies it to the tested ones.
 
@@ -73,7 +73,7 @@ def ridge_floor(
             Penalties to choose from.
 
     Returns:
-        [`RidgeFloor`]: Empty for subjects who have fewer than five groups in training, or one among the tested.
+        [`RidgeBaseline`]: Empty for subjects who have fewer than five groups in training, or one among the tested.
     """
     texts = sorted({row["completion"].strip() for row in (*train, *tested)})
     embedding_of = dict(zip(texts, np.asarray(embed(texts), float), strict=True))
@@ -92,12 +92,12 @@ def ridge_floor(
         found[places] = np.stack([ranks.ranks, ranks.num_candidates], axis=1)
         for place, nearest in zip(places, _nearest(predicted, targets - centre), strict=True):
             retrieved[place] = own[nearest]["completion"].strip()
-    return RidgeFloor(found, retrieved, chosen)
+    return RidgeBaseline(found, retrieved, chosen)
 
 
 def explain_no_ridge(train: "Dataset | None", tested: "Dataset") -> str | None:
     """
-    Why [`ridge_floor`] is empty whatever the embeddings; `None` where one of the tested subjects has a map.
+    Why [`ridge_baseline`] is empty whatever the embeddings; `None` where one of the tested subjects has a map.
 
     Args:
         train (`Dataset`, *optional*), tested (`Dataset`):
@@ -118,20 +118,20 @@ def _groups_by_subject(rows: "Dataset") -> dict[str, set[str]]:
     return found
 
 
-def identification_figure(floor: RidgeFloor, top: Sequence[int] = (1, 5, 10)) -> dict[str, Any] | None:
+def identification_figure(baseline: RidgeBaseline, top: Sequence[int] = (1, 5, 10)) -> dict[str, Any] | None:
     """
     Summary of the identification, over all rows that have one; `None` if none has.
 
     Args:
-        floor ([`RidgeFloor`]):
-            Result of [`ridge_floor`].
+        baseline ([`RidgeBaseline`]):
+            Result of [`ridge_baseline`].
         top (`Sequence[int]`, *optional*, defaults to `(1, 5, 10)`):
             Recalls.
 
     Returns:
         `dict`: `num_queries`, the summary of [`~trainers.metrics.Identification`], and the chance of each recall.
     """
-    ranks, candidates = floor.identification[~np.isnan(floor.identification).any(axis=1)].T
+    ranks, candidates = baseline.identification[~np.isnan(baseline.identification).any(axis=1)].T
     if not len(ranks):
         return None
     found = Identification(ranks, candidates)
@@ -166,4 +166,4 @@ def _nearest(predicted: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return (predicted @ (candidates / np.linalg.norm(candidates, axis=1, keepdims=True)).T).argmax(axis=1)
 
 
-__all__ = ["Embedder", "RidgeFloor", "explain_no_ridge", "identification_figure", "ridge_floor"]
+__all__ = ["Embedder", "RidgeBaseline", "explain_no_ridge", "identification_figure", "ridge_baseline"]

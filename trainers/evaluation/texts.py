@@ -18,12 +18,12 @@ from ..data.provenance import split_facts
 from ..metrics import best_constant_text, identify, remove_text_prior
 from ..reports.provenance import find_fingerprint, find_protocol, find_versions
 from ..reports.texts import EvaluationReport
-from ..statistics import permutations as controls
+from ..statistics import permutations
 from ..statistics.main_effects import expected_wins
 from .arms import Reading
-from .control_brains import find_donors
+from .control_brains import draw_control_brains
 from .controls import DRAWN_CONTROLS, NUM_DRAWS, VALUE_CONTROLS
-from .ridge_baseline import Embedder, ridge_floor
+from .ridge_baseline import Embedder, ridge_baseline
 
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def evaluate_arms(
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
-        dataset (`DatasetDict`): Rows in their splits; `train` only serves the floors (constant completion, ridge).
+        dataset (`DatasetDict`): Rows in their splits; `train` only serves the baselines (constant completion, ridge).
         corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
             Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
         split (`str`, *optional*, defaults to `"test"`), readings (`Sequence[str]`, *optional*): What is evaluated.
@@ -83,7 +83,7 @@ def evaluate_arms(
         generate (`bool`, *optional*, defaults to `True`), generation (`Mapping`, *optional*):
             Whether to generate texts, and arguments of `generate` in place of the published ones.
         embedder (`Callable`, *optional*):
-            Texts → embeddings `[texts, embedding]`; adds the floors of [`~trainers.evaluation.ridge_baseline`]:
+            Texts → embeddings `[texts, embedding]`; adds the baselines of [`~trainers.evaluation.ridge_baseline`]:
             identification by ridge regression, and the training completion that it retrieves.
         max_identification (`int`, *optional*, defaults to 512): Largest block whose whole matrix is computed.
         batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*:
@@ -111,7 +111,7 @@ def evaluate_arms(
             samples += found
     model.train(was_training)
     settings = options | {"num_draws": NUM_DRAWS, "readings": list(readings), "batch_size": batch_size, "seed": seed}
-    settings |= {"dtype": str(model.dtype), "ridge_floor": embedder is not None, "absent_arms": absent}
+    settings |= {"dtype": str(model.dtype), "ridge_baseline": embedder is not None, "absent_arms": absent}
     return EvaluationReport.from_samples(
         samples,
         split=split_facts(corpus, split),
@@ -143,12 +143,12 @@ def _score(
         columns["texts"] |= _constant_arm(dataset, reading, len(rows.rows))
     if embedder is not None:
         require_rows(dataset, "train")
-        _add_ridge_floor(columns, read_as(dataset["train"], reading), rows, embedder)
+        _add_ridge_baseline(columns, read_as(dataset["train"], reading), rows, embedder)
     return _table(rows, reading, columns), absent
 
 
 def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int) -> dict[str, list[str]]:
-    """The training completion that does best as the answer to everything; a floor of every text score."""
+    """The training completion that does best as the answer to everything; a baseline of every text score."""
     if "train" not in dataset:
         return {}
     return {"constant": [best_constant_text(list(read_as(dataset["train"], reading)["completion"]))] * num_rows}
@@ -162,12 +162,19 @@ def _loss_columns(
     max_identification: int,
     advance: Callable,
 ) -> dict[str, Any]:
-    """Losses of every arm, the donors of the permuted arm, and identification where the whole matrix is affordable."""
+    """
+    Losses of every arm, the control brains of the permuted arm, and identification where the whole matrix is
+    affordable.
+    """
     groups, brain_ids = ([row[name] for row in rows.rows] for name in ("group", "brain_id"))
-    permuted = controls.permute_across_groups(groups, brain_ids, num_permutations, rows.seed, rows.blocks)
+    permuted = permutations.permute_across_groups(groups, brain_ids, num_permutations, rows.seed, rows.blocks)
     numbers = np.stack([rows.number(ids) for ids in permuted])
     losses: dict[str, np.ndarray] = {}
-    columns: dict[str, Any] = {"numbers": numbers, "donors": {"permuted": permuted.T.tolist()}, "losses": losses}
+    columns: dict[str, Any] = {
+        "numbers": numbers,
+        "control_brains": {"permuted": permuted.T.tolist()},
+        "losses": losses,
+    }
     if reading == "sentence" and max(map(len, rows.brains.values())) <= max_identification:
         matrix = _loss_matrix(rows, advance)
         each = np.arange(len(rows.rows))
@@ -192,22 +199,22 @@ def _losses_under_control(rows: Reading, name: str, advance: Callable) -> np.nda
 
 
 def _add_lent_arms(rows: Reading, columns: dict[str, Any], advance: Callable) -> dict[str, str]:
-    """Losses under lent brains, NaN where a row has no donor; returns why arms are absent."""
+    """Losses under lent brains, NaN where a row has no control brain; returns why arms are absent."""
     distinct = [row for brains in rows.brains.values() for row in brains.values()]
-    found, absent = find_donors(distinct, rows.seed)
-    for arm, donors in found.items():
-        losses = _advance(advance, rows.losses(rows.own, rows.lend(donors)))
-        lent = [donors.get(row["brain_id"]) for row in rows.rows]
-        columns["losses"][arm] = np.where([donor is None for donor in lent], np.nan, losses)
-        columns["donors"][arm] = lent
+    found, absent = draw_control_brains(distinct, rows.seed)
+    for arm, control_brains in found.items():
+        losses = _advance(advance, rows.losses(rows.own, rows.lend(control_brains)))
+        lent = [control_brains.get(row["brain_id"]) for row in rows.rows]
+        columns["losses"][arm] = np.where([control_brain is None for control_brain in lent], np.nan, losses)
+        columns["control_brains"][arm] = lent
     return absent
 
 
-def _add_ridge_floor(columns: dict[str, Any], train: "Dataset", rows: Reading, embedder: Embedder) -> None:
-    floor = ridge_floor(list(with_brain_arrays(train)), rows.rows, embedder)
-    columns.setdefault("identification", {})["ridge"] = floor.identification
+def _add_ridge_baseline(columns: dict[str, Any], train: "Dataset", rows: Reading, embedder: Embedder) -> None:
+    baseline = ridge_baseline(list(with_brain_arrays(train)), rows.rows, embedder)
+    columns.setdefault("identification", {})["ridge"] = baseline.identification
     if "texts" in columns:
-        columns["texts"]["retrieval"] = floor.retrieved
+        columns["texts"]["retrieval"] = baseline.retrieved
 
 
 def _loss_matrix(rows: Reading, advance: Callable) -> np.ndarray:
@@ -240,34 +247,34 @@ def _identify(rows: Reading, matrix: np.ndarray, groups: Sequence[str]) -> dict[
 
 
 def _generate_arms(
-    rows: Reading, donors: np.ndarray, generation: Mapping[str, Any], advance: Callable
+    rows: Reading, control_brains: np.ndarray, generation: Mapping[str, Any], advance: Callable
 ) -> dict[str, list]:
     """Texts of the generating arms, and the own brain's texts handed to samples of other groups."""
-    if not len(donors):
+    if not len(control_brains):
         raise ValueError(
             "`num_text_permutations` must be 1 or more, found 0. Pass `generate=False` for no texts at all."
         )
     texts: dict[str, list] = {"brain": rows.generate(rows.own, generation, advance)}
-    texts["permuted"] = _permuted_texts(rows, donors, texts["brain"], generation, advance)
+    texts["permuted"] = _permuted_texts(rows, control_brains, texts["brain"], generation, advance)
     texts["no_brain"] = rows.generate(None, generation, advance)
     groups, each = [row["group"] for row in rows.rows], range(len(rows.rows))
-    shuffled = controls.permute_across_groups(groups, each, seed=rows.seed, blocks=rows.blocks)[0]
+    shuffled = permutations.permute_across_groups(groups, each, seed=rows.seed, blocks=rows.blocks)[0]
     return texts | {"shuffled": [texts["brain"][i] for i in shuffled]}
 
 
 def _permuted_texts(
-    rows: Reading, donors: np.ndarray, own: Sequence[str], generation: Mapping[str, Any], advance: Callable
+    rows: Reading, control_brains: np.ndarray, own: Sequence[str], generation: Mapping[str, Any], advance: Callable
 ) -> list[list[str]]:
-    """Texts of every row, one for each permutation of `donors` `(permutations, rows)`."""
+    """Texts of every row, one for each permutation of `control_brains` `(permutations, rows)`."""
     drawn = generation.get("do_sample", rows.model.generation_config.do_sample)
     if not drawn and not any(row["prompt"].strip() for row in rows.rows):
-        # Then a text depends on nothing but the brain: it is the one that was written for the donor.
+        # Then a text depends on nothing but the brain: it is the one that was written for the control brain.
         written = dict(zip(zip(rows.blocks, rows.own.tolist(), strict=True), own, strict=True))
         return [
             [written[block, number] for number in lent]
-            for block, lent in zip(rows.blocks, donors.T.tolist(), strict=True)
+            for block, lent in zip(rows.blocks, control_brains.T.tolist(), strict=True)
         ]
-    texts = [rows.generate(numbers, generation, advance) for numbers in donors]
+    texts = [rows.generate(numbers, generation, advance) for numbers in control_brains]
     return [list(found) for found in zip(*texts, strict=True)]
 
 
@@ -280,7 +287,9 @@ def _table(rows: Reading, reading: str, columns: Mapping[str, Any]) -> list[dict
         sample |= {"reading": reading, "truth": row["completion"].strip(), "num_tokens": int(num_tokens)}
         losses = {arm: _at(values, i) for arm, values in columns["losses"].items()}
         sample["losses"] = {arm: loss for arm, loss in losses.items() if not np.isnan(loss).any()}
-        sample["donors"] = {arm: lent[i] for arm, lent in columns["donors"].items() if lent[i] is not None}
+        sample["control_brains"] = {
+            arm: lent[i] for arm, lent in columns["control_brains"].items() if lent[i] is not None
+        }
         if "texts" in columns:
             sample["texts"] = {arm: text for arm, texts in columns["texts"].items() if (text := texts[i]) is not None}
         for key in ("identification", "identification_expected"):

@@ -20,7 +20,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..common.adapter_base import describe_base, require_base, save_base
 from ..common.base_trainer import BrainTrainer, rows_to_evaluate
-from ..common.distributed import gathered
+from ..common.distributed import unsharded
 from .grpo_config import BrainGRPOConfig
 from .reward_monitor import RewardMonitor
 from .rollout_state import load_rollouts, rollout_file, save_rollouts
@@ -38,7 +38,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
 
     What a group shares is computed once: its brain (encoder, and the adapters' keys and values), the prefill of its
     prompt, and the prompt's part of every pass for log-probabilities and of the update, in which the completions are
-    branches of one row ([`~trainers.grpo.shared_prefill.SharedPrefill`]). Completions of one group stay in one slice
+    segments of one row ([`~trainers.grpo.shared_prefill.SharedPrefill`]). Completions of one group stay in one slice
     of a generation batch, so that `steps_per_generation` splits no group that it need not. `share_prefill=False`
     leaves generation and log-probabilities to TRL, with a prompt and a brain for each row: the same numbers, later.
 
@@ -146,8 +146,8 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
         prompts = PromptBatch.collate(self.processing_class, inputs)
         columns = {
             "sample_id": prompts.sample_ids,
-            "trunk_index": prompts.trunk_index.to(self.accelerator.device),
-            "brain_index": prompts.brain_index[prompts.trunk_index].to(self.accelerator.device),
+            "prefix_index": prompts.prefix_index.to(self.accelerator.device),
+            "brain_index": prompts.brain_index[prompts.prefix_index].to(self.accelerator.device),
         }
         self._prompts, self._rows = prompts, columns
         output = super()._generate_and_score_completions(inputs)
@@ -177,7 +177,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
                     prompts.attention_mask.to(device),
                     brains.features,
                     prompts.brain_index.to(device),
-                    prompts.trunk_index.to(device),
+                    prompts.prefix_index.to(device),
                     self.generation_config,
                 )
                 return cut_at_end(completion_ids, self.eos_token_ids), None
@@ -198,7 +198,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
             ) as model,
             torch.no_grad(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
-            gathered(self.model_wrapped),
+            unsharded(self.model_wrapped),
         ):
             yield model
 
@@ -253,14 +253,14 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
                 mask[:, prompts],
                 ids[:, completions],
                 mask[:, completions],
-                self._rows["trunk_index"][rows],
+                self._rows["prefix_index"][rows],
             )
             with self.accelerator.autocast():
                 outputs = model(
                     input_ids=packed.input_ids,
                     attention_mask=packed.attention_mask,
                     position_ids=packed.position_ids,
-                    branch_ids=packed.branch_ids,
+                    segment_ids=packed.segment_ids,
                     brain_features=self._brains[self._mode].features,
                     brain_index=self._rows["brain_index"][rows][packed.rows],
                     shift_labels=packed.shift_labels,

@@ -20,13 +20,13 @@ class PromptBatch:
     The distinct prompts of a generation batch and their distinct brains; rows are its completions to be.
 
     Attributes:
-        input_ids, attention_mask (`torch.LongTensor` of shape `(trunks, tokens)`):
+        input_ids, attention_mask (`torch.LongTensor` of shape `(shared prefixes, tokens)`):
             Distinct prompts, padded on the left.
         brain (`dict`):
             Inputs of the distinct brain samples.
-        brain_index (`torch.LongTensor` of shape `(trunks,)`):
+        brain_index (`torch.LongTensor` of shape `(shared prefixes,)`):
             Brain of each prompt.
-        trunk_index (`torch.LongTensor` of shape `(rows,)`):
+        prefix_index (`torch.LongTensor` of shape `(rows,)`):
             Prompt of each row.
         sample_ids (`list[str]`):
             Name of each row.
@@ -36,7 +36,7 @@ class PromptBatch:
     attention_mask: torch.Tensor
     brain: dict[str, Any]
     brain_index: torch.Tensor
-    trunk_index: torch.Tensor
+    prefix_index: torch.Tensor
     sample_ids: list[str]
 
     @classmethod
@@ -53,7 +53,7 @@ class PromptBatch:
         brains = {row["brain_id"]: row for row in rows}
         pairs = dict.fromkeys((row["brain_id"], row["prompt"]) for row in rows)
         brain_places = {brain_id: place for place, brain_id in enumerate(brains)}
-        trunk_places = {pair: place for place, pair in enumerate(pairs)}
+        prefix_positions = {pair: place for place, pair in enumerate(pairs)}
         marker = processor.brain_token
         inputs = dict(
             processor(
@@ -66,13 +66,15 @@ class PromptBatch:
             )
         )
         text = {name: inputs.pop(name) for name in ("input_ids", "attention_mask", "brain_index")}
-        trunk_index = torch.tensor([trunk_places[row["brain_id"], row["prompt"]] for row in rows])
-        return cls(**text, brain=inputs, trunk_index=trunk_index, sample_ids=[row["sample_id"] for row in rows])
+        prefix_index = torch.tensor([prefix_positions[row["brain_id"], row["prompt"]] for row in rows])
+        return cls(**text, brain=inputs, prefix_index=prefix_index, sample_ids=[row["sample_id"] for row in rows])
 
     def prompt_ids(self) -> list[list[int]]:
         """The tokens of each row's prompt, without padding."""
-        trunks = [ids[mask.bool()].tolist() for ids, mask in zip(self.input_ids, self.attention_mask, strict=True)]
-        return [trunks[place] for place in self.trunk_index.tolist()]
+        shared_prefixes = [
+            ids[mask.bool()].tolist() for ids, mask in zip(self.input_ids, self.attention_mask, strict=True)
+        ]
+        return [shared_prefixes[place] for place in self.prefix_index.tolist()]
 
 
 @dataclass
@@ -107,12 +109,12 @@ class EncodedBrains:
     @torch.no_grad()
     def project(cls, model: BrainLlamaForCausalLM, embeds: torch.Tensor, mask: torch.Tensor | None) -> "EncodedBrains":
         """Runs projector and key-value projections over the encoder's output."""
-        features = model.model.encode_brain(brain_embeds=embeds, brain_attention_mask=mask)
+        features = model.model.encode_brain(encoder_outputs=embeds, brain_attention_mask=mask)
         return cls(embeds, mask, features)
 
     def inputs_of_rows(self, brain_index: torch.Tensor) -> dict[str, torch.Tensor]:
         """Model inputs with a brain of its own for each text row, as a trainer that shares nothing passes them."""
-        inputs = {"brain_embeds": self.embeds[brain_index]}
+        inputs = {"encoder_outputs": self.embeds[brain_index]}
         return inputs if self.mask is None else {**inputs, "brain_attention_mask": self.mask[brain_index]}
 
 
@@ -123,7 +125,7 @@ def decode_from_shared_prefill(
     attention_mask: torch.Tensor,
     features: BrainFeatures,
     brain_index: torch.Tensor,
-    trunk_index: torch.Tensor,
+    prefix_index: torch.Tensor,
     generation_config: GenerationConfig,
 ) -> torch.Tensor:
     """
@@ -135,13 +137,13 @@ def decode_from_shared_prefill(
     Args:
         model ([`BrainLlamaForCausalLM`]):
             Model, or a PEFT model around it.
-        input_ids, attention_mask (`torch.LongTensor` of shape `(trunks, tokens)`):
+        input_ids, attention_mask (`torch.LongTensor` of shape `(shared prefixes, tokens)`):
             Distinct prompts, padded on the left.
         features ([`BrainFeatures`]):
             Distinct brains.
-        brain_index (`torch.LongTensor` of shape `(trunks,)`):
+        brain_index (`torch.LongTensor` of shape `(shared prefixes,)`):
             Brain of each prompt.
-        trunk_index (`torch.LongTensor` of shape `(rows,)`):
+        prefix_index (`torch.LongTensor` of shape `(rows,)`):
             Prompt of each completion.
         generation_config ([`~transformers.GenerationConfig`]):
             How to decode.
@@ -149,9 +151,9 @@ def decode_from_shared_prefill(
     Returns:
         `torch.LongTensor` of shape `(rows, new tokens)`.
     """
-    prompts = {"input_ids": input_ids[trunk_index], "attention_mask": attention_mask[trunk_index]}
+    prompts = {"input_ids": input_ids[prefix_index], "attention_mask": attention_mask[prefix_index]}
     if input_ids.shape[1] == 1:  # nothing stands before the token that `generate` itself has to read
-        given: dict[str, Any] = {"brain_features": features, "brain_index": brain_index[trunk_index]}
+        given: dict[str, Any] = {"brain_features": features, "brain_index": brain_index[prefix_index]}
     else:
         cache = model(
             input_ids=input_ids[:, :-1],
@@ -162,9 +164,9 @@ def decode_from_shared_prefill(
             use_cache=True,
             logits_to_keep=1,
         ).past_key_values
-        cache.batch_select_indices(trunk_index)
+        cache.batch_select_indices(prefix_index)
         if isinstance(cache, BrainCache) and cache.brain_mask is not None:
-            cache.brain_mask = cache.brain_mask[trunk_index]
+            cache.brain_mask = cache.brain_mask[prefix_index]
         given = {"past_key_values": cache}
     tokens = model.generate(**prompts, **given, generation_config=generation_config)
     return tokens[:, input_ids.shape[1] :]
@@ -185,9 +187,9 @@ def keep_groups_together(slices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     where groups are whole, prompts and brains are read once.
     """
     batch = {name: _join([rows[name] for rows in slices]) for name in slices[0]}
-    trunks = batch["trunk_index"].tolist()
-    rank = {trunk: place for place, trunk in enumerate(dict.fromkeys(trunks))}
-    order = sorted(range(len(trunks)), key=lambda row: rank[trunks[row]])
+    shared_prefixes = batch["prefix_index"].tolist()
+    rank = {shared_prefix: place for place, shared_prefix in enumerate(dict.fromkeys(shared_prefixes))}
+    order = sorted(range(len(shared_prefixes)), key=lambda row: rank[shared_prefixes[row]])
     size = len(order) // len(slices)
     return [
         {name: _take(value, order[start : start + size]) for name, value in batch.items()}

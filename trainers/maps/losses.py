@@ -4,8 +4,8 @@
 How unlikely the true text is, row by row, as a function of the brain values: what a map takes apart.
 
 [`LikelihoodLosses`] asks a language model for its cross-entropy; [`AlignmentLosses`] asks an encoder of the alignment
-stage to find the text among those of all rows. Both are differentiable in the values. Each row has a donor, a row
-about another stimulus, because a map contrasts what voxels say for the own text with what any brain says for it.
+stage to find the text among those of all rows. Both are differentiable in the values. Each row has a control brain, a
+row about another stimulus, because a map contrasts what voxels say for the own text with what any brain says for it.
 """
 
 from abc import ABC, abstractmethod
@@ -40,8 +40,9 @@ def pair_groups(groups: Sequence, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     """
     Pairs groups at random; the rows of each read the brains of the other.
 
-    Within a pair own and donor can be swapped, for both groups at once. If no brain counts, nobody can tell, and that
-    makes the test of [`~trainers.maps.attributions.VoxelMap`] exact where paired groups have equally many rows.
+    Within a pair own and control brain can be swapped, for both groups at once. If no brain counts, nobody can tell,
+    and that makes the test of [`~trainers.maps.attributions.VoxelMap`] exact where paired groups have equally many
+    rows.
 
     Args:
         groups (`Sequence` of length rows):
@@ -63,17 +64,17 @@ def pair_groups(groups: Sequence, seed: int = 0) -> tuple[np.ndarray, np.ndarray
             "more rows of this subject."
         )
     order = np.random.default_rng(seed).permutation(len(names))
-    donors, pairs = np.full(len(labels), -1), np.full(len(labels), -1)
+    control_brains, pairs = np.full(len(labels), -1), np.full(len(labels), -1)
     for pair, (one, other) in enumerate(zip(order[0::2], order[1::2], strict=False)):
         rows, others = np.flatnonzero(labels == one), np.flatnonzero(labels == other)
-        donors[rows], donors[others] = np.resize(others, len(rows)), np.resize(rows, len(others))
+        control_brains[rows], control_brains[others] = np.resize(others, len(rows)), np.resize(rows, len(others))
         pairs[rows] = pairs[others] = pair
-    return donors, pairs
+    return control_brains, pairs
 
 
 class RowLosses(ABC):
     """
-    The rows of one subject, each with the brain values of its own and of its donor, in batches.
+    The rows of one subject, each with the brain values of its own and of its control brain, in batches.
 
     Args:
         model (`nn.Module`), extractor ([`BrainLlamaFeatureExtractor`]):
@@ -87,7 +88,7 @@ class RowLosses(ABC):
 
     Attributes:
         values (`torch.Tensor` of shape `(rows, voxels)` or `(rows, frames, features)`): What the encoder reads.
-        donors, pairs (`np.ndarray` of shape `(rows,)`): As [`pair_groups`] makes them.
+        control brains, pairs (`np.ndarray` of shape `(rows,)`): As [`pair_groups`] makes them.
         batches (`list` of `np.ndarray`): Rows of each batch.
         unit (`str`): Unit of the losses.
 
@@ -103,11 +104,11 @@ class RowLosses(ABC):
         subjects = sorted(set(rows["subject"]))
         if len(subjects) != 1:
             raise ValueError(f"A map is of one subject; the rows are of {', '.join(subjects) or 'nobody'}.")
-        donors, pairs = pair_groups(rows["group"], seed)
+        control_brains, pairs = pair_groups(rows["group"], seed)
         paired = np.flatnonzero(pairs >= 0)
         self.subject, self.model = subjects[0], model.eval()
         self.rows = list(with_brain_arrays(rows.select(paired)))
-        self.donors, self.pairs = np.searchsorted(paired, donors[paired]), pairs[paired]
+        self.control_brains, self.pairs = np.searchsorted(paired, control_brains[paired]), pairs[paired]
         frames = sorted({len(row["brain_values"]) for row in self.rows})
         if len(frames) > 1:
             raise ValueError(
@@ -215,14 +216,14 @@ class LikelihoodLosses(RowLosses):
         self.texts = [self._tokenise(collate([texts[row] for row in rows])) for rows in self.batches]
 
     def _tokenise(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        names = [name for name in (*TEXT_INPUTS, "branch_ids") if name in inputs]
+        names = [name for name in (*TEXT_INPUTS, "segment_ids") if name in inputs]
         return {name: inputs[name].to(self.model.device) for name in names}
 
     def __call__(self, values: torch.Tensor, batch: int) -> torch.Tensor:
         inputs = self.brain_inputs(values.to(self.model.dtype))
         embeds = self.encoder(**inputs)
         index = torch.arange(len(values), device=values.device)
-        losses, rows = self.model.token_losses(**self.texts[batch], brain_embeds=embeds, brain_index=index)
+        losses, rows = self.model.token_losses(**self.texts[batch], encoder_outputs=embeds, brain_index=index)
         ones, sums = torch.ones_like(losses), torch.zeros(len(values), device=values.device)
         return sums.index_add(0, rows, losses) / sums.index_add(0, rows, ones)
 
@@ -234,7 +235,7 @@ def _captions(rows: Sequence[Row], processor: BrainLlamaProcessor, max_answers: 
         {
             **row,
             "prompt": prompt,
-            "branches": [[renderer.answer(text.strip())] for text in row["references"][:max_answers]],
+            "segments": [[renderer.answer(text.strip())] for text in row["references"][:max_answers]],
         }
         for row in rows
     ]

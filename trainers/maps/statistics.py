@@ -3,9 +3,9 @@
 """
 Maps of voxels and what is known of their scores: a null map, q-values, family-wise p, and how well they find a region.
 
-Effects come pair by pair of stimuli. If no brain counts, own and donor can be swapped within a pair, and all its
-effects change their sign; random signs thus make the maps that shuffled brains would have made, without another pass
-of the model. Pure numpy.
+Effects come pair by pair of stimuli. If no brain counts, own and control brain can be swapped within a pair, and all
+its effects change their sign; random signs thus make the maps that shuffled brains would have made, without another
+pass of the model. Pure numpy.
 """
 
 from collections.abc import Iterator

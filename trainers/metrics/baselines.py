@@ -1,10 +1,10 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""What captions score without any decoding, on the evaluation's own references: the floors beside every score.
+"""What captions score without any decoding, on the evaluation's own references: the baselines beside every score.
 
 - the best constant caption, one sentence for all images, searched for;
 - a system's captions, each handed to another image;
-- one human caption against the other humans': no floor, but the height of the room.
+- one human caption against the other humans': no baseline, but the height of the room.
 
 Each is a table like that of [`caption_scores`].
 """
@@ -184,12 +184,12 @@ class _ConstantBleu:
         )
 
 
-def constant_floor(
+def constant_baseline(
     references: Sequence[Sequence[str]],
     candidates: Sequence[str] | None = None,
     frequencies: DocumentFrequencies | None = None,
 ) -> dict[str, np.ndarray | float]:
-    """For each score, what its best constant caption gets: the searched floor of every column of a table.
+    """For each score, what its best constant caption gets: the searched baseline of every column of a table.
 
     BLEU-1 to BLEU-4 and CIDEr are searched one by one with [`best_constant_caption`]; ROUGE-L, for which no sums
     exist, is that of the best of these five.
@@ -219,10 +219,10 @@ def constant_floor(
     }
 
 
-def shuffled_floor(
+def shuffled_baseline(
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
-    donors: np.ndarray,
+    control_brains: np.ndarray,
     frequencies: DocumentFrequencies | None = None,
 ) -> dict[str, np.ndarray | float]:
     """What a system's captions score on other images: its style, its frequent words, its length, and no brain.
@@ -232,7 +232,7 @@ def shuffled_floor(
             One caption per sample.
         references (`Sequence[Sequence[str]]`):
             All reference captions of each sample.
-        donors (`np.ndarray` of shape `(permutations, samples)` or `(samples,)`):
+        control_brains (`np.ndarray` of shape `(permutations, samples)` or `(samples,)`):
             The sample whose caption each sample gets, e.g. of
             [`~trainers.statistics.permutations.permute_across_groups`].
         frequencies ([`DocumentFrequencies`], *optional*):
@@ -244,15 +244,15 @@ def shuffled_floor(
     Raises:
         ValueError: a sample gets its own caption.
     """
-    donors = np.atleast_2d(donors)
-    own = np.flatnonzero((donors == np.arange(len(predictions))).any(axis=0))
+    control_brains = np.atleast_2d(control_brains)
+    own = np.flatnonzero((control_brains == np.arange(len(predictions))).any(axis=0))
     if len(own):
         raise ValueError(
-            f"`donors` gives samples {own[:5].tolist()} their own caption; a floor needs that of another image."
+            f"`control_brains` gives samples {own[:5].tolist()} their own caption: give that of another image."
         )
     frequencies = frequencies or DocumentFrequencies.fit(references)
     return _mean_table(
-        [caption_scores([predictions[i] for i in row], references, frequencies) for row in donors.tolist()]
+        [caption_scores([predictions[i] for i in row], references, frequencies) for row in control_brains.tolist()]
     )
 
 
@@ -294,4 +294,4 @@ def _mean_table(tables: Sequence[dict[str, np.ndarray | float]]) -> dict[str, np
     return {name: value if value.ndim else float(value) for name, value in means.items()}
 
 
-__all__ = ["best_constant_caption", "constant_floor", "human_ceiling", "shuffled_floor"]
+__all__ = ["best_constant_caption", "constant_baseline", "human_ceiling", "shuffled_baseline"]

@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""The floor of every text score of a reading: one and the same text as the answer to everything."""
+"""The baseline of every text score of a reading: one and the same text as the answer to everything."""
 
 from collections import Counter
 from collections.abc import Sequence

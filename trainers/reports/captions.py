@@ -1,6 +1,9 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""The report on captions: first split and protocol, then what the brain adds, then every score beside its floors."""
+"""
+The report on captions: first split and protocol, then what the brain adds,
+then every score beside its baselines.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +14,8 @@ from ..metrics.captions import DocumentFrequencies
 from ..metrics.embedding_scores import TokenEmbeddings
 from ..scoring.caption_comparisons import arm_intervals
 from ..scoring.caption_table import (
+    BASELINES,
     CONSTANT,
-    FLOORS,
     HUMAN,
     MANDATORY_ARMS,
     METRICS,
@@ -26,7 +29,7 @@ from ..scoring.caption_table import (
     identify_captions,
     references_of_images,
     score_arms,
-    score_floors,
+    score_baselines,
 )
 from ..statistics.resampling import Resampler
 from .base import SavedReport
@@ -43,7 +46,7 @@ TITLES = {
     "rouge_l": "ROUGE-L", "cider": "CIDEr", "text_similarity": "text similarity", "bert_score": "BERTScore F1",
 }  # fmt: skip
 ARMS_NOTE = (
-    "Scores x 100; in brackets the distance to the floor, the higher of `constant` (one caption for all images, "
+    "Scores x 100; in brackets the distance to the baseline, the higher of `constant` (one caption for all images, "
     "searched for each score on these very references) and `shuffled` (the real captions, handed to other images). "
     "`human`, the ceiling: one person's caption against the others'. `zero`, `voxel_shuffle`: broken values. "
     "`other_image`: the same subject's brain of another image; `time_shift`: of another image of the same session, "
@@ -65,9 +68,9 @@ class CaptionReport(SavedReport):
             See [`~trainers.reports.provenance.find_protocol`].
         arms (`list[dict]`):
             Scores of every arm; see [`~trainers.scoring.caption_table.score_arms`]. `gaps` are the distances to the
-            floor, `intervals` the ends of each score's interval.
-        floors (`list[dict]`):
-            See [`~trainers.scoring.caption_table.score_floors`].
+            baseline, `intervals` the ends of each score's interval.
+        baselines (`list[dict]`):
+            See [`~trainers.scoring.caption_table.score_baselines`].
         comparisons (`list[dict]`):
             See [`~trainers.scoring.caption_table.compare_captions`].
         identification (`list[dict]`):
@@ -97,7 +100,7 @@ class CaptionReport(SavedReport):
     split: dict[str, Any]
     protocol: dict[str, Any]
     arms: list[dict[str, Any]]
-    floors: list[dict[str, Any]]
+    baselines: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     identification: list[dict[str, Any]]
     parameters: dict[str, int]
@@ -127,7 +130,7 @@ class CaptionReport(SavedReport):
     ) -> "CaptionReport":
         """
         Computes every figure from the table of captions (its keys: [`~trainers.scoring.caption_table`]), which gains
-        floors and scores.
+        baselines and scores.
 
         Raises:
             ValueError: If a sample lacks the arm `real`, or a mandatory arm that other samples have.
@@ -137,14 +140,14 @@ class CaptionReport(SavedReport):
         samples, seed = [{**sample, "scores": {}} for sample in samples], settings["seed"]
         frequencies = frequencies or DocumentFrequencies.fit(references_of_images(samples))
         scorer = CaptionScorer(frequencies, embed, meteor, embed_tokens)
-        arms, floors = score_arms(samples, scorer), score_floors(samples, scorer, seed)
+        arms, baselines = score_arms(samples, scorer), score_baselines(samples, scorer, seed)
         names, several = [figure["arm"] for figure in arms], len({sample["subject"] for sample in samples}) > 1
         intervals = arm_intervals(samples, names, Resampler(settings["num_resamples"], seed))
         return cls(
             split=dict(split),
             protocol=dict(protocol),
-            arms=[_with_gaps(figure, floors) | {"intervals": intervals[figure["arm"]]} for figure in arms],
-            floors=floors,
+            arms=[_with_gaps(figure, baselines) | {"intervals": intervals[figure["arm"]]} for figure in arms],
+            baselines=baselines,
             comparisons=compare_captions(samples, seed, settings["num_resamples"]),
             identification=identify_captions(samples, scorer, settings["max_identification"], seed),
             parameters=dict(parameters),
@@ -158,14 +161,14 @@ class CaptionReport(SavedReport):
     @property
     def missing(self) -> list[Missing]:
         """What the report lacks of what is mandatory; see [`~trainers.reports.requirements`]."""
-        return missing_from_captions(self.arms, self.floors, self.identification, self.settings, self.split)
+        return missing_from_captions(self.arms, self.baselines, self.identification, self.settings, self.split)
 
     def score(self, arm: str, metric: str = "cider") -> float:
-        """Score of an arm or floor."""
-        return next(row[metric] for row in (*self.arms, *self.floors) if row["arm"] == arm)
+        """Score of an arm or baseline."""
+        return next(row[metric] for row in (*self.arms, *self.baselines) if row["arm"] == arm)
 
     def find(self, control: str, metric: str = "cider") -> dict[str, Any] | None:
-        """The real arm against this control or floor; `None` if it was not made."""
+        """The real arm against this control or baseline; `None` if it was not made."""
         found = (row for row in self.comparisons if (row["control"], row["metric"]) == (control, metric))
         return next(found, None)
 
@@ -178,38 +181,38 @@ class CaptionReport(SavedReport):
         return "\n\n".join((self.describe_split(), describe_protocol(self.protocol), self.describe_effect()))
 
     def describe_effect(self) -> str:
-        """What the brain adds to CIDEr, and where that stands between floor and ceiling."""
-        real, floor = self.score(REAL), _floor("cider", self.floors)
+        """What the brain adds to CIDEr, and where that stands between baseline and ceiling."""
+        real, baseline = self.score(REAL), _baseline("cider", self.baselines)
         verdict = "nothing that these images can show"
         other = self.find(OTHER_IMAGE)
         if other is not None and other["q"] < SIGNIFICANCE:
             verdict = "information about the image" if other["value"] > 0 else "less than another image's brain would"
-        place = "above" if real > floor else "not above"
-        text = f"**What the brain adds**: {verdict}. CIDEr is {100 * real:.2f}, {place} the floor ({100 * floor:.2f}"
-        ceiling = [row for row in self.floors if row["arm"] == HUMAN]
+        place = "above" if real > baseline else "not above"
+        text = f"**What the brain adds**: {verdict}. CIDEr {100 * real:.2f}, {place} baseline ({100 * baseline:.2f}"
+        ceiling = [row for row in self.baselines if row["arm"] == HUMAN]
         text += f"; one human against the others {100 * ceiling[0]['cider']:.2f})." if ceiling else ")."
         gains = [
             f"`{row['control']}` {_times_100(row)} (q = {row['q']:.3g})"
             for row in self.comparisons
             if row["metric"] == "cider"
         ]
-        return f"{text} Gains over controls and floors: {'; '.join(gains)}."
+        return f"{text} Gains over controls and baselines: {'; '.join(gains)}."
 
     def results(self) -> list[Result]:
-        """CIDEr x 100: the gain over another image's brain, then what every arm and floor scores."""
+        """CIDEr x 100: the gain over another image's brain, then what every arm and baseline scores."""
         found, gain = [], self.find(OTHER_IMAGE)
         if gain is not None:
             value, low, high = (100 * gain[name] for name in ("value", "ci_low", "ci_high"))
             task, name = f"captions_cider_gain_{OTHER_IMAGE}", f"CIDEr x 100 gain over {OTHER_IMAGE}"
             found.append(Result(task, "cider", name, value, low, high, gain["q"]))
-        for row in (*self.arms, *self.floors):
+        for row in (*self.arms, *self.baselines):
             name = f"CIDEr x 100, {row['arm']}"
             found.append(Result(f"captions_cider_of_{row['arm']}", "cider", name, 100 * row["cider"]))
         return found
 
     def to_document(self) -> Document:
         """What the report says."""
-        constant = next(row["caption"] for row in self.floors if row["arm"] == CONSTANT)
+        constant = next(row["caption"] for row in self.baselines if row["arm"] == CONSTANT)
         best = f"The constant caption that is best by CIDEr: “{plain(constant)}”"
         sizes = [{"part": part, "parameters": f"{count:,}"} for part, count in self.parameters.items()]
         return Document(
@@ -218,7 +221,7 @@ class CaptionReport(SavedReport):
             headline=[self.describe_effect()],
             origin=[self.describe_split(), describe_protocol(self.protocol), *describe_absent(self.settings)],
             chapters=[
-                Chapter("Scores", [_score_table(self.arms, self.floors), ARMS_NOTE, *self._intervals(), best]),
+                Chapter("Scores", [_score_table(self.arms, self.baselines), ARMS_NOTE, *self._intervals(), best]),
                 Chapter("The real brain against each control", [_comparison_table(self.comparisons)]),
                 *([Chapter("Subject by subject", [_comparison_table(self.by_subject)])] if self.by_subject else []),
                 Chapter(
@@ -233,14 +236,14 @@ class CaptionReport(SavedReport):
         )
 
     def _intervals(self) -> list[Table]:
-        """CIDEr of each arm with its interval, beside the floor; reports of schema version 1 have none."""
-        floor, cells = 100 * _floor("cider", self.floors), []
+        """CIDEr of each arm with its interval, beside the baseline; reports of schema version 1 have none."""
+        baseline, cells = 100 * _baseline("cider", self.baselines), []
         for row in self.arms:
             if "intervals" in row:
                 low, high = (100 * end for end in row["intervals"]["cider"])
-                interval = Interval(100 * row["cider"], low, high, floor, digits=2)
-                cells.append({"arm": row["arm"], "interval": interval, "floor": f"{floor:.2f}"})
-        columns = {"arm": "arm", "interval": "CIDEr x 100 [95 % interval]", "floor": "floor"}
+                interval = Interval(100 * row["cider"], low, high, baseline, digits=2)
+                cells.append({"arm": row["arm"], "interval": interval, "baseline": f"{baseline:.2f}"})
+        columns = {"arm": "arm", "interval": "CIDEr x 100 [95 % interval]", "baseline": "baseline"}
         return [Table(columns, cells, REAL)] if cells else []
 
 
@@ -256,13 +259,13 @@ def _require_whole_arms(samples: Sequence[Sample]) -> None:
             )
 
 
-def _floor(metric: str, floors: Sequence[Mapping]) -> float:
+def _baseline(metric: str, baselines: Sequence[Mapping]) -> float:
     """What a score is without any decoding."""
-    return max(row[metric] for row in floors if row["arm"] in FLOORS)
+    return max(row[metric] for row in baselines if row["arm"] in BASELINES)
 
 
-def _with_gaps(figure: dict[str, Any], floors: Sequence[Mapping]) -> dict[str, Any]:
-    gaps = {metric: figure[metric] - _floor(metric, floors) for metric in METRICS if metric in figure}
+def _with_gaps(figure: dict[str, Any], baselines: Sequence[Mapping]) -> dict[str, Any]:
+    gaps = {metric: figure[metric] - _baseline(metric, baselines) for metric in METRICS if metric in figure}
     return figure | {"gaps": gaps}
 
 
@@ -270,9 +273,9 @@ def _times_100(comparison: Mapping, digits: int = 2) -> str:
     return with_interval({name: 100 * comparison[name] for name in ("value", "ci_low", "ci_high")}, digits)
 
 
-def _score_table(arms: Sequence[Mapping], floors: Sequence[Mapping]) -> Table:
+def _score_table(arms: Sequence[Mapping], baselines: Sequence[Mapping]) -> Table:
     cells = []
-    for row in (*arms, *floors):
+    for row in (*arms, *baselines):
         cell: dict[str, Any] = {"arm": row["arm"], "n": row["num_samples"]}
         for metric in METRICS:
             if metric in row:

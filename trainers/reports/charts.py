@@ -139,7 +139,7 @@ def bar_chart(
         title (`str`, *optional*, defaults to `""`):
             What the chart shows.
         reference (`Mapping[str, float]`, *optional*):
-            Name and height of lines across the chart, such as chance or floors.
+            Name and height of lines across the chart, such as chance or baselines.
 
     Returns:
         `str`: The SVG.

@@ -66,7 +66,7 @@ class Table:
 @dataclass(frozen=True)
 class Examples:
     """
-    Texts side by side. They are the corpus's own sentences, whose licence may forbid to publish them: pages show
+    Texts side by side. They are the corpus's own sentences, whose license may forbid to publish them: pages show
     them, Markdown, which becomes the card of a model, does not.
 
     Args:

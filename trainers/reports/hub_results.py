@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of a report as the Hub keeps them: `model-index` in a card, and files of `.eval_results`.
 
-A score goes there beside its controls and floors, and the gain goes first.
+A score goes there beside its controls and baselines, and the gain goes first.
 """
 
 from collections.abc import Mapping, Sequence

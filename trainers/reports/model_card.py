@@ -55,7 +55,7 @@ def create_model_card(
         model_id (`str`):
             Repository of the model, `owner/name`.
         license (`str`):
-            Licence identifier of the Hub. A model derived from a Llama keeps the Llama's licence.
+            License identifier of the Hub. A model derived from a Llama keeps the Llama's license.
         license_name, license_link (`str`, *optional*):
             For `license="other"`.
         datasets (`Sequence[str]`, *optional*):
@@ -102,7 +102,7 @@ def create_model_card(
         encoder=config.encoder_config,
         adapter_base=adapter_base,
         report=report.to_markdown().replace("\n## ", "\n### ") if report else None,
-        data=report.split if report and "licence" in report.split else None,
+        data=report.split if report and "license" in report.split else None,
         citation=citation or (report.split.get("citation") if report else None),
     )
 

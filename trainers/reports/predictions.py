@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""The report on captions of any system: what they know of their images, beside floors, ceiling and each other."""
+"""The report on captions of any system: what they know of their images, beside baselines, ceiling and each other."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,12 +48,12 @@ class PredictionsReport(SavedReport):
     Args:
         systems (`list[dict]`):
             Scores of every system; see [`~trainers.scoring.caption_table.score_arms`]. `gaps` are the distances to the
-            higher floor, `intervals` those of [`~trainers.scoring.caption_comparisons.arm_intervals`].
-        floors (`list[dict]`):
+            higher baseline, `intervals` those of [`~trainers.scoring.caption_comparisons.arm_intervals`].
+        baselines (`list[dict]`):
             `constant`, `shuffled:<system>` and, where images have two references, `human`; see
             [`~trainers.scoring.caption_table`].
         comparisons (`list[dict]`):
-            Every system against its floors, by identification against chance, and against every other system; see
+            Every system against its baselines, by identification against chance, and against every other system; see
             [`~trainers.scoring.caption_comparisons.compare_pairs`]. `q` is corrected over all of them.
         identification (`list[dict]`):
             See [`~trainers.scoring.caption_table.identify_captions`].
@@ -75,7 +75,7 @@ class PredictionsReport(SavedReport):
     SCRIPT: ClassVar = "examples/evaluate.py"
 
     systems: list[dict[str, Any]]
-    floors: list[dict[str, Any]]
+    baselines: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     identification: list[dict[str, Any]]
     settings: dict[str, Any]
@@ -100,8 +100,8 @@ class PredictionsReport(SavedReport):
         progress: bool = False,
     ) -> "PredictionsReport":
         """
-        Computes every figure from the table of [`~trainers.evaluation.predictions.make_table`], which gains floors and
-        scores.
+        Computes every figure from the table of [`~trainers.evaluation.predictions.make_table`], which gains baselines
+        and scores.
 
         `settings` must hold `seed`, `num_resamples` and `max_identification`.
         """
@@ -111,16 +111,16 @@ class PredictionsReport(SavedReport):
         resampler = Resampler(settings["num_resamples"], seed)
         figures = score_arms(samples, scorer, progress)
         names = [figure["arm"] for figure in figures]
-        floors = [score_constant(samples, scorer, progress)]
-        floors += [score_shuffled(samples, scorer, name, shuffled(name), seed, progress) for name in names]
+        baselines = [score_constant(samples, scorer, progress)]
+        baselines += [score_shuffled(samples, scorer, name, shuffled(name), seed, progress) for name in names]
         intervals = arm_intervals(samples, names, resampler, progress)
         identification = identify_captions(samples, scorer, settings["max_identification"], seed, progress)
-        pairs = [(name, floor) for name in names for floor in (CONSTANT, shuffled(name))]
+        pairs = [(name, baseline) for name in names for baseline in (CONSTANT, shuffled(name))]
         comparisons = compare_pairs(samples, [*pairs, *combinations(names, 2)], resampler, progress)
         comparisons += _identification_tests(samples, names, resampler)
         return cls(
-            systems=[_with_gaps(figure, floors) | {"intervals": intervals[figure["arm"]]} for figure in figures],
-            floors=floors + score_humans(samples, scorer),
+            systems=[_with_gaps(figure, baselines) | {"intervals": intervals[figure["arm"]]} for figure in figures],
+            baselines=baselines + score_humans(samples, scorer),
             comparisons=with_q_values(comparisons),
             identification=identification,
             settings=dict(settings) | {"num_images": len(images)},
@@ -146,11 +146,14 @@ class PredictionsReport(SavedReport):
         return missing
 
     def score(self, arm: str, metric: str = "cider") -> float:
-        """Score of a system or floor."""
-        return next(row[metric] for row in (*self.systems, *self.floors) if row["arm"] == arm)
+        """Score of a system or baseline."""
+        return next(row[metric] for row in (*self.systems, *self.baselines) if row["arm"] == arm)
 
     def find(self, system: str, control: str, metric: str = "cider") -> dict[str, Any] | None:
-        """A system against a floor, chance or another system, as the table lists them; `None` if it was not made."""
+        """
+        A system against a baseline, chance or another system, as the table
+        lists them; `None` if it was not made.
+        """
         found = (
             row for row in self.comparisons if (row["arm"], row["control"], row["metric"]) == (system, control, metric)
         )
@@ -165,8 +168,8 @@ class PredictionsReport(SavedReport):
         return predictions_document(self, self._section_chapters(), self._conditions())
 
 
-def _with_gaps(figure: dict[str, Any], floors: Sequence[Mapping]) -> dict[str, Any]:
-    own = [row for row in floors if row["arm"] in (CONSTANT, shuffled(figure["arm"]))]
+def _with_gaps(figure: dict[str, Any], baselines: Sequence[Mapping]) -> dict[str, Any]:
+    own = [row for row in baselines if row["arm"] in (CONSTANT, shuffled(figure["arm"]))]
     return figure | {
         "gaps": {name: figure[name] - max(row[name] for row in own) for name in METRICS if name in figure}
     }

@@ -24,7 +24,7 @@ LIMITS = (
     "without a brain or with another person's, takes the checkpoint (`examples/evaluate_captions.py`)."
 )
 SCORES_NOTE = (
-    "Scores x 100 with their 95 % intervals, drawn over images. Floors: `constant`, one caption for all images, "
+    "Scores x 100 with their 95 % intervals, drawn over images. Baselines: `constant`, one caption for all images, "
     "searched for each score on these very references; `shuffled:<system>`, its captions handed to other images of "
     "the same subject. `human`: one person's caption against the others'. distinct: share of different captions; "
     "words: their mean number."
@@ -32,7 +32,7 @@ SCORES_NOTE = (
 
 
 def shuffled(system: str) -> str:
-    """Name of the floor of a system's own captions on other images."""
+    """Name of the baseline of a system's own captions on other images."""
     return f"{SHUFFLED}:{system}"
 
 
@@ -63,9 +63,9 @@ def describe_system(report: "PredictionsReport", name: str) -> str:
     if other is not None and other["q"] < SIGNIFICANCE:
         verdict = "something of the image" if other["value"] > 0 else "less than captions of other images would"
     place = "above" if row["gaps"]["cider"] > 0 else "not above"
-    beside = [f"`{floor}` {100 * report.score(floor):.2f}" for floor in (CONSTANT, shuffled(name))]
-    beside += [f"`{HUMAN}` {100 * floor['cider']:.2f}" for floor in report.floors if floor["arm"] == HUMAN]
-    text = f"**What `{name}` knows**: {verdict}. CIDEr {_score_cell(row, 'cider')} is {place} its floors "
+    beside = [f"`{baseline}` {100 * report.score(baseline):.2f}" for baseline in (CONSTANT, shuffled(name))]
+    beside += [f"`{HUMAN}` {100 * baseline['cider']:.2f}" for baseline in report.baselines if baseline["arm"] == HUMAN]
+    text = f"**What `{name}` knows**: {verdict}. CIDEr {_score_cell(row, 'cider')} is {place} its baselines "
     text += f"({', '.join(beside)})."
     for found in report.comparisons:
         if (found["arm"], found["control"]) == (name, CHANCE):
@@ -100,10 +100,10 @@ def predictions_document(report: "PredictionsReport", sections: Sequence[Chapter
             Chapters of further evidence, and settings, versions and fingerprint.
     """
     names = [row["arm"] for row in report.systems]
-    constant = next(row["caption"] for row in report.floors if row["arm"] == CONSTANT)
+    constant = next(row["caption"] for row in report.baselines if row["arm"] == CONSTANT)
     best = f"The constant caption that is best by CIDEr: “{plain(constant)}”"
-    chapters = [Chapter("Scores", [_score_table(report.systems, report.floors), SCORES_NOTE, best])]
-    for title, others in (("Each system against its floors", False), ("System against system", True)):
+    chapters = [Chapter("Scores", [_score_table(report.systems, report.baselines), SCORES_NOTE, best])]
+    for title, others in (("Each system against its baselines", False), ("System against system", True)):
         rows = [row for row in report.comparisons if (row["control"] in names) == others]
         chapters += [Chapter(title, [_comparison_table(rows)])] if rows else []
     if report.identification:
@@ -132,9 +132,9 @@ def _score_cell(row: Mapping, metric: str) -> str:
     return str(Interval(100 * row[metric], 100 * low, 100 * high, digits=2))
 
 
-def _score_table(systems: Sequence[Mapping], floors: Sequence[Mapping]) -> Table:
+def _score_table(systems: Sequence[Mapping], baselines: Sequence[Mapping]) -> Table:
     rows = []
-    for row in (*systems, *floors):
+    for row in (*systems, *baselines):
         cells = {"arm": row["arm"], "n": row["num_samples"]}
         cells |= {metric: _score_cell(row, metric) for metric in METRICS if metric in row}
         rows.append(cells | {name: row[name] for name in ("distinct", "words") if name in row})

@@ -54,7 +54,7 @@ def find_protocol(
 
     Args:
         config ([`~transformers.PreTrainedConfig`]):
-            Of the model. Where no stage wrote down its training rows ([`note_training_brains`]), all of the corpus's
+            Of the model. Where no stage wrote down its training rows ([`record_training_brains`]), all of the corpus's
             train split counts as trained on.
         dataset (`DatasetDict`), rows (`Dataset`):
             All splits, and the rows that are evaluated.

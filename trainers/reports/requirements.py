@@ -1,7 +1,7 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-What a report must hold before it may be written: controls, floors, tests that can resolve, a split without leaks.
+What a report must hold before it may be written: controls, baselines, tests that can resolve, a split without leaks.
 
 A score alone shows what a language model can write, not what was read from a brain. So the controls that reviewers ask
 for are mandatory; whoever writes a report without one says which by name (`allow`), and the report says it to all who
@@ -27,7 +27,7 @@ CAPTION_CONTROLS = (
     OTHER_SUBJECT,
 )
 #: Where texts were generated.
-FLOORS = ("constant", "shuffled")
+BASELINES = ("constant", "shuffled")
 #: Of predictions, `allow` may also hold: score the images that all files share; count empty captions as captions.
 SUBSET, EMPTY = "subset", "empty"
 #: What ridge regression makes of the same brains: the nearest training text, and identification. Both need a sentence
@@ -43,7 +43,7 @@ class Missing:
 
     Args:
         name (`str`):
-            What `allow` calls it: an arm, a floor, `"split"`, `"leak:<kind>"`, `"num_resamples"`.
+            What `allow` calls it: an arm, a baseline, `"split"`, `"leak:<kind>"`, `"num_resamples"`.
         why (`str`):
             One sentence for people.
     """
@@ -57,13 +57,13 @@ class Missing:
 
 
 def missing_from_readings(
-    arms: Sequence[Mapping], floors: Sequence[Mapping], settings: Mapping, split: Mapping, num_subjects: int
+    arms: Sequence[Mapping], baselines: Sequence[Mapping], settings: Mapping, split: Mapping, num_subjects: int
 ) -> list[Missing]:
     """
     What a report on readings lacks.
 
     Args:
-        arms (`Sequence[Mapping]`), floors (`Sequence[Mapping]`), settings (`Mapping`), split (`Mapping`):
+        arms (`Sequence[Mapping]`), baselines (`Sequence[Mapping]`), settings (`Mapping`), split (`Mapping`):
             As [`~trainers.reports.texts.EvaluationReport`] holds them.
         num_subjects (`int`):
             Subjects that were tested.
@@ -74,22 +74,22 @@ def missing_from_readings(
     missing = []
     for reading in dict.fromkeys(row["reading"] for row in arms):
         rows = [row for row in arms if row["reading"] == reading]
-        there = [row["arm"] for row in rows] + [row["floor"] for row in floors if row["reading"] == reading]
+        there = [row["arm"] for row in rows] + [row["baseline"] for row in baselines if row["reading"] == reading]
         there += settings.get("absent_arms", {}).get(reading, {})
         # Where it was run, what it cannot be fitted to lacks it, and nobody left it out.
-        there += (RETRIEVAL, RIDGE) if settings.get("ridge_floor") else ()
+        there += (RETRIEVAL, RIDGE) if settings.get("ridge_baseline") else ()
         wanted = CONTROLS + (OTHER_SUBJECT,) * (num_subjects > 1)
         missing += _lacking(wanted, there, f"control of the reading `{reading}`")
-        missing += _lacking((RIDGE,), there, f"floor of the reading `{reading}`")
+        missing += _lacking((RIDGE,), there, f"baseline of the reading `{reading}`")
         # Only arms with texts have text scores.
         if any("brainllm_bleu_1" in row for row in rows):
-            missing += _lacking((*FLOORS, RETRIEVAL), there, f"floor of the texts of the reading `{reading}`")
+            missing += _lacking((*BASELINES, RETRIEVAL), there, f"baseline of the texts of the reading `{reading}`")
     return missing + _missing_anywhere(settings, split)
 
 
 def missing_from_captions(
     arms: Sequence[Mapping],
-    floors: Sequence[Mapping],
+    baselines: Sequence[Mapping],
     identification: Sequence[Mapping],
     settings: Mapping,
     split: Mapping,
@@ -98,38 +98,41 @@ def missing_from_captions(
     What a report on captions lacks.
 
     Args:
-        arms (`Sequence[Mapping]`), floors (`Sequence[Mapping]`), identification (`Sequence[Mapping]`), settings
+        arms (`Sequence[Mapping]`), baselines (`Sequence[Mapping]`), identification (`Sequence[Mapping]`), settings
         (`Mapping`), split (`Mapping`):
             As [`~trainers.reports.captions.CaptionReport`] holds them.
 
     Returns:
         `list[Missing]`: Empty for a report without gaps.
     """
-    there = [row["arm"] for row in (*arms, *floors)] + list(settings.get("absent_arms", {}))
+    there = [row["arm"] for row in (*arms, *baselines)] + list(settings.get("absent_arms", {}))
     there += [row["arm"] for row in identification if row["arm"] == RIDGE]
-    missing = _lacking(CAPTION_CONTROLS, there, "control") + _lacking((*FLOORS, RETRIEVAL, RIDGE), there, "floor")
+    missing = _lacking(CAPTION_CONTROLS, there, "control") + _lacking(
+        (*BASELINES, RETRIEVAL, RIDGE), there, "baseline"
+    )
     return missing + _missing_anywhere(settings, split)
 
 
-def require_encoder(encoder: str | None, floors: Sequence[str], allow: Collection[str]) -> None:
+def require_encoder(encoder: str | None, baselines: Sequence[str], allow: Collection[str]) -> None:
     """
-    Refuses, before the work is done, an evaluation whose report would lack the floors that a sentence encoder makes.
+    Refuses, before the work is done, an evaluation whose report would lack the baselines that a sentence encoder
+    makes.
 
     Args:
         encoder (`str`, *optional*):
             Folder or Hub id of a sentence encoder.
-        floors (`Sequence[str]`):
+        baselines (`Sequence[str]`):
             Which of `retrieval` and `ridge` the report is to have.
         allow (`Collection[str]`):
             What the report may lack, by name.
 
     Raises:
-        ValueError: there is no encoder, and `allow` does not name a floor.
+        ValueError: there is no encoder, and `allow` does not name a baseline.
     """
-    left = [floor for floor in floors if floor not in allow]
+    left = [baseline for baseline in baselines if baseline not in allow]
     if encoder is None and left:
         raise ValueError(
-            f"The report would miss {', '.join(left)}, floors that a sentence encoder makes. Give "
+            f"The report would miss {', '.join(left)}, baselines that a sentence encoder makes. Give "
             f"`--sentence_encoder`; or pass `--allow {' '.join(left)}`, and the report will say so at its top."
         )
 

@@ -44,8 +44,8 @@ COMPARISON_COLUMNS = {
 }
 TEXT_NOTE = (
     "ᴮ: BrainLLM's published form (prediction cut to the truth's length, recall of sets); the others are the field's "
-    "(sacrebleu, rouge-score, jiwer). Floors score without any decoding: `constant`, the completion of the training "
-    "split that does best as the answer to everything; `shuffled`, the own brain's texts handed to other samples; "
+    "(sacrebleu, rouge-score, jiwer). Baselines score without any decoding: `constant`, the training completion "
+    "that does best as the answer to everything; `shuffled`, the own brain's texts handed to other samples; "
     "`retrieval`, the training completion that ridge regression finds nearest to the brain."
 )
 ARM_MEANINGS = {
@@ -67,23 +67,23 @@ def with_interval(comparison: Mapping, digits: int) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def score_table(arms: Sequence[Mapping], floors: Sequence[Mapping]) -> Table:
-    """Arms with their 95 % intervals, and beneath them the floors of their text scores."""
+def score_table(arms: Sequence[Mapping], baselines: Sequence[Mapping]) -> Table:
+    """Arms with their 95 % intervals, and beneath them the baselines of their text scores."""
     rows = []
     for arm in arms:
         intervals = arm.get("intervals", {})
         told = {name: f"{arm[name]:.4g} [{low:.4g}, {high:.4g}]" for name, (low, high) in intervals.items()}
         rows.append({**arm, **told})
-    for floor in dict.fromkeys(row["floor"] for row in floors):
-        values = {row["metric"]: row["value"] for row in floors if row["floor"] == floor}
-        rows.append({"arm": f"{floor} (floor)"} | values)
+    for baseline in dict.fromkeys(row["baseline"] for row in baselines):
+        values = {row["metric"]: row["value"] for row in baselines if row["baseline"] == baseline}
+        rows.append({"arm": f"{baseline} (baseline)"} | values)
     return Table(ARM_COLUMNS, rows, highlight="brain")
 
 
-def score_notes(arms: Sequence[Mapping], floors: Sequence[Mapping]) -> list[str]:
+def score_notes(arms: Sequence[Mapping], baselines: Sequence[Mapping]) -> list[str]:
     """What the arms and the columns of [`score_table`] are."""
     told = [f"`{row['arm']}`: {ARM_MEANINGS[row['arm']]}" for row in arms if row["arm"] in ARM_MEANINGS]
-    return ["; ".join(told) + "."] * bool(told) + [TEXT_NOTE] * bool(floors)
+    return ["; ".join(told) + "."] * bool(told) + [TEXT_NOTE] * bool(baselines)
 
 
 def comparison_table(rows: Sequence[Mapping]) -> Table:

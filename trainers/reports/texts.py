@@ -1,6 +1,9 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluation report: what the brain adds, the split, then every score with its controls, floors and intervals."""
+"""
+The evaluation report: what the brain adds, the split, then every score with
+its controls, baselines and intervals.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..scoring.comparisons import compare, compare_by_subject, identification_figures
-from ..scoring.text_table import Sample, arm_figures, floor_figures, text_metrics
+from ..scoring.text_table import Sample, arm_figures, baseline_scores, text_metrics
 from ..statistics.resampling import Resampler
 from .base import SavedReport
 from .document import Chapter, Document, markdown_table
@@ -47,13 +50,13 @@ class EvaluationReport(SavedReport):
     Args:
         split (`dict`):
             What was held out: `corpus`, `policy`, `fold`, `num_folds`, `sizes`, `leaks`, `leak_allowed`, `evaluated`,
-            as `corpus.json` says; and the terms of the data: `licence`, `redistribution`, `consent`, `citation`.
+            as `corpus.json` says; and the terms of the data: `license`, `redistribution`, `consent`, `citation`.
         arms (`list[dict]`):
             See [`~trainers.scoring.text_table.arm_figures`].
         comparisons (`list[dict]`):
             See [`~trainers.scoring.comparisons.compare`].
-        floors (`list[dict]`):
-            See [`~trainers.scoring.text_table.floor_figures`].
+        baselines (`list[dict]`):
+            See [`~trainers.scoring.text_table.baseline_scores`].
         identification (`list[dict]`):
             See [`~trainers.scoring.comparisons.identification_figures`].
         settings (`dict`):
@@ -82,7 +85,7 @@ class EvaluationReport(SavedReport):
     split: dict[str, Any]
     arms: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
-    floors: list[dict[str, Any]]
+    baselines: list[dict[str, Any]]
     identification: list[dict[str, Any]]
     settings: dict[str, Any]
     versions: dict[str, str]
@@ -111,7 +114,7 @@ class EvaluationReport(SavedReport):
             split=dict(split),
             arms=arm_figures(samples, scores, Resampler(NUM_RESAMPLES, seed)),
             comparisons=compare(samples, scores, seed),
-            floors=floor_figures(samples, scores),
+            baselines=baseline_scores(samples, scores),
             identification=identification_figures(samples),
             settings=dict(settings) | {"num_resamples": NUM_RESAMPLES},
             versions=dict(versions),
@@ -153,7 +156,7 @@ class EvaluationReport(SavedReport):
     def missing(self) -> list[Missing]:
         """What the report lacks of what is mandatory; see [`~trainers.reports.requirements`]."""
         subjects = {sample["subject"] for sample in self.samples}
-        return missing_from_readings(self.arms, self.floors, self.settings, self.split, len(subjects))
+        return missing_from_readings(self.arms, self.baselines, self.settings, self.split, len(subjects))
 
     def describe_effect(self, reading: str) -> str:
         """What the brain adds in one reading, in words and figures."""
@@ -182,7 +185,7 @@ class EvaluationReport(SavedReport):
         return text
 
     def results(self) -> list[Result]:
-        """Gains first, then what every arm and floor scores: loss and, of texts, BLEU-1."""
+        """Gains first, then what every arm and baseline scores: loss and, of texts, BLEU-1."""
         found = []
         for row in self.comparisons:
             if row["control"] in CARD_CONTROLS and row["metric"] in RESULT_NAMES:
@@ -195,8 +198,8 @@ class EvaluationReport(SavedReport):
             (row["reading"], row["arm"], name): row[name] for row in self.arms for name in ARM_RESULTS if name in row
         }
         scores |= {
-            (row["reading"], row["floor"], row["metric"]): row["value"]
-            for row in self.floors
+            (row["reading"], row["baseline"], row["metric"]): row["value"]
+            for row in self.baselines
             if row["metric"] in ARM_RESULTS
         }
         for (reading, arm, metric), value in scores.items():
@@ -218,9 +221,9 @@ class EvaluationReport(SavedReport):
         )
 
     def _chapters_of(self, reading: str) -> list[Chapter]:
-        arms, floors = _of(self.arms, reading), _of(self.floors, reading)
+        arms, baselines = _of(self.arms, reading), _of(self.baselines, reading)
         chapters = [
-            Chapter(f"Scores: {reading}", [score_table(arms, floors), *score_notes(arms, floors)]),
+            Chapter(f"Scores: {reading}", [score_table(arms, baselines), *score_notes(arms, baselines)]),
             Chapter(
                 f"The own brain against each control: {reading}", [comparison_table(_of(self.comparisons, reading))]
             ),

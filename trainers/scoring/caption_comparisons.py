@@ -36,7 +36,7 @@ def compare_pairs(
         samples (`Sequence[dict]`):
             The scored table.
         pairs (`Sequence[tuple[str, str]]`):
-            Arms or floors: first minus second.
+            Arms or baselines: first minus second.
         resampler ([`~trainers.statistics.resampling.Resampler`]):
             Draws intervals and tests.
         progress (`bool`, *optional*, defaults to `False`):

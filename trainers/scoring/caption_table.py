@@ -1,16 +1,18 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""From the table of captions to the figures of a report: arms, floors, comparisons, identification.
+"""From the table of captions to the figures of a report: arms, baselines, comparisons, identification.
 
 One sample of the table is a `dict` (a line of `captions.jsonl`) with the keys
 
 - `sample_id`, `subject`, `group` (image), `brain_id`, `references` (all captions people wrote);
-- `texts`: arm → generated caption; an arm for which a sample has no donor is absent;
-- `donors`: arm → `brain_id` of the values that the model was given;
-- `scores`: arm or floor → score → value, for the scores that single samples have; CIDEr on its own scale of 0 to 10,
+- `texts`: arm → generated caption; an arm for which a sample has no control brain is absent;
+- `control_brains`: arm → `brain_id` of the values that the model was given;
+- `scores`: arm or baseline → score → value, for the scores that single samples have; CIDEr on its own scale of 0 to
+  10,
   the others on 0 to 1;
-- `bleu_counts`, `meteor_counts`: arm or floor → what the sample adds to BLEU ([`~trainers.metrics.bleu_statistics`])
-  and METEOR ([`~trainers.metrics.Meteor`]); of the floor `shuffled` a list of these, one per permutation;
+- `bleu_counts`, `meteor_counts`: arm or baseline → what the sample adds to BLEU
+  ([`~trainers.metrics.bleu_statistics`])
+  and METEOR ([`~trainers.metrics.Meteor`]); of the baseline `shuffled` a list of these, one per permutation;
 - `identification`: arm → score → `[rank, candidates]` of the own image; absent beyond the gallery;
 - `identification_expected`: arm → score → share of the other images that this image beats under captions of others.
 """
@@ -40,11 +42,11 @@ SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE = "other_subject_same_image", "other_sub
 #: demands more.
 MANDATORY_ARMS = (REAL, "zero", "voxel_shuffle", OTHER_IMAGE)
 CONSTANT, SHUFFLED, HUMAN = "constant", "shuffled", "human"
-#: What captions score without any decoding; the higher one is the floor of a score.
-FLOORS = (CONSTANT, SHUFFLED)
+#: What captions score without any decoding; the higher one is the baseline of a score.
+BASELINES = (CONSTANT, SHUFFLED)
 # The caption that is best for all images is searched for each of these.
 _SEARCHED = ("cider", "bleu_1", "bleu_2", "bleu_3", "bleu_4")
-# Permutations of an arm's captions over images; their mean is the floor.
+# Permutations of an arm's captions over images; their mean is the baseline.
 _NUM_SHUFFLES = 5
 _RECALLS = (1, 5, 10)
 
@@ -77,7 +79,7 @@ def score_arms(samples: Sequence[Sample], scorer: CaptionScorer, progress: bool 
     return figures
 
 
-def score_floors(
+def score_baselines(
     samples: Sequence[Sample], scorer: CaptionScorer, seed: int = 0, progress: bool = False
 ) -> list[dict[str, Any]]:
     """
@@ -101,7 +103,7 @@ def score_floors(
 
 def score_constant(samples: Sequence[Sample], scorer: CaptionScorer, progress: bool = False) -> dict[str, Any]:
     """
-    The floor `constant`: one caption for all images, searched for each score on these very references.
+    The baseline `constant`: one caption for all images, searched for each score on these very references.
 
     CIDEr and BLEU-1 to BLEU-4 have a search each ([`~trainers.metrics.best_constant_caption`]); the other scores, for
     which none exists, are each that of the best of these five.
@@ -145,13 +147,14 @@ def score_shuffled(
     progress: bool = False,
 ) -> dict[str, Any]:
     """
-    The floor `shuffled`: an arm's captions handed to other images of the same subject, the mean of five permutations.
+    The baseline `shuffled`: an arm's captions handed to other images of the same subject, the mean of five
+    permutations.
 
     Args:
         samples (`Sequence[Sample]`), scorer ([`~trainers.scoring.caption_scorer.CaptionScorer`]), progress (`bool`):
             See [`score_arms`]. Samples without the arm are passed over.
         arm (`str`, *optional*, defaults to `"real"`), name (`str`, *optional*, defaults to `"shuffled"`):
-            Whose captions, and what the floor is called.
+            Whose captions, and what the baseline is called.
         seed (`int`, *optional*, defaults to 0):
             Seed of the permutations.
 
@@ -162,8 +165,8 @@ def score_shuffled(
     texts, references, groups, subjects = zip(
         *((row["texts"][arm], row["references"], row["group"], row["subject"]) for row in rows), strict=True
     )
-    donors = permute_across_groups(groups, range(len(rows)), _NUM_SHUFFLES, seed, subjects).tolist()
-    bar = tqdm(donors, desc=name, unit="permutation", disable=not progress)
+    control_brains = permute_across_groups(groups, range(len(rows)), _NUM_SHUFFLES, seed, subjects).tolist()
+    bar = tqdm(control_brains, desc=name, unit="permutation", disable=not progress)
     tables = [scorer([texts[i] for i in order], references) for order in bar]
     table: Table = {metric: np.mean([found[metric] for found in tables], axis=0) for metric in tables[0]}
     # BLEU and METEOR are no means over samples: the counts of every permutation are needed.
@@ -216,7 +219,7 @@ def compare_captions(
     samples: Sequence[Sample], seed: int = 0, num_resamples: int = 10_000, progress: bool = False
 ) -> list[dict[str, Any]]:
     """
-    The real arm against every control and floor, with interval, p and q; clustered by image.
+    The real arm against every control and baseline, with interval, p and q; clustered by image.
 
     Args:
         samples (`Sequence[Sample]`):
@@ -349,8 +352,8 @@ __all__ = [
     "identify_captions",
     "references_of_images",
     "score_arms",
+    "score_baselines",
     "score_constant",
-    "score_floors",
     "score_humans",
     "score_shuffled",
     "with_q_values",

@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""From the table of samples to the comparisons of a report: own brain against controls and floors, identification.
+"""From the table of samples to the comparisons of a report: own brain against controls and baselines, identification.
 
 The table is that of [`~trainers.scoring.text_table`].
 """
@@ -24,7 +24,7 @@ from .text_table import (
     by_reading,
     having,
     losses_of,
-    permuted_donors,
+    permuted_control_brains,
 )
 
 
@@ -33,10 +33,10 @@ _CENTRED_CONTROLS = ("time_shift", "noise")
 
 
 def compare(samples: Sequence[Sample], scores: TextScores, seed: int = 0) -> list[dict]:
-    """The own brain against every control and floor, with interval, p and q.
+    """The own brain against every control and baseline, with interval, p and q.
 
     Per control: `loss_gain` (control minus own, nats per token; above 0 the brain helps) and `pairwise_accuracy`
-    (chance .5). Per generating control and floor: the gain of each headline text score (signed so that above 0 the
+    (chance .5). Per generating control and baseline: the gain of each headline text score (signed so that above 0 the
     brain helps). Per identification score: its pairwise accuracy. Intervals and p are clustered by group, and of
     values without the main effects of texts and brains ([`~trainers.statistics.main_effects`]) where the table says
     who lent a brain; q is corrected over all comparisons of the report (Benjamini-Hochberg).
@@ -166,7 +166,7 @@ def _paired_values(reading: str, every_row: Sequence[Sample], scores: TextScores
 
 def _brain_effects(rows: Sequence[Sample]) -> BrainEffects | None:
     """What each brain does to any text, as far as the permuted arm tells."""
-    named = permuted_donors(rows)
+    named = permuted_control_brains(rows)
     if named is None or len(having(rows, "losses", "permuted")) < len(rows):
         return None
     return BrainEffects(losses_of(rows, "brain")[0], losses_of(rows, "permuted"), *named)
@@ -179,11 +179,11 @@ def _gains_and_wins(
     chosen = np.array([place for place, row in enumerate(every_row) if control in row["losses"]])
     rows = [every_row[place] for place in chosen]
     own, others = losses_of(rows, "brain")[0], losses_of(rows, control)
-    named = permuted_donors(rows)
+    named = permuted_control_brains(rows)
     if control == "permuted" and named is not None:
         return center_gains_and_wins(own, others, *named)
     if control in _CENTRED_CONTROLS and effects is not None:
-        lent = [row["donors"][control] for row in rows] if control in rows[0]["donors"] else None
+        lent = [row["control_brains"][control] for row in rows] if control in rows[0]["control_brains"] else None
         return effects.center(chosen, own, others, lent)
     return others.mean(axis=0) - own, pairwise_wins(own, others)
 
@@ -193,11 +193,11 @@ def _text_gains(every_row: Sequence[Sample], control: str, own: np.ndarray, othe
     having_own = having(every_row, "texts", "brain")
     rows = having(having_own, "texts", control)
     own = own[0][[control in row["texts"] for row in having_own]]
-    named = permuted_donors(rows)
+    named = permuted_control_brains(rows)
     if control == "permuted" and named is not None:
-        brains, donors = named
+        brains, control_brains = named
         # A score is a loss upside down.
-        return center_gains(-own, -others, brains, donors[: len(others)])
+        return center_gains(-own, -others, brains, control_brains[: len(others)])
     return own - others.mean(axis=0)
 
 

@@ -7,13 +7,13 @@ One sample of the table is a `dict` (a line of `samples.jsonl`) with the keys
 - `sample_id`, `subject`, `group`, `brain_id`, `reading`, `prompt`, `truth`, `num_tokens`;
 - `losses`: arm → mean cross-entropy of the truth's tokens in nats; a list where an arm has several: one per
   permutation under `"permuted"`, one per draw where values are drawn at random;
-- `donors`: arm → `brain_id` of the brain that was lent; under `"permuted"` a list;
-- `texts`: arm → generated text, and floor → text that ignores the brain (absent without generation); under
+- `control_brains`: arm → `brain_id` of the brain that was lent; under `"permuted"` a list;
+- `texts`: arm → generated text, and baseline → text that ignores the brain (absent without generation); under
   `"permuted"` a list, one for each of the first permutations;
 - `identification`: score → `[rank, candidates]` (absent where it was not computed);
 - `identification_expected`: score → share of the competitors that this text beats under brains of other groups.
 
-Arms for which a sample has no donor are absent from it.
+Arms for which a sample has no control brain are absent from it.
 
 All figures are functions of this table alone, so reports of folds are pooled by joining tables.
 """
@@ -35,7 +35,7 @@ TextScores = Mapping[tuple[str, str], Mapping[str, np.ndarray]]
 # The published four carry the comparisons of texts: more metrics would only thin out the correction over tests.
 HEADLINE_METRICS = ("brainllm_bleu_1", "brainllm_rouge_1", "brainllm_rouge_l", "brainllm_wer")
 LOWER_IS_BETTER = ("brainllm_wer", "wer")
-FLOORS = ("shuffled", "constant", "retrieval")
+BASELINES = ("shuffled", "constant", "retrieval")
 
 
 def by_reading(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
@@ -65,11 +65,13 @@ def texts_of(row: Sample, arm: str) -> list[str]:
     return [found] if isinstance(found, str) else list(found)
 
 
-def permuted_donors(rows: Sequence[Sample]) -> tuple[list[str], list[tuple[str, ...]]] | None:
+def permuted_control_brains(rows: Sequence[Sample]) -> tuple[list[str], list[tuple[str, ...]]] | None:
     """Own brains, and the lent ones of each permutation; `None` where the table does not say who lent a brain."""
-    if any("permuted" not in row.get("donors", ()) for row in rows):
+    if any("permuted" not in row.get("control_brains", ()) for row in rows):
         return None
-    return [row["brain_id"] for row in rows], list(zip(*(row["donors"]["permuted"] for row in rows), strict=True))
+    return [row["brain_id"] for row in rows], list(
+        zip(*(row["control_brains"]["permuted"] for row in rows), strict=True)
+    )
 
 
 def _pairs(rows: Sequence[Sample], arm: str) -> tuple[list[str], list[str]]:
@@ -163,7 +165,7 @@ def _text_figures(
     return found | {"corpus_bleu_4": bleu}
 
 
-def floor_figures(samples: Sequence[Sample], scores: TextScores) -> list[dict]:
+def baseline_scores(samples: Sequence[Sample], scores: TextScores) -> list[dict]:
     """What text scores are worth without any decoding.
 
     `shuffled`: the own brain's predictions, handed to samples of other groups of the same subject; `constant`: the
@@ -178,29 +180,29 @@ def floor_figures(samples: Sequence[Sample], scores: TextScores) -> list[dict]:
             Result of [`text_metrics`].
 
     Returns:
-        `list[dict]`: `reading`, `floor`, `metric`, `value`.
+        `list[dict]`: `reading`, `baseline`, `metric`, `value`.
     """
     return [
-        {"reading": reading, "floor": arm, "metric": metric, "value": float(np.mean(values))}
+        {"reading": reading, "baseline": arm, "metric": metric, "value": float(np.mean(values))}
         for reading, _ in by_reading(samples)
-        for arm in FLOORS
+        for arm in BASELINES
         for metric, values in scores.get((reading, arm), {}).items()
     ]
 
 
 __all__ = [
-    "FLOORS",
+    "BASELINES",
     "HEADLINE_METRICS",
     "LOWER_IS_BETTER",
     "Sample",
     "TextScores",
     "arm_figures",
     "arms_of",
+    "baseline_scores",
     "by_reading",
-    "floor_figures",
     "having",
     "losses_of",
-    "permuted_donors",
+    "permuted_control_brains",
     "text_metrics",
     "texts_of",
 ]

@@ -41,7 +41,7 @@ class BrainSFTConfig(TrainingArguments):
         max_answers (`int`, *optional*):
             Most answers (captions) of one instruction; all by default.
         packing (`bool`, *optional*, defaults to `True`):
-            Whether all answers to one prompt are learnt in one pass over brain and prompt, as branches of one row;
+            Whether all answers to one prompt are learnt in one pass over brain and prompt, as segments of one row;
             then a batch counts images. Otherwise each answer is a row of its own. The loss is the same.
         max_new_tokens (`int`, *optional*, defaults to 40):
             Longest caption, kept in the checkpoint's generation settings; not published, our choice.

@@ -41,7 +41,7 @@ class BrainSFTTrainer(BrainTrainer):
     configuration and processor.
 
     With `tasks` rows become instructions ([`~trainers.data.instructions.InstructionMaker`]), all answers to one prompt
-    as branches of one row, and prompt and decoding of captions are stored in model and processor.
+    as segments of one row, and prompt and decoding of captions are stored in model and processor.
 
     Evaluation scores each row under its own brain and under `eval_permutations` brains of other groups of the same
     split, and reports `eval_loss`, `eval_pairwise_accuracy` and `eval_pairwise_gap`, each of which may be
@@ -107,7 +107,7 @@ class BrainSFTTrainer(BrainTrainer):
         if eval_dataset is not None:
             eval_dataset = read(eval_dataset)
             if args.eval_permutations:
-                eval_dataset = WithDonors(eval_dataset, args.eval_permutations, seed=args.seed)
+                eval_dataset = WithControlBrains(eval_dataset, args.eval_permutations, seed=args.seed)
         if "caption" in (args.tasks or ()):
             store_caption_settings(model, processing_class, args.max_new_tokens)
         super().__init__(
@@ -225,11 +225,14 @@ class BrainSFTTrainer(BrainTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[None, torch.Tensor, torch.Tensor]:
-        """Summed losses of each text under its own and its donors' brains, and its number of labelled tokens."""
+        """
+        Summed losses of each text under its own and its control brains'
+        brains, and its number of labelled tokens.
+        """
         inputs = self._prepare_inputs(inputs)
         candidates = self._draw_candidates(inputs, 0)
-        if "donor_index" in inputs:
-            candidates = torch.cat([candidates, inputs["donor_index"]], dim=1)
+        if "control_index" in inputs:
+            candidates = torch.cat([candidates, inputs["control_index"]], dim=1)
         with torch.no_grad(), self.compute_loss_context_manager():
             losses, num_tokens = self._text_losses(model, inputs, candidates)
         return None, losses.sum(-1).float(), num_tokens
@@ -254,7 +257,7 @@ class BrainSFTTrainer(BrainTrainer):
         text, _ = exists.nonzero(as_tuple=True)
         brain_inputs = {key: value for key, value in inputs.items() if key not in (*TEXT_INPUTS, *BOOKKEEPING)}
         if self.perturb_embeddings is not None and model.training:
-            brain_inputs["brain_embeds"] = self.perturb_embeddings(brain_inputs["brain_embeds"])
+            brain_inputs["encoder_outputs"] = self.perturb_embeddings(brain_inputs["encoder_outputs"])
         brain_inputs["brain_index"] = candidates[exists]
         texts = {key: inputs[key][text] for key in TEXT_INPUTS if key in inputs}
         token_losses, rows = call_through(model, "token_losses", **texts, **brain_inputs)
@@ -293,9 +296,9 @@ class BrainSFTTrainer(BrainTrainer):
         super().log(logs, *args, **kwargs)
 
 
-class WithDonors(Dataset):
+class WithControlBrains(Dataset):
     """
-    Rows that carry, as `donors`, rows of other groups whose brains stand in for their own.
+    Rows that carry, as `control_brains`, rows of other groups whose brains stand in for their own.
 
     Donors belong to the same subject and have as many frames; they are drawn once, so that every evaluation compares
     the same pairs.
@@ -303,7 +306,7 @@ class WithDonors(Dataset):
     Args:
         rows ([`~datasets.Dataset`]):
             Rows of one split.
-        num_donors (`int`):
+        num_control_brains (`int`):
             Donors per row.
         seed (`int`):
             Seed of the draw.
@@ -312,18 +315,18 @@ class WithDonors(Dataset):
         ValueError: all rows of a subject belong to one group.
     """
 
-    def __init__(self, rows: Any, num_donors: int, seed: int):
+    def __init__(self, rows: Any, num_control_brains: int, seed: int):
         self.rows = rows
         brain_ids = list(rows["brain_id"])
         place = {brain_id: row for row, brain_id in enumerate(brain_ids)}
-        permuted = permute_across_groups(list(rows["group"]), brain_ids, num_donors, seed, _blocks(rows))
-        self.donors = [[place[brain_id] for brain_id in drawn] for drawn in permuted.T]
+        permuted = permute_across_groups(list(rows["group"]), brain_ids, num_control_brains, seed, _blocks(rows))
+        self.control_brains = [[place[brain_id] for brain_id in drawn] for drawn in permuted.T]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {**self.rows[index], "donors": [self.rows[j] for j in self.donors[index]]}
+        return {**self.rows[index], "control_brains": [self.rows[j] for j in self.control_brains[index]]}
 
 
 def _how_to_read(args: BrainSFTConfig, processor: BrainLlamaProcessor) -> tuple[Callable[[Any], Any], BrainCollator]:
@@ -361,4 +364,4 @@ def _summarize(prediction: EvalPrediction) -> dict[str, float]:
     return summarize_pairs(np.asarray(prediction.predictions), np.asarray(prediction.label_ids))
 
 
-__all__ = ["BrainSFTTrainer", "WithDonors"]
+__all__ = ["BrainSFTTrainer", "WithControlBrains"]

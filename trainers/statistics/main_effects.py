@@ -19,12 +19,12 @@ import numpy as np
 from ..metrics import pairwise_wins
 
 
-# Rounds of the two-way fit: its error falls by about the number of donors in each.
+# Rounds of the two-way fit: its error falls by about the number of control brains in each.
 _ROUNDS = 30
 
 
 def center_gains(
-    own: np.ndarray, others: np.ndarray, brains: Sequence[str], donors: Sequence[Sequence[str]]
+    own: np.ndarray, others: np.ndarray, brains: Sequence[str], control_brains: Sequence[Sequence[str]]
 ) -> np.ndarray:
     r"""
     Gains of the own brain over lent ones, without the main effects of texts and brains.
@@ -33,12 +33,13 @@ def center_gains(
     brains of each of $n$ texts. Of the residual $\hat e_{tt}$ of a text with its own brain the centred gain is
     $-\hat e_{tt} (1 + 1/K)$. A fit takes some of the noise along, by which its residuals are too small; with
     $m = K + 1$ they are widened by $\sqrt{(1 - 1/m) / (1 - 2/m + 1/(nm))}$ about their mean. So the variance of their
-    sum under random signs is that of the gains' sum, for independent $e$ and balanced donors.
+    sum under random signs is that of the gains' sum, for independent $e$ and balanced control brains.
 
     Args:
         own (`np.ndarray` of shape `(samples,)`), others (`np.ndarray` of shape `(permutations, samples)`):
             Losses under the own brain and under lent ones.
-        brains (`Sequence[str]` of length samples), donors (`Sequence[Sequence[str]]`, permutations by samples):
+        brains (`Sequence[str]` of length samples), control_brains (`Sequence[Sequence[str]]`, permutations by
+        samples):
             Name of the own brain and of each lent one.
 
     Returns:
@@ -49,7 +50,7 @@ def center_gains(
     size, num_samples = len(others) + 1, len(own)
     if size == 2:
         return gains
-    values, index = np.vstack([own, others]), _brain_index(brains, donors)[1]
+    values, index = np.vstack([own, others]), _brain_index(brains, control_brains)[1]
     texts, effects = _two_way_effects(values, index, np.ones(size))
     centred = -(values - texts - effects[index])[0] * size / (size - 1)
     widening = np.sqrt((1 - 1 / size) / (1 - 2 / size + 1 / (num_samples * size)))
@@ -57,7 +58,7 @@ def center_gains(
 
 
 def center_gains_and_wins(
-    own: np.ndarray, others: np.ndarray, brains: Sequence[str], donors: Sequence[Sequence[str]]
+    own: np.ndarray, others: np.ndarray, brains: Sequence[str], control_brains: Sequence[Sequence[str]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """
     Gains of the own brain over permuted ones and shares of them that it beats, both centred ([`center_gains`]).
@@ -65,7 +66,8 @@ def center_gains_and_wins(
     Args:
         own (`np.ndarray` of shape `(samples,)`), others (`np.ndarray` of shape `(permutations, samples)`):
             Losses under the own brain and under lent ones.
-        brains (`Sequence[str]` of length samples), donors (`Sequence[Sequence[str]]`, permutations by samples):
+        brains (`Sequence[str]` of length samples), control_brains (`Sequence[Sequence[str]]`, permutations by
+        samples):
             Name of the own brain and of each lent one.
 
     Returns:
@@ -74,8 +76,8 @@ def center_gains_and_wins(
     """
     shares = lose_shares(np.vstack([own, others]))
     # The mean share of all brains of a text is one half, so a gain in shares is 1 + 1 / K times (wins - 1/2).
-    wins = 0.5 + center_gains(shares[0], shares[1:], brains, donors) * len(others) / (1 + len(others))
-    return center_gains(own, others, brains, donors), wins
+    wins = 0.5 + center_gains(shares[0], shares[1:], brains, control_brains) * len(others) / (1 + len(others))
+    return center_gains(own, others, brains, control_brains), wins
 
 
 class BrainEffects:
@@ -91,12 +93,15 @@ class BrainEffects:
     Args:
         own (`np.ndarray` of shape `(samples,)`), others (`np.ndarray` of shape `(permutations, samples)`):
             Losses under the own brain and under lent ones.
-        brains (`Sequence[str]` of length samples), donors (`Sequence[Sequence[str]]`, permutations by samples):
+        brains (`Sequence[str]` of length samples), control_brains (`Sequence[Sequence[str]]`, permutations by
+        samples):
             Name of the own brain and of each lent one.
     """
 
-    def __init__(self, own: np.ndarray, others: np.ndarray, brains: Sequence[str], donors: Sequence[Sequence[str]]):
-        names, index = _brain_index(brains, donors)
+    def __init__(
+        self, own: np.ndarray, others: np.ndarray, brains: Sequence[str], control_brains: Sequence[Sequence[str]]
+    ):
+        names, index = _brain_index(brains, control_brains)
         values = np.vstack([own, others])
         self._places = {name: place for place, name in enumerate(names.tolist())}
         self._index = index
@@ -141,9 +146,9 @@ class BrainEffects:
         return gains + shifts - shifts.mean(), center_wins(wins, expected)
 
 
-def _brain_index(brains: Sequence[str], donors: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+def _brain_index(brains: Sequence[str], control_brains: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
     """Names of the brains, and which of them each text has `(1 + permutations, texts)`, its own first."""
-    rows = np.vstack([np.asarray(brains), np.asarray(donors)])
+    rows = np.vstack([np.asarray(brains), np.asarray(control_brains)])
     names, index = np.unique(rows, return_inverse=True)
     return names, index.reshape(rows.shape)
 

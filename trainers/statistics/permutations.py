@@ -46,7 +46,7 @@ def permute_across_groups(
         seed (`int`, *optional*, defaults to 0):
             Seed; equal arguments give equal permutations.
         blocks (`Sequence` of length samples, *optional*):
-            What brain and donor must share, such as subject and number of frames; anything hashable.
+            What brain and control brain must share, such as subject and number of frames; anything hashable.
 
     Returns:
         `np.ndarray` of shape `(permutations, samples)`: The brain id each sample gets.
@@ -57,11 +57,11 @@ def permute_across_groups(
     ids, labels = np.asarray(brain_ids), np.asarray(groups)
     block_of_each = [None] * len(labels) if blocks is None else list(blocks)
     generator = np.random.default_rng((_STREAM, seed))
-    donors = np.empty((num_permutations, len(labels)), ids.dtype)
+    control_brains = np.empty((num_permutations, len(labels)), ids.dtype)
     for block in dict.fromkeys(block_of_each):
         inside = np.array([other == block for other in block_of_each])
-        donors[:, inside] = _permute_block(labels[inside], ids[inside], num_permutations, generator)
-    return donors
+        control_brains[:, inside] = _permute_block(labels[inside], ids[inside], num_permutations, generator)
+    return control_brains
 
 
 def _permute_block(
@@ -89,17 +89,17 @@ def _permute_block(
 def _rotate_groups(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     largest = np.bincount(labels).max()
     order = np.argsort(generator.permutation(labels.max() + 1)[labels], kind="stable")
-    donors = np.empty_like(order)
-    donors[order] = np.roll(order, generator.integers(largest, len(labels) - largest + 1))
-    return donors
+    control_brains = np.empty_like(order)
+    control_brains[order] = np.roll(order, generator.integers(largest, len(labels) - largest + 1))
+    return control_brains
 
 
 def _draw_from_others(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    donors = np.empty_like(labels)
+    control_brains = np.empty_like(labels)
     for label in np.unique(labels):
         own, others = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
-        donors[own] = np.resize(generator.permutation(others), len(own))
-    return donors
+        control_brains[own] = np.resize(generator.permutation(others), len(own))
+    return control_brains
 
 
 def swap_subjects(groups: Sequence, subjects: Sequence, same_group: bool, seed: int = 0) -> np.ndarray:
@@ -116,7 +116,7 @@ def swap_subjects(groups: Sequence, subjects: Sequence, same_group: bool, seed: 
         same_group (`bool`):
             Whether the other subject perceived the same group.
         seed (`int`, *optional*, defaults to 0):
-            Seed; equal arguments give equal donors.
+            Seed; equal arguments give equal control brains.
 
     Returns:
         `np.ndarray` of shape `(samples,)`: The sample whose brain each sample gets, drawn evenly among all that
@@ -124,12 +124,12 @@ def swap_subjects(groups: Sequence, subjects: Sequence, same_group: bool, seed: 
     """
     labels, people = (np.unique(np.asarray(names), return_inverse=True)[1] for names in (groups, subjects))
     generator = np.random.default_rng((_STREAM, seed))
-    donors = np.full(len(labels), NO_BRAIN)
+    control_brains = np.full(len(labels), NO_BRAIN)
     for i in range(len(labels)):
         candidates = np.flatnonzero((people != people[i]) & ((labels == labels[i]) == same_group))
         if len(candidates):
-            donors[i] = generator.choice(candidates)
-    return donors
+            control_brains[i] = generator.choice(candidates)
+    return control_brains
 
 
 def shift_in_time(
@@ -158,13 +158,13 @@ def shift_in_time(
     members: dict[object, list[int]] = {}
     for i, run in enumerate(runs):
         members.setdefault(run, []).append(i)
-    donors = np.full(len(clock), NO_BRAIN)
+    control_brains = np.full(len(clock), NO_BRAIN)
     for places in members.values():
         order = np.array(places)[np.argsort(clock[places], kind="stable")]
         shifts = [k for k in range(1, len(order)) if _least_distance(clock[order], k) >= seconds]
         if shifts:
-            donors[order] = np.roll(order, -generator.choice(shifts))
-    return donors
+            control_brains[order] = np.roll(order, -generator.choice(shifts))
+    return control_brains
 
 
 def _least_distance(clock: np.ndarray, places: int) -> float:

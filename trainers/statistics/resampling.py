@@ -114,7 +114,7 @@ class Resampler:
             own (`np.ndarray` of shape `(samples, statistics)`):
                 What each sample adds to the first corpus.
             other (`np.ndarray` of shape `(samples, statistics)` or `(samples, permutations, statistics)`):
-                The same of the second; of several (a floor has permutations) the mean score counts.
+                The same of the second; of several (a baseline has permutations) the mean score counts.
             groups (`Sequence[str]`), score (`Callable`):
                 See [`~Resampler.corpus_score`].
 

@@ -55,7 +55,7 @@ class _Link(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """
-    One telling so far.
+    One decoded text so far.
 
     Args:
         last (`_Link`, *optional*):
@@ -89,7 +89,7 @@ class BeamSearch:
             reference.
         options ([`SearchOptions`]), proposals ([`Proposals`]):
             How wide, and among which tokens.
-        sayable (`torch.BoolTensor` of shape `(vocabulary,)`), stop_ids (`Collection[int]`):
+        allowed (`torch.BoolTensor` of shape `(vocabulary,)`), stop_ids (`Collection[int]`):
             Tokens that may be said at all, and those that are stop words.
     """
 
@@ -98,54 +98,62 @@ class BeamSearch:
         scorers: Sequence[StoryScorer],
         options: SearchOptions,
         proposals: Proposals,
-        sayable: torch.Tensor,
+        allowed: torch.Tensor,
         stop_ids: Collection[int],
     ):
         self.scorers, self.options, self.proposals = scorers, options, proposals
-        self.sayable, self.stop_ids = sayable, stop_ids
+        self.allowed, self.stop_ids = allowed, stop_ids
         self.memory = max(scorers[0].context_tokens, proposals.context, proposals.bar_stop_words)
 
-    def start(self, num_tellings: int = 1, opening: Sequence[int] = ()) -> list[list[Hypothesis]]:
-        """For each telling the one hypothesis that nothing has been said after the opening."""
-        return [[Hypothesis(None, tuple(opening[-self.memory :]))] for _ in range(num_tellings)]
+    def start(self, num_decoded_texts: int = 1, opening: Sequence[int] = ()) -> list[list[Hypothesis]]:
+        """For each decoded text the one hypothesis that nothing has been said after the opening."""
+        return [[Hypothesis(None, tuple(opening[-self.memory :]))] for _ in range(num_decoded_texts)]
 
     def advance(
-        self, tellings: list[list[Hypothesis]], num_tokens: int, features: Sequence[BrainFeatures | None]
+        self, decoded_texts: list[list[Hypothesis]], num_tokens: int, features: Sequence[BrainFeatures | None]
     ) -> list[list[Hypothesis]]:
         """
-        Says the tokens of one window, in several tellings side by side, each with a beam of its own.
+        Says the tokens of one window, in several decoded texts side by side, each with a beam of its own.
 
         Args:
-            tellings (`list[list[Hypothesis]]`):
+            decoded_texts (`list[list[Hypothesis]]`):
                 Their hypotheses from [`BeamSearch.start`] or the window before, best first.
             num_tokens (`int`):
                 How many are said; with 0 nothing changes.
             features (`Sequence[BrainFeatures]`):
-                What each scorer reads: one brain sample for each telling, or one for all; `None` for the text alone.
+                What each scorer reads: one brain sample for each decoded text, or one for all; `None` for the text
+                alone.
 
         Returns:
-            `list[list[Hypothesis]]`: the best of each telling, in order.
+            `list[list[Hypothesis]]`: the best of each decoded text, in order.
 
         Raises:
-            ValueError: a telling has no token left to be said.
+            ValueError: a decoded text has no token left to be said.
         """
         if num_tokens == 0:
-            return tellings
-        device = self.sayable.device
-        contexts = torch.tensor([h.recent for telling in tellings for h in telling], dtype=torch.long, device=device)
-        owners = [number for number, telling in enumerate(tellings) for _ in telling]
+            return decoded_texts
+        device = self.allowed.device
+        contexts = torch.tensor(
+            [h.recent for decoded_text in decoded_texts for h in decoded_text], dtype=torch.long, device=device
+        )
+        owners = [number for number, decoded_text in enumerate(decoded_texts) for _ in decoded_text]
         contexts, owners = contexts.view(len(owners), -1), torch.tensor(owners, device=device)
         found = [scorer.begin(contexts, brain, owners) for scorer, brain in zip(self.scorers, features, strict=True)]
         for number in range(1, num_tokens + 1):
-            rows, steps = [h for telling in tellings for h in telling], self._select(tellings, found)
+            rows, steps = (
+                [h for decoded_text in decoded_texts for h in decoded_text],
+                self._select(decoded_texts, found),
+            )
             parents = torch.tensor([parent for some in steps for parent, _, _ in some], device=device)
             tokens = torch.tensor([token for some in steps for _, token, _ in some], device=device)
-            tellings = [[self._follow(rows[parent], token, score) for parent, token, score in some] for some in steps]
+            decoded_texts = [
+                [self._follow(rows[parent], token, score) for parent, token, score in some] for some in steps
+            ]
             if number < num_tokens:
                 found = [scorer.extend(parents, tokens) for scorer in self.scorers]
         for scorer in self.scorers:
             scorer.keep(parents)
-        return tellings
+        return decoded_texts
 
     def _follow(self, hypothesis: Hypothesis, token: int, score: float) -> Hypothesis:
         kept = self.options.score_tokens
@@ -154,42 +162,42 @@ class BeamSearch:
         return Hypothesis(_Link(token, hypothesis.last), (*hypothesis.recent, token)[-self.memory :], scores)
 
     def _select(
-        self, tellings: list[list[Hypothesis]], found: list[torch.Tensor]
+        self, decoded_texts: list[list[Hypothesis]], found: list[torch.Tensor]
     ) -> list[list[tuple[int, int, float]]]:
-        """For each telling the best continuations, best first: row of the hypothesis, token and its score."""
-        scores = self._score(tellings, found)
+        """For each decoded text the best continuations, best first: row of the hypothesis, token and its score."""
+        scores = self._score(decoded_texts, found)
         most = min(self.options.extensions, scores.shape[-1])
         best, ids = (found.tolist() for found in scores.topk(most, dim=-1))
         chosen, first = [], 0
-        for telling in tellings:
-            chosen.append(self._select_one(telling, best[first:], ids[first:], first))
-            first += len(telling)
+        for decoded_text in decoded_texts:
+            chosen.append(self._select_one(decoded_text, best[first:], ids[first:], first))
+            first += len(decoded_text)
         return chosen
 
-    def _score(self, tellings: list[list[Hypothesis]], found: list[torch.Tensor]) -> torch.Tensor:
+    def _score(self, decoded_texts: list[list[Hypothesis]], found: list[torch.Tensor]) -> torch.Tensor:
         """Scores `(hypotheses, vocabulary)` of all next tokens; -inf where one may not follow."""
-        log_probs = found[0].masked_fill(~self.sayable, -torch.inf)
+        log_probs = found[0].masked_fill(~self.allowed, -torch.inf)
         scores = log_probs
         if len(found) > 1:
             scores = log_probs + self.options.contrast_weight * (log_probs - found[1])
         allowed = self.proposals.choose(log_probs)
-        for row, hypothesis in enumerate(h for telling in tellings for h in telling):
-            allowed[row, sorted(self.proposals.barred(hypothesis.recent, self.stop_ids))] = False
+        for row, hypothesis in enumerate(h for decoded_text in decoded_texts for h in decoded_text):
+            allowed[row, sorted(self.proposals.blocked(hypothesis.recent, self.stop_ids))] = False
         return scores.masked_fill(~allowed, -torch.inf)
 
     def _select_one(
-        self, telling: list[Hypothesis], best: list[list[float]], ids: list[list[int]], first: int
+        self, decoded_text: list[Hypothesis], best: list[list[float]], ids: list[list[int]], first: int
     ) -> list[tuple[int, int, float]]:
         candidates = []
-        for rank, (hypothesis, row, tokens) in enumerate(zip(telling, best, ids, strict=False)):
-            quota = math.ceil(self.options.extensions * (len(telling) - rank) / len(telling))
+        for rank, (hypothesis, row, tokens) in enumerate(zip(decoded_text, best, ids, strict=False)):
+            quota = math.ceil(self.options.extensions * (len(decoded_text) - rank) / len(decoded_text))
             past = sum(hypothesis.scores)
             steps = [(past + score, first + rank, token, score) for score, token in zip(row, tokens, strict=True)]
             candidates += [step for step in steps[:quota] if math.isfinite(step[-1])]
         if not candidates:
             raise ValueError(
-                f"No token is left after {telling[0].recent}: all {self.proposals.top_k} likeliest are barred. Raise "
-                "`top_k` or `nucleus`, allow repeats, or allow more of the vocabulary."
+                f"No token is left after {decoded_text[0].recent}: all {self.proposals.top_k} likeliest are blocked. "
+                "Raise `top_k` or `nucleus`, allow repeats, or allow more of the vocabulary."
             )
         candidates.sort(key=lambda step: -step[0])
         return [step[1:] for step in candidates[: self.options.beam_width]]

@@ -19,7 +19,7 @@ from ..evaluation.arms import encode_brains
 from ..evaluation.controls import VALUE_CONTROLS
 from ..statistics.permutations import NO_BRAIN
 from .beam import BeamSearch, SearchOptions
-from .proposals import Proposals, sayable_ids, stop_word_ids
+from .proposals import Proposals, allowed_ids, stop_word_ids
 from .random_likelihood import RandomLikelihoodSearch
 from .scoring import StoryScorer
 from .windows import Story, TimedWord
@@ -106,7 +106,7 @@ class StoryDecoder:
         tokenizer: Any = processor.tokenizer
         self.stop_ids = stop_word_ids(tokenizer)
         text_config: Any = model.config.text_config
-        self.sayable = sayable_ids(tokenizer, self.options.vocabulary, text_config.vocab_size).to(model.device)
+        self.allowed = allowed_ids(tokenizer, self.options.vocabulary, text_config.vocab_size).to(model.device)
         self.opening = tokenizer(self.options.opening, add_special_tokens=False)["input_ids"]
         self.own = self.encode()
 
@@ -122,12 +122,12 @@ class StoryDecoder:
             control=None if control is None else VALUE_CONTROLS[control],
             seed=self.seed if seed is None else seed,
         )
-        return self.model.model.encode_brain(brain_embeds=embeds)
+        return self.model.model.encode_brain(encoder_outputs=embeds)
 
     @torch.inference_mode()
     def decode(
         self,
-        donors: Sequence[Sequence[int]] | np.ndarray | None = None,
+        control_brains: Sequence[Sequence[int]] | np.ndarray | None = None,
         features: BrainFeatures | None = None,
         *,
         progress: bool = False,
@@ -136,7 +136,7 @@ class StoryDecoder:
         Tells the story, several times side by side if several sets of brains are given.
 
         Args:
-            donors (`np.ndarray` of shape `(tellings, windows)`, *optional*):
+            control_brains (`np.ndarray` of shape `(decoded texts, windows)`, *optional*):
                 The window whose brain each window gets, its own by default; [`NO_BRAIN`] for all of a call reads the
                 text alone.
             features ([`BrainFeatures`], *optional*):
@@ -145,50 +145,56 @@ class StoryDecoder:
                 Whether to show a progress bar.
 
         Returns:
-            `list[list[TimedWord]]`: what the best hypothesis of each telling says. The tokens of a window are spread
-            evenly over it.
+            `list[list[TimedWord]]`: what the best hypothesis of each decoded text says. The tokens of a window are
+            spread evenly over it.
         """
         features = self.own if features is None else features
-        donors = np.arange(len(self.num_tokens))[None] if donors is None else np.asarray(donors)
-        brains = (None if (row == NO_BRAIN).all() else take_brains(features, row) for row in donors.T)
+        control_brains = (
+            np.arange(len(self.num_tokens))[None] if control_brains is None else np.asarray(control_brains)
+        )
+        brains = (None if (row == NO_BRAIN).all() else take_brains(features, row) for row in control_brains.T)
         search = BeamSearch(**self._search_options(1))
-        return self._tell(search, len(donors), ([brain, *self._references] for brain in brains), progress)
+        return self._tell(search, len(control_brains), ([brain, *self._references] for brain in brains), progress)
 
     @torch.inference_mode()
-    def decode_at_random(self, num_tellings: int, seed: int = 0, *, progress: bool = False) -> list[list[TimedWord]]:
+    def decode_at_random(
+        self, num_decoded_texts: int, seed: int = 0, *, progress: bool = False
+    ) -> list[list[TimedWord]]:
         """
         Tells the story with a random brain likelihood; see [`~trainers.story.random_likelihood`].
 
         Args:
-            num_tellings (`int`):
+            num_decoded_texts (`int`):
                 How often, side by side.
             seed (`int`, *optional*, defaults to 0):
-                Seed of the draws; each telling has draws of its own.
+                Seed of the draws; each decoded text has draws of its own.
             progress (`bool`, *optional*, defaults to `False`):
                 Whether to show a progress bar.
 
         Returns:
             `list[list[TimedWord]]`: as [`StoryDecoder.decode`].
         """
-        generators = [np.random.default_rng((seed, number)) for number in range(num_tellings)]
+        generators = [np.random.default_rng((seed, number)) for number in range(num_decoded_texts)]
         search = RandomLikelihoodSearch(generators=generators, **self._search_options(2))
         own = (take_brains(self.own, [number]) for number in range(len(self.num_tokens)))
-        return self._tell(search, num_tellings, ([brain, self._silent, *self._references] for brain in own), progress)
+        return self._tell(
+            search, num_decoded_texts, ([brain, self._silent, *self._references] for brain in own), progress
+        )
 
     def _tell(
         self,
         search: BeamSearch,
-        num_tellings: int,
+        num_decoded_texts: int,
         features: Iterable[Sequence[BrainFeatures | None]],
         progress: bool,
     ) -> list[list[TimedWord]]:
-        """Tellings side by side, from what each scorer reads in each window."""
-        tellings = search.start(num_tellings, self.opening)
-        with tqdm(total=len(self.num_tokens), desc="telling", unit="window", disable=not progress) as bar:
+        """Decoded texts side by side, from what each scorer reads in each window."""
+        decoded_texts = search.start(num_decoded_texts, self.opening)
+        with tqdm(total=len(self.num_tokens), desc="decoded_text", unit="window", disable=not progress) as bar:
             for count, read in zip(self.num_tokens, features, strict=True):
-                tellings = search.advance(tellings, count, read)
+                decoded_texts = search.advance(decoded_texts, count, read)
                 bar.update()
-        return [self._timed(hypotheses[0].tokens()) for hypotheses in tellings]
+        return [self._timed(hypotheses[0].tokens()) for hypotheses in decoded_texts]
 
     @cached_property
     def _silent(self) -> BrainFeatures:
@@ -209,7 +215,7 @@ class StoryDecoder:
             StoryScorer(self.model, tokenizer.bos_token_id, context_tokens=options.context_tokens, carry=options.carry)
             for _ in range(num_brains + len(self._references))
         ]
-        own = {"sayable": self.sayable, "stop_ids": self.stop_ids}
+        own = {"allowed": self.allowed, "stop_ids": self.stop_ids}
         return {"scorers": scorers, "options": options.search, "proposals": options.proposals, **own}
 
     def _timed(self, tokens: list[int]) -> list[TimedWord]:
@@ -287,7 +293,7 @@ def other_times(num_windows: int, num_decodings: int, least_shift: int, seed: in
 
 
 def spoken_text(words: Sequence[TimedWord | Mapping[str, Any]]) -> str:
-    """The words of a telling as one text."""
+    """The words of a decoded text as one text."""
     return " ".join(word.text if isinstance(word, TimedWord) else word["text"] for word in words)
 
 

@@ -6,8 +6,9 @@ What was told beside what was heard, window by window, and beside what chance wo
 Two forms of windows: those of Tang et al. (2023), 20 s long and a second apart, and those of Ye et al. (2025), 20 s
 end to end. A score of a window means something only beside its nulls:
 
-- circular shift: the windows of the telling are moved against those of the story, round and round. It keeps the style
-  of the telling, and asks whether its words came at the right time.
+- circular shift: the windows of the decoded text are moved against those of the story, round and round. It keeps the
+  style
+  of the decoded text, and asks whether its words came at the right time.
 - other brains: the story is told again from brains that did not hear it at that time. It asks what the language model
   and the rhythm alone would have scored, and gives each window and the story their z.
 - random likelihood: the story is told again with a brain likelihood drawn at random (Tang et al. 2023). It asks what
@@ -78,7 +79,7 @@ class WindowGrid:
 @dataclass(frozen=True)
 class StoryScore:
     """
-    One metric of one telling beside its nulls.
+    One metric of one decoded text beside its nulls.
 
     Args:
         name (`str`):
@@ -131,7 +132,10 @@ class StoryScore:
 
     @property
     def other_brains_p(self) -> float:
-        """Two-sided: share of tellings, the true one among them, as far or farther from the mean of all of them."""
+        """
+        Two-sided: share of decoded texts, the true one among them, as far or
+        farther from the mean of all of them.
+        """
         return _two_sided_p(self.story, self.other_brains)
 
     @property
@@ -146,7 +150,10 @@ class StoryScore:
 
     @property
     def above_nulls(self) -> bool:
-        """Whether no shift scores as well, and the story is above both kinds of tellings at two-sided p <= .05."""
+        """
+        Whether no shift scores as well, and the story is above both kinds of
+        decoded texts at two-sided p <= .05.
+        """
         is_above = self.story_z > 0 and self.random_z > 0
         return self.shift_rank == 1 and is_above and max(self.other_brains_p, self.random_p) <= 0.05
 
@@ -164,27 +171,30 @@ class StoryScore:
         }
 
 
-def _standard_score(story: float, tellings: np.ndarray) -> float:
-    """`(story - mean) / std` over the stories of tellings `(tellings, windows)`; NaN where these are all alike."""
-    stories = tellings.mean(axis=1)
+def _standard_score(story: float, decoded_texts: np.ndarray) -> float:
+    """
+    `(story - mean) / std` over the stories of decoded texts `(decoded texts,
+    windows)`; NaN where these are all alike.
+    """
+    stories = decoded_texts.mean(axis=1)
     spread = float(stories.std(ddof=1))
     return float(story - stories.mean()) / spread if spread > 1e-12 else math.nan
 
 
-def _two_sided_p(story: float, tellings: np.ndarray) -> float:
+def _two_sided_p(story: float, decoded_texts: np.ndarray) -> float:
     """
     Share of stories, the true one among them, as far or farther from the mean of all of them.
 
-    The mean is of all: under the null the true telling is one like the others, and must not alone be measured from a
-    point that it had no part in.
+    The mean is of all: under the null the true decoded text is one like the others, and must not alone be measured
+    from a point that it had no part in.
     """
-    stories = np.append(tellings.mean(axis=1), story)
+    stories = np.append(decoded_texts.mean(axis=1), story)
     distances = np.abs(stories - stories.mean())
     return float((distances >= distances[-1] - 1e-12).mean())
 
 
-def _null_summary(name: str, tellings: np.ndarray, z: float, p: float) -> dict[str, Any]:
-    stories = tellings.mean(axis=1)
+def _null_summary(name: str, decoded_texts: np.ndarray, z: float, p: float) -> dict[str, Any]:
+    stories = decoded_texts.mean(axis=1)
     return {
         f"{name}_mean": float(stories.mean()),
         f"{name}_std": float(stories.std(ddof=1)),
@@ -202,15 +212,15 @@ def score_story(
     metrics: Mapping[str, WindowMetric] | None = None,
 ) -> dict[str, StoryScore]:
     """
-    Scores a telling beside its nulls. Windows in which nothing was heard have no score and are left out.
+    Scores a decoded text beside its nulls. Windows in which nothing was heard have no score and are left out.
 
     Args:
         heard (`Sequence[TimedWord]`), told (`Sequence[TimedWord]`):
             The story, and what was told of it.
         told_from_others (`Sequence[Sequence[TimedWord]]`):
-            Tellings from other brains, two or more.
+            Decoded texts from other brains, two or more.
         told_at_random (`Sequence[Sequence[TimedWord]]`):
-            Tellings with a random likelihood, two or more.
+            Decoded texts with a random likelihood, two or more.
         grid ([`WindowGrid`]):
             The windows. Shifts are whole lengths of a window, so that no shifted window shares a moment with its own.
         metrics (`Mapping[str, WindowMetric]`, *optional*):
@@ -220,26 +230,27 @@ def score_story(
         `dict[str, StoryScore]`.
 
     Raises:
-        ValueError: fewer than two tellings of either kind, nothing was heard, or the story is too short to be shifted.
+        ValueError: fewer than two decoded texts of either kind, nothing was heard, or the story is too short to be
+        shifted.
     """
     references = grid.texts(heard)
     kept = [i for i, text in enumerate(references) if text]
     shifts = range(grid.windows_apart, len(references) - grid.windows_apart + 1, grid.windows_apart)
     if min(len(told_from_others), len(told_at_random)) < 2 or not kept or not len(shifts):
         raise ValueError(
-            f"{len(told_from_others)} tellings from other brains, {len(told_at_random)} with a random likelihood, "
-            f"{len(kept)} of {len(references)} windows with words, {len(shifts)} shifts: two tellings, one window and "
+            f"{len(told_from_others)} texts of other brains, {len(told_at_random)} with a random likelihood, "
+            f"{len(kept)} of {len(references)} windows with words, {len(shifts)} shifts: two texts, one window and "
             "one shift are the least."
         )
     references = [references[i] for i in kept]
     own = grid.texts(told)
     moved = [[own[(i + shift) % len(own)] for i in kept] for shift in shifts]
     others = [[texts[i] for i in kept] for texts in map(grid.texts, [*told_from_others, *told_at_random])]
-    tellings = [[own[i] for i in kept], *moved, *others]
+    decoded_texts = [[own[i] for i in kept], *moved, *others]
     found = {}
     for name, metric in (WINDOW_METRICS if metrics is None else metrics).items():
-        # Telling by telling, since a metric may weigh words by all references of a call.
-        scores = np.array([metric(telling, references) for telling in tellings], float)
+        # Telling by decoded text, since a metric may weigh words by all references of a call.
+        scores = np.array([metric(decoded_text, references) for decoded_text in decoded_texts], float)
         shifted, other, random = np.split(scores[1:], np.cumsum([len(moved), len(told_from_others)]))
         found[name] = StoryScore(name, grid.starts[kept], scores[0], shifted.mean(axis=1), other, random)
     return found
@@ -251,7 +262,7 @@ def score_alone(
     grid: WindowGrid,
     metrics: Mapping[str, WindowMetric] | None = None,
 ) -> dict[str, float]:
-    """Scores of a telling without its nulls: the mean over windows in which something was heard."""
+    """Scores of a decoded text without its nulls: the mean over windows in which something was heard."""
     pairs = [pair for pair in zip(grid.texts(told), grid.texts(heard), strict=True) if pair[1]]
     predictions, references = zip(*pairs, strict=True)
     found = WINDOW_METRICS if metrics is None else metrics

@@ -45,7 +45,7 @@ class Proposals:
                 f"{self}: expected `top_k` of at least 1, `nucleus` above 0 and up to 1, and no negative number."
             )
 
-    def barred(self, recent: Sequence[int], stop_ids: Collection[int]) -> set[int]:
+    def blocked(self, recent: Sequence[int], stop_ids: Collection[int]) -> set[int]:
         """
         Tokens that would repeat what has just been said.
 
@@ -67,7 +67,7 @@ class Proposals:
 
     def choose(self, log_probs: torch.Tensor) -> torch.Tensor:
         """
-        Which tokens are proposed: the nucleus of the likeliest, before any are barred.
+        Which tokens are proposed: the nucleus of the likeliest, before any are blocked.
 
         Args:
             log_probs (`torch.Tensor` of shape `(hypotheses, vocabulary)`):
@@ -91,7 +91,7 @@ def stop_word_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     return frozenset(i for i, piece in enumerate(pieces) if piece.strip().lower() in ENGLISH_STOP_WORDS)
 
 
-def sayable_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str] | None, vocab_size: int) -> torch.Tensor:
+def allowed_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str] | None, vocab_size: int) -> torch.Tensor:
     """
     Tokens that may be said at all, `torch.BoolTensor` of shape `(vocabulary,)`: none of the special ones.
 
@@ -104,14 +104,14 @@ def sayable_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str] | None,
         vocab_size (`int`):
             Tokens of the language model.
     """
-    sayable = torch.ones(vocab_size, dtype=torch.bool)
+    allowed = torch.ones(vocab_size, dtype=torch.bool)
     if texts is not None:
         found = {index for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"] for index in ids}
-        sayable = torch.zeros(vocab_size, dtype=torch.bool)
-        sayable[sorted(index for index in found if index < vocab_size)] = True
+        allowed = torch.zeros(vocab_size, dtype=torch.bool)
+        allowed[sorted(index for index in found if index < vocab_size)] = True
     special = [index for index in tokenizer.all_special_ids if index < vocab_size]
-    sayable[special] = False
-    return sayable
+    allowed[special] = False
+    return allowed
 
 
-__all__ = ["Proposals", "sayable_ids", "stop_word_ids"]
+__all__ = ["Proposals", "allowed_ids", "stop_word_ids"]

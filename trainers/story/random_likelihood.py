@@ -5,9 +5,9 @@ The null of Tang et al. (2023): a beam whose brain likelihood is drawn at random
 
 By Bayes' rule, the likelihood of a brain under a token is what the brain adds to the token's log-probability. Here
 this is exchanged, within each hypothesis, among tokens about as likely without the brain (of one power of ten).
-Language model, filters, beam and rhythm are those of the true telling, each step departs as far from what the language
-model expects, and which of its words the brain speaks for is chance. A token that is alone in its power of ten keeps
-its own number, which makes this null harder to beat, not easier.
+Language model, filters, beam and rhythm are those of the true decoded text, each step departs as far from what the
+language model expects, and which of its words the brain speaks for is chance. A token that is alone in its power of ten
+keeps its own number, which makes this null harder to beat, not easier.
 
 What the brain adds is measured from the brain that says nothing (standardised values of 0), not from the text alone:
 what brain modules have learnt of a corpus' language belongs to the language model, and would else count as brain.
@@ -32,7 +32,7 @@ class RandomLikelihoodSearch(BeamSearch):
 
     Args:
         generators (`Sequence[np.random.Generator]`):
-            What each telling draws from.
+            What each decoded text draws from.
         **kwargs:
             As [`BeamSearch`] takes them.
     """
@@ -41,11 +41,11 @@ class RandomLikelihoodSearch(BeamSearch):
         super().__init__(**kwargs)
         self.generators = generators
 
-    def _score(self, tellings: list[list[Hypothesis]], found: list[torch.Tensor]) -> torch.Tensor:
+    def _score(self, decoded_texts: list[list[Hypothesis]], found: list[torch.Tensor]) -> torch.Tensor:
         brain, silent, *reference = found
-        scores = super()._score(tellings, [silent, *reference])
+        scores = super()._score(decoded_texts, [silent, *reference])
         added = (1 + self.options.contrast_weight) * (brain - silent)
-        owners = [own for own, telling in zip(self.generators, tellings, strict=True) for _ in telling]
+        owners = [own for own, decoded_text in zip(self.generators, decoded_texts, strict=True) for _ in decoded_text]
         for row, generator in enumerate(owners):
             ids = scores[row].isfinite().nonzero()[:, 0]
             order = exchange_alike(silent[row, ids].cpu().numpy(), generator)

@@ -113,9 +113,9 @@ class Reconstruction:
             f"that were heard; how many words a window gets is predicted from the brain too. Its {score.name} of "
             f"{score.story:.3f} {answer}: {score.shifts.mean():.3f} when its windows are moved round the story (rank "
             f"{score.shift_rank} of {1 + len(score.shifts)}), {score.other_brains.mean():.3f} when it is told from "
-            f"the brain of another time ({len(score.other_brains)} tellings, z = {score.story_z:.1f}, p = "
+            f"the brain of another time ({len(score.other_brains)} decoded texts, z = {score.story_z:.1f}, p = "
             f"{score.other_brains_p:.3f}), {score.random_likelihoods.mean():.3f} when language model and beam are the "
-            f"same and what the brain adds is dealt out at random ({len(score.random_likelihoods)} tellings, z = "
+            f"same and what the brain adds is dealt out at random ({len(score.random_likelihoods)} decoded texts, z = "
             f"{score.random_z:.1f}, p = {score.random_p:.3f}). All scores are larger for better; wer stands for "
             "1 - WER.\n\n"
             f"Heard: {spoken_text(self.story.words[:40])} ...\n\n"
@@ -153,8 +153,8 @@ def reconstruct_story(
         options ([`DecodingOptions`], *optional*):
             How it is told.
         num_others (`int`, *optional*, defaults to 20):
-            Tellings of each null: from the brain of another time, two windows of the evaluation away or more; and with
-            a random likelihood. 20 is the least for which `p` can fall below .05.
+            Decoded texts of each null: from the brain of another time, two windows of the evaluation away or
+            more; and with a random likelihood. 20 is the least for which `p` can fall below .05.
         rate_alpha (`float`, *optional*, defaults to 1.0):
             Ridge penalty of the word rate.
         metrics (`Mapping[str, WindowMetric]`, *optional*):
@@ -175,9 +175,9 @@ def reconstruct_story(
     rates = rate.predict([window.brain_values for window in story.windows])
     decoder = StoryDecoder(model, processor, story, rates, options, seed=seed)
     least_shift = int(np.ceil(2 * WINDOW_SECONDS / (story.windows[0].end - story.windows[0].start)))
-    donors = other_times(len(story.windows), num_others, least_shift, seed)
+    control_brains = other_times(len(story.windows), num_others, least_shift, seed)
     own = np.arange(len(story.windows))[None]
-    told, *others = decoder.decode(np.concatenate([own, donors]), progress=progress)
+    told, *others = decoder.decode(np.concatenate([own, control_brains]), progress=progress)
     random = decoder.decode_at_random(num_others, seed, progress=progress)
     (alone,) = decoder.decode(np.full_like(own, NO_BRAIN), progress=progress)
     scores, alone_scores = {}, {}
@@ -207,7 +207,7 @@ def _check_rate(story: Story, rates: np.ndarray, told: Sequence[TimedWord], seed
         "correlation": float(np.corrcoef(rates, heard)[0, 1]) if varies else None,
         "better_than_shuffled": better_than_shuffled(rates, heard, seed=seed),
         "words_heard": len(story.words),
-        "words_told": len(told),
+        "words_decoded": len(told),
     }
 
 

@@ -43,7 +43,10 @@ def bert_recall(embed: TokenEmbeddings) -> WindowMetric:
 
 
 class _Remembering:
-    """Embeds what the call before did not: what was heard comes again with every telling, and all with every shift."""
+    """
+    Embeds what the call before did not: what was heard comes again with every
+    decoded text, and all with every shift.
+    """
 
     def __init__(self, embed: TokenEmbeddings):
         self.embed = embed

@@ -97,7 +97,7 @@ def read_story(rows: "Dataset", name: str | None = None, subject: str | None = N
     lengths = {len(row["frame_times"]) for row in chosen}
     if lengths == {0} or len(lengths) > 1:
         raise ValueError(
-            f"Rows of '{first['story']}' have {sorted(lengths)} frame times: a story needs one number above 0. Use a "
+            f"Rows of '{first['stimulus']}' have {sorted(lengths)} frame times: a story needs one number above 0. Use a "
             "corpus of stories, in which the column `frame_times` is filled."
         )
     frames = {_key(time): values for row in chosen for time, values in zip(*_frames(row), strict=True)}
@@ -118,13 +118,13 @@ def read_story(rows: "Dataset", name: str | None = None, subject: str | None = N
         if times[i + length - 1] - times[i] < tr * (length - 0.5) and round((times[i] - starts[0]) / tr) % step == 0
     ]
     words = [TimedWord(*word) for row in chosen for word in zip(row["words"], row["word_onsets"], strict=True)]
-    return Story(first["story"], first["subject"], windows, sorted(words, key=lambda word: word.onset))
+    return Story(first["stimulus"], first["subject"], windows, sorted(words, key=lambda word: word.onset))
 
 
 def _choose(rows: "Dataset", name: str | None, subject: str | None) -> "Dataset":
     """The rows of the one hearing that is meant."""
     recordings = [sample_id.rsplit("/", 1)[0] for sample_id in rows["sample_id"]]
-    heard = list(zip(rows["story"], rows["subject"], recordings, strict=True))
+    heard = list(zip(rows["stimulus"], rows["subject"], recordings, strict=True))
     found = sorted({hearing for hearing in heard if name in (None, hearing[0]) and subject in (None, hearing[1])})
     if len(found) != 1:
         of_what = f"name={name!r}, subject={subject!r}"

@@ -16,7 +16,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "make_embedder",
             "run_semantic_stages",
             "run_warmup",
-            "teach_interface",
+            "pretrain_interface",
             "with_predictions",
         ],
         "warmup_config": ["BrainWarmupConfig"],

@@ -82,7 +82,7 @@ def run_semantic_stages(
     """
     require_whole_weights(args, "The semantic stage")
     embedder = make_embedder(semantic, model, processor)
-    folder = Path(semantic.taught_interface or f"{args.output_dir}/plain-text")
+    folder = Path(semantic.pretrained_interface or f"{args.output_dir}/plain-text")
     text_rows = None
     # Embedding is inference, and as exact as the training that reads it.
     with torch.autocast(model.device.type, torch.bfloat16, enabled=args.bf16):
@@ -95,12 +95,12 @@ def run_semantic_stages(
         fitted = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
     ridge, noise, brain_ids = fitted
     if text_rows is not None:
-        teach_interface(model, processor, text_rows, noise, args, semantic)
+        pretrain_interface(model, processor, text_rows, noise, args, semantic)
         if args.should_save:
             model.save_pretrained(folder)
             embedder.save(folder)
     elif teach:
-        take_over_interface(model, folder)
+        load_interface(model, folder)
     return with_predictions(splits["train"], brain_ids, ridge) if semantic.tune_on_predictions else splits["train"]
 
 
@@ -179,7 +179,7 @@ def with_predictions(train_rows: Dataset, brain_ids: Sequence[str], ridge: Ridge
     return train_rows.remove_columns("brain_values").add_column("semantic_embedding", list(predictions))
 
 
-def teach_interface(
+def pretrain_interface(
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
     text_rows: Dataset,
@@ -203,7 +203,7 @@ def teach_interface(
     end_stage()
 
 
-def take_over_interface(model: BrainLlamaForCausalLM, folder: Path) -> None:
+def load_interface(model: BrainLlamaForCausalLM, folder: Path) -> None:
     """Loads the interface that another run has taught; its shapes must be those of the model."""
     taught = BrainLlamaForCausalLM.from_pretrained(folder, text_model_id=model.config.text_model_id)
     model.model.brain_interface.load_state_dict(taught.model.brain_interface.state_dict())
@@ -212,10 +212,10 @@ def take_over_interface(model: BrainLlamaForCausalLM, folder: Path) -> None:
 __all__ = [
     "collect_plain_text",
     "fit_encoder",
+    "load_interface",
     "make_embedder",
+    "pretrain_interface",
     "run_semantic_stages",
     "run_warmup",
-    "take_over_interface",
-    "teach_interface",
     "with_predictions",
 ]

@@ -74,7 +74,7 @@ class Bids(BidsDerivativeBuilder):
     LICENCE = "unknown: that of the dataset"
     CITATION: ClassVar[str] = ""
     HOMEPAGE = "https://bids.neuroimaging.io"
-    REDISTRIBUTION = "Ask the dataset's licence, and that of its stimuli: this package does not know them."
+    REDISTRIBUTION = "Ask the dataset's license, and that of its stimuli: this package does not know them."
 
     @property
     def corpus_name(self) -> str:
@@ -93,7 +93,7 @@ class Bids(BidsDerivativeBuilder):
             clock = self._clock(series)
             check_last_word(words, clock.end(recording.num_frames), path)
             story = self._story(series, words)
-            names = {"corpus": self.corpus_name, "story": story, "group": story}
+            names = {"corpus": self.corpus_name, "stimulus": story, "group": story}
             samples += window_samples(recording, words, clock, self.config, self.notes, **names)
         return samples
 

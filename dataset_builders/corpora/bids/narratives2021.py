@@ -160,7 +160,7 @@ class Narratives2021(BidsDerivativeBuilder):
             clock = narratives_clock(self._audio_start(series.stem, played, path))
             words = self._words(played)
             story = played.clip.story
-            names = {"corpus": self.corpus_name, "story": story, "group": story_group(story)}
+            names = {"corpus": self.corpus_name, "stimulus": story, "group": story_group(story)}
             yield from window_samples(recording, words, clock, self.config, self.notes, **names)
 
     def _check_tr(self, series: Series) -> None:

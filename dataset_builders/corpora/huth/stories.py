@@ -206,7 +206,7 @@ def story_samples(runs: Sequence[Run], corpus: str, config: HuthStoryConfig, not
         words = spoken[run.transcript]
         # The scan went on when the responses end: their tail was trimmed, and its words have no frames.
         check_last_word(words, run.clock.end(run.recording.num_frames + TRIMMED_FRAMES // 2), run.transcript)
-        names = {"corpus": corpus, "story": run.story, "group": run.group, "official_split": run.official_split}
+        names = {"corpus": corpus, "stimulus": run.story, "group": run.group, "official_split": run.official_split}
         samples += window_samples(run.recording, words, run.clock, config, notes, **names)
     return samples
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...schema import TEST, TRAIN, Composite, Geometry, Recording, Sample
+from ...schema import TEST, TRAIN, Average, Geometry, Recording, Sample
 from ..base import BrainCorpusBuilder
 from .betas import BETAS, average_repeats, take_repeats
 from .design import read_design, read_stimuli
@@ -246,7 +246,7 @@ class NSD2022(BrainCorpusBuilder):
         places = trials.places(name)
         pairs = zip(places, training, strict=True)
         take = tuple(partial(take_repeats, places=place, training=trained) for place, trained in pairs)
-        made_of = Composite(tuple(sessions), take, partial(average_repeats, places=places))
+        made_of = Average(tuple(sessions), take, partial(average_repeats, places=places))
         return Recording(
             recording_id=f"{name}/{AVERAGE}",
             subject=name,
@@ -272,7 +272,7 @@ class NSD2022(BrainCorpusBuilder):
             sample_id=place,
             corpus=self.corpus_name,
             subject=recording.subject,
-            story=identity,
+            stimulus=identity,
             group=identity,
             topic=identity,
             brain_id=place,

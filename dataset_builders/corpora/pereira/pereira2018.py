@@ -94,7 +94,7 @@ class Pereira2018(BrainCorpusBuilder):
     LICENCE = "unknown"
     HOMEPAGE = "https://osf.io/crwz7/"
     REDISTRIBUTION = (
-        "No licence is known, so rows made from these data may not be passed on. Others can get the files where you "
+        "No license is known, so rows made from these data may not be passed on. Others can get the files where you "
         "got them."
     )
     KNOWN_DEFECTS = (
@@ -247,7 +247,7 @@ def sentence_rows(recording: Recording, stimuli: Stimuli, num_parts: int) -> Ite
                 corpus="pereira2018",
                 subject=recording.subject,
                 session=recording.session,
-                story=story,
+                stimulus=story,
                 group=story,
                 # Topics of the two experiments have nothing to do with each other, even if a name should recur.
                 topic=f"{recording.session}/{stimuli.topics[passage]}",
@@ -269,7 +269,7 @@ def concept_rows(recording: Recording, stimuli: Stimuli) -> Iterator[Sample]:
             corpus="pereira2018",
             subject=recording.subject,
             session=recording.session,
-            story=story,
+            stimulus=story,
             group=story,
             topic=story,
             brain_id=brain_id,

@@ -1,7 +1,7 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-Stories with a planted brain in the files of LeBel et al. (2023): no download, no licence, a known answer.
+Stories with a planted brain in the files of LeBel et al. (2023): no download, no license, a known answer.
 
 Stories come from a small grammar and are told word by word. Each content word calls up a fixed pattern over voxels,
 which rises and falls with the haemodynamic response; noise is added that is slow, as that of scanners is. Everything

@@ -1,7 +1,7 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-A corpus with a planted signal, for demonstrations, documentation and tests: no download, no licence, a known answer.
+A corpus with a planted signal, for demonstrations, documentation and tests: no download, no license, a known answer.
 
 Sentences come from a small grammar; their meaning is the bag of their content words; the brain is a fixed random
 linear map of that meaning plus noise. At `signal_to_noise=0` the brain is noise alone: whatever is decoded then is an
@@ -196,7 +196,7 @@ class SyntheticSentences(BrainCorpusBuilder):
                 sample_id=f"{corpus}/{subject}/{story:03d}/{index}/{k}",
                 corpus=corpus,
                 subject=subject,
-                story=f"{story:03d}",
+                stimulus=f"{story:03d}",
                 group=f"{story:03d}",
                 topic=self._topics[story],
                 brain_id=f"{corpus}/{subject}/{story:03d}/{index}",

@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""A corpus of stories with a planted brain, for demonstrations, documentation and tests: no download, no licence."""
+"""A corpus of stories with a planted brain, for demonstrations, documentation and tests: no download, no license."""
 
 import tempfile
 from dataclasses import dataclass

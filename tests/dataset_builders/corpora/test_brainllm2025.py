@@ -54,7 +54,7 @@ class TestReadBackEqualsTruth:
             assert list(row) == list(COLUMNS)
             assert (row["prompt"], row["completion"], row["text"]) == (prompt, completion, text)
             assert row["subject"] == name.split("/")[1]
-            assert row["group"] == row["story"] == name.split("/")[2]
+            assert row["group"] == row["stimulus"] == name.split("/")[2]
             np.testing.assert_array_equal(row["brain_values"], brain)
             assert row["brain_values"].dtype == np.float32
 
@@ -64,7 +64,7 @@ class TestReadBackEqualsTruth:
         chosen = ["story4", "story1", "story2"]
         rows = _rows(_load(folder, tmp_path, "narratives", subjects=["sub-016"], stories=chosen, num_folds=3))
         assert {row["subject"] for row in rows.values()} == {"sub-016"}
-        assert {row["story"] for row in rows.values()} == set(chosen)
+        assert {row["stimulus"] for row in rows.values()} == set(chosen)
 
     def test_brain_id_is_the_identity_of_the_frames(self, tmp_path, windows, write):
         rows = _rows(_load(write(tmp_path / "data", "huth", windows()), tmp_path, "huth"))

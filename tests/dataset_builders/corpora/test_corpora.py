@@ -154,7 +154,9 @@ class TestExample:
         assert run.returncode == 0, run.stderr
         assert "split 'paper', fold 2 of 5" in run.stdout
         assert "shared_brain" in run.stdout
-        assert len({row["story"] for split in load_from_disk(str(tmp_path / "out")).values() for row in split}) == 12
+        assert (
+            len({row["stimulus"] for split in load_from_disk(str(tmp_path / "out")).values() for row in split}) == 12
+        )
 
     def test_facts_can_be_waived(self, tmp_path, sentences, write):
         folder = write(tmp_path / "data", "pereira", sentences())

@@ -11,7 +11,7 @@ from dataset_builders.corpora.nsd.nsd2022_facts import NSDFacts
 
 
 #: The small release differs from the real one in every count.
-ANY = {"accept_licence": True, "verify_facts": False}
+ANY = {"accept_license": True, "verify_facts": False}
 
 
 class SmallNSD(NSD2022):

@@ -10,7 +10,7 @@ import pytest
 
 from dataset_builders.config import BrainCorpusConfig
 from dataset_builders.preparation.pipeline import Preparation
-from dataset_builders.schema import Composite, Recording, Sample
+from dataset_builders.schema import Average, Recording, Sample
 
 
 FRAMES, VOXELS, RUNS = 6, 20, 4
@@ -37,7 +37,7 @@ def recordings_of(log, seed=0):
     for number in range(RUNS):
         name, values = f"s/run{number}", generator.standard_normal((FRAMES, VOXELS), dtype=np.float32)
         runs.append(Recording(name, "s", FRAMES, VOXELS, partial(read_and_log, values, log, name)))
-    made_of = Composite(tuple(runs), (first_two,) * RUNS, mean)
+    made_of = Average(tuple(runs), (first_two,) * RUNS, mean)
     return [*runs, Recording("s/mean", "s", 2, VOXELS, made_of.read, made_of=made_of)]
 
 
@@ -79,8 +79,8 @@ def test_each_source_is_read_once_a_pass(tmp_path, num_proc):
 def test_sources_that_have_no_rows_are_read_once_in_all(tmp_path):
     """Trials of a held-out subject that only its averages need."""
     log = tmp_path / "log"
-    *runs, composite = recordings_of(log)
-    preparation = prepare(tmp_path / "out", [runs[1], composite])
+    *runs, average = recordings_of(log)
+    preparation = prepare(tmp_path / "out", [runs[1], average])
     preparation.write()
     assert reads(log) == {"s/run0": 1, "s/run1": 3, "s/run2": 1, "s/run3": 1}
 
@@ -88,7 +88,7 @@ def test_sources_that_have_no_rows_are_read_once_in_all(tmp_path):
 def test_parts_that_were_lost_are_made_again(tmp_path):
     log, folder = tmp_path / "log", tmp_path / "out"
     first = prepare(folder, recordings_of(log)).write()(sample_of("s/mean", 1))
-    (folder / "surveys/s/mean.parts/0002.safetensors").unlink()
+    (folder / "recording_statistics/s/mean.parts/0002.safetensors").unlink()
     (folder / "recordings/s/mean.arrow").unlink()
     log.unlink()
     again = prepare(folder, recordings_of(log)).write()(sample_of("s/mean", 1))
@@ -97,10 +97,10 @@ def test_parts_that_were_lost_are_made_again(tmp_path):
 
 
 def test_a_source_of_another_shape_is_named(tmp_path):
-    *runs, composite = recordings_of(tmp_path / "log")
-    preparation = prepare(tmp_path / "out", [composite])
+    *runs, average = recordings_of(tmp_path / "log")
+    preparation = prepare(tmp_path / "out", [average])
     broken = Recording("s/run0", "s", FRAMES + 1, VOXELS, runs[0].read)
-    made_of = Composite((broken, *runs[1:]), (first_two,) * RUNS, mean)
+    made_of = Average((broken, *runs[1:]), (first_two,) * RUNS, mean)
     preparation = prepare(tmp_path / "out", [Recording("s/mean", "s", 2, VOXELS, made_of.read, made_of=made_of)])
     with pytest.raises(ValueError, match=r"s/run0: expected values of shape \(7, 20\)"):
         preparation.write()

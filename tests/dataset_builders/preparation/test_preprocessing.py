@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from dataset_builders.preparation.fitting import fit_preprocessing
 from dataset_builders.preparation.preprocessing import Preprocessing, unit_of
-from dataset_builders.preparation.recording_statistics import Moments, survey_recording
+from dataset_builders.preparation.recording_statistics import Moments, compute_recording_statistics
 from dataset_builders.schema import Geometry, Recording
 
 
@@ -26,16 +26,19 @@ def _values(num_runs=4, frames=30, voxels=20, seed=0):
     return [generator.normal(i, 1 + i, (frames, voxels)).astype(np.float32) for i in range(num_runs)]
 
 
-def _surveys(recordings, training, folder):
-    return [survey_recording(r, training.get(r.recording_id, np.empty(0, int)), folder=folder) for r in recordings]
+def _recording_statistics(recordings, training, folder):
+    return [
+        compute_recording_statistics(r, training.get(r.recording_id, np.empty(0, int)), folder=folder)
+        for r in recordings
+    ]
 
 
 def _fit(values, training, tmp_path, sessions=None, **options):
     recordings = _recordings(values, sessions)
     training = {f"s/run{i}": np.asarray(frames) for i, frames in training.items()}
-    surveys = _surveys(recordings, training, tmp_path)
+    recording_statistics = _recording_statistics(recordings, training, tmp_path)
     options = {"standardize": "none", "bad_voxels": "drop", "dtype": "float32", **options}
-    return fit_preprocessing(recordings, surveys, training, **options)
+    return fit_preprocessing(recordings, recording_statistics, training, **options)
 
 
 class TestMoments:
@@ -71,9 +74,9 @@ class TestStandardize:
     def test_what_is_standardised_already_is_left_alone(self, tmp_path):
         values, training = _values(), {"s/run0": np.arange(30)}
         recordings = [replace(r, standardized=r.recording_id == "s/run3") for r in _recordings(values, ["a"] * 4)]
-        surveys = _surveys(recordings, training, tmp_path)
+        recording_statistics = _recording_statistics(recordings, training, tmp_path)
         options = {"standardize": "session", "bad_voxels": "drop", "dtype": "float32"}
-        fitted = fit_preprocessing(recordings, surveys, training, **options)
+        fitted = fit_preprocessing(recordings, recording_statistics, training, **options)
         assert set(fitted.means) == {"s/a"}
         np.testing.assert_array_equal(fitted(values[3], unit_of(recordings[3], "session")), values[3])
 

@@ -16,7 +16,7 @@ from scipy.stats import f_oneway
 
 from dataset_builders.preparation.fitting import fit_preprocessing
 from dataset_builders.preparation.noise_ceiling import signal_to_noise_of_trials
-from dataset_builders.preparation.recording_statistics import survey_recording
+from dataset_builders.preparation.recording_statistics import compute_recording_statistics
 from dataset_builders.preparation.voxel_selection import most_reliable, repeated_frames
 from dataset_builders.schema import Recording, Sample
 
@@ -114,10 +114,12 @@ def fit(values, stimuli, tmp_path, **options):
         for i, part in enumerate(values)
     ]
     training = {recording.recording_id: np.arange(recording.num_frames) for recording in recordings}
-    surveys = [survey_recording(r, training[r.recording_id], folder=tmp_path) for r in recordings]
+    recording_statistics = [
+        compute_recording_statistics(r, training[r.recording_id], folder=tmp_path) for r in recordings
+    ]
     repeats = {f"s/run{i}": np.stack([np.arange(len(part)), part], axis=1) for i, part in enumerate(stimuli)}
     options = {"standardize": "session", "bad_voxels": "drop", "dtype": "float32", "repeats": repeats, **options}
-    return fit_preprocessing(recordings, surveys, training, **options)
+    return fit_preprocessing(recordings, recording_statistics, training, **options)
 
 
 class TestChoice:

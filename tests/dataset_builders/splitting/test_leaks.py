@@ -67,7 +67,7 @@ def _rows(subject="a"):
             name = f"c/{subject}/{story:03d}/{index}"
             rows += [
                 Sample(
-                    sample_id=f"{name}/{k}", corpus="c", subject=subject, story=f"{story:03d}", group=f"{story:03d}",
+                    sample_id=f"{name}/{k}", corpus="c", subject=subject, stimulus=f"{story:03d}", group=f"{story:03d}",
                     topic="t", brain_id=name, prompt=" ".join(chunks[:k]), completion=chunks[k],
                     text=" ".join(chunks), recording=f"{subject}/run", frames=(3 * story + index,),
                 )
@@ -98,7 +98,7 @@ class TestOneChangedRow:
             ("duplicate_id", {"sample_id": "c/a/000/0/1"}),
             ("shared_text", {"text": "The subject 0  acts on 0 at the place 0 of number 0"}),
             ("near_text", {"text": "The SUBJECT 0, acts on 0: (at the place 0) of no number 0!"}),
-            ("target_in_prompt", {"story": "000", "completion": "acts on 0"}),
+            ("target_in_prompt", {"stimulus": "000", "completion": "acts on 0"}),
             ("fitted_on_test", {"options": {"fitted_on": {"": {"a/run": [0, 1, 2, 4]}}}, "frames": (4,)}),
         ],
     )
@@ -153,7 +153,7 @@ class TestNoFalseAlarm:
         "changes",
         [
             {"completion": "acts on 0", "prompt": "the subject 0"},  # phrases recur
-            {"story": "000", "completion": "cts on"},  # no whole word
+            {"stimulus": "000", "completion": "cts on"},  # no whole word
             {"text": "the subject 0 acts on 0 at a place 1 of letter 0"},  # two words differ
             {"text": "acts on 0"},  # short
             {"text": "the subject 0 acts on 0 at the place 0 of number 0", "references": ("a dog", "a cat")},
@@ -185,7 +185,7 @@ class TestNoFalseAlarm:
     def test_people_repeat_themselves_but_not_all_the_time(self):
         said = "row row row your boat gently down the stream"
         samples = [
-            replace(row, sample_id=f"{n}/{k}", brain_id=f"{n}/{k}", recording=f"a/{row.story}", frames=(9 * n + k,))
+            replace(row, sample_id=f"{n}/{k}", brain_id=f"{n}/{k}", recording=f"a/{row.stimulus}", frames=(9 * n + k,))
             for n in range(20) for k, row in enumerate(_rows())
         ]  # fmt: skip
         sides = np.tile(SIDES, 20)
@@ -201,7 +201,7 @@ class TestNoFalseAlarm:
         generator, rows = np.random.default_rng(4), []
         for n in range(2000):
             text = " ".join(f"w{word}" for word in generator.integers(0, 500, 10))
-            name = {"sample_id": str(n), "brain_id": str(n), "group": str(n), "story": str(n), "frames": (n,)}
+            name = {"sample_id": str(n), "brain_id": str(n), "group": str(n), "stimulus": str(n), "frames": (n,)}
             rows.append(replace(_rows()[0], text=text, prompt=text[:9], completion=text[10:], **name))
         sides = np.array(["train"] * 1000 + ["test"] * 1000, dtype=object)
         for count, kinds in ((5, []), (6, ["near_text"])):
@@ -229,7 +229,7 @@ class TestNoFalseAlarm:
         for annotation in json.loads(path.read_text())["annotations"]:
             captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
         samples = [
-            replace(_rows()[0], sample_id=str(i), group=str(i), story=str(i), brain_id=str(i), frames=(i,), prompt="",
+            replace(_rows()[0], sample_id=str(i), group=str(i), stimulus=str(i), brain_id=str(i), frames=(i,), prompt="",
                     completion=found[0], text=found[0], references=tuple(found))
             for i, found in captions.items()
         ]  # fmt: skip
@@ -256,13 +256,15 @@ class TestTimePolicy:
         """Heard by another subject, and heard again by the same one."""
         corpus = self._corpus(3)
         row = next(row for row in corpus.rows("test") if corpus.samples[row].subject == "S1")
-        told = (corpus.samples[row].story, corpus.samples[row].completion, corpus.samples[row].prompt)
+        told = (corpus.samples[row].stimulus, corpus.samples[row].completion, corpus.samples[row].prompt)
         for sample, split in zip(corpus.samples, corpus.splits, strict=True):
-            assert split == "test" or (sample.story, sample.completion, sample.prompt) != told
+            assert split == "test" or (sample.stimulus, sample.completion, sample.prompt) != told
         for subject, kinds in (("new", set()), ("S1", {"shared_group", "repeated_trial"})):
             planted = self._corpus(3)
             target = planted.rows("train")[0]
-            planted.change(target, prompt=told[2], completion=told[1], story=told[0], group=told[0], subject=subject)
+            planted.change(
+                target, prompt=told[2], completion=told[1], stimulus=told[0], group=told[0], subject=subject
+            )
             assert {leak["kind"] for leak in planted.findings()} == {"other_subject", *kinds}
 
     @pytest.mark.parametrize(("gap", "leaks"), [(2, True), (3, False)])
@@ -270,7 +272,7 @@ class TestTimePolicy:
         """Volumes of 2 s: three between the splits make 8 s from frame to frame."""
         rows = [
             replace(_rows()[0], sample_id=str(frame), brain_id=str(frame), frames=(frame,), frame_times=(2.0 * frame,),
-                    story=str(frame), group=str(frame), prompt="", completion=f"word {frame}", text=f"word {frame}")
+                    stimulus=str(frame), group=str(frame), prompt="", completion=f"word {frame}", text=f"word {frame}")
             for frame in range(20)
         ]  # fmt: skip
         sides = np.array(
@@ -291,7 +293,7 @@ class TestSize:
         captions = [tuple(f"A {' '.join(speech.say(9))}." for _ in range(5)) for _ in range(8 * 9000)]
         samples = [
             replace(
-                row, sample_id=f"{trial}/{image}", subject=f"S{image // 9000}", story=f"nsd/{image}",
+                row, sample_id=f"{trial}/{image}", subject=f"S{image // 9000}", stimulus=f"nsd/{image}",
                 group=f"nsd/{image}", brain_id=f"{trial}/{image}", prompt="", completion=texts[0], text=texts[0],
                 references=texts, recording=f"S{image // 9000}/{trial}", frames=(image % 9000,),
             )

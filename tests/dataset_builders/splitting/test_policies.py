@@ -22,7 +22,7 @@ def _samples(num_passages=20, sentences=3, subjects=("a",)):
                         sample_id=f"c/{subject}/{story:03d}/{index}/{k}",
                         corpus="c",
                         subject=subject,
-                        story=f"{story:03d}",
+                        stimulus=f"{story:03d}",
                         group=f"{story:03d}",
                         topic=f"topic-{story // 3}",
                         brain_id=f"c/{subject}/{story:03d}/{index}",
@@ -47,7 +47,7 @@ def _images():
             official = "test" if kind.startswith("shared") else "train"
             for repeat in range(3):
                 sample = replace(_samples(1, 1)[0], sample_id=f"{subject}/{kind}/{repeat}", subject=subject)
-                rows.append(replace(sample, story=group, group=group, topic=group, official_split=official))
+                rows.append(replace(sample, stimulus=group, group=group, topic=group, official_split=official))
     return rows
 
 
@@ -114,11 +114,11 @@ class TestPaperDraws:
 class TestOfficial:
     def test_marked_rows_are_the_test_split_and_no_others(self):
         samples = [
-            replace(sample, official_split="test" if sample.story in ("003", "007") else "train")
+            replace(sample, official_split="test" if sample.stimulus in ("003", "007") else "train")
             for sample in _samples(subjects=("a", "b"))
         ]
         splits = assign_splits(samples, "official")
-        assert {s.story for s, split in zip(samples, splits, strict=True) if split == "test"} == {"003", "007"}
+        assert {s.stimulus for s, split in zip(samples, splits, strict=True) if split == "test"} == {"003", "007"}
         assert (splits == "test").sum() == 2 * 2 * 6
         groups = {name: {s.group for s, x in zip(samples, splits, strict=True) if x == name} for name in set(splits)}
         assert len(groups["validation"]) == 2  # a tenth of 18, rounded up
@@ -153,7 +153,7 @@ class TestOfficial:
             assert all(x == "train" for s, x in zip(samples, splits, strict=True) if s.group in added)
 
     def test_stimuli_that_all_perceived_adapt_unless_they_are_validated_on(self):
-        stories = [replace(s, official_split="test" * (s.story == "003")) for s in _samples(subjects=("a", "b"))]
+        stories = [replace(s, official_split="test" * (s.stimulus == "003")) for s in _samples(subjects=("a", "b"))]
         splits = assign_splits(stories, "official", test_subjects=["b"], num_adaptation_groups=17)
         groups = {name: {s.group for s, x in zip(stories, splits, strict=True) if x == name} for name in set(splits)}
         assert groups["test"] == {"003"}
@@ -268,7 +268,7 @@ def _story_rows(story="s", subjects=("a", "b"), volumes=80, clock=True, seed=0):
             times = tuple(said[word] for word in words)
             rows.append(
                 Sample(
-                    sample_id=name, corpus="w", subject=subject, story=story, group=story, topic=story, brain_id=name,
+                    sample_id=name, corpus="w", subject=subject, stimulus=story, group=story, topic=story, brain_id=name,
                     prompt=" ".join(word for part in heard[volume - LOOK_BACK : volume] for word in part),
                     completion=" ".join(words), text=" ".join(words), recording=f"{subject}/{story}", frames=frames,
                     words=tuple(words) if clock else (), word_onsets=times if clock else (),
@@ -312,7 +312,7 @@ class TestTime:
         samples = one + two
         sides: dict[tuple[str, str], set[str]] = {}
         for sample, split in zip(samples, assign_splits(samples, "time"), strict=True):
-            sides.setdefault((sample.story, sample.completion), set()).add(split)
+            sides.setdefault((sample.stimulus, sample.completion), set()).add(split)
         assert all(len(side) == 1 for side in sides.values())
         assert {side.copy().pop() for (story, _), side in sides.items() if story == "s"} >= {"train", "test"}
 
@@ -350,7 +350,7 @@ class TestGap:
         assert max(min(abs(a - b) for b in frames["test"]) for a in frames[""]) == 4
 
     def test_recordings_do_not_touch(self):
-        samples = [replace(sample, recording=f"a/{sample.story}") for sample in _samples()]
+        samples = [replace(sample, recording=f"a/{sample.stimulus}") for sample in _samples()]
         assert "" not in set(assign_splits(samples, gap_frames=100))
 
     def test_negative(self):

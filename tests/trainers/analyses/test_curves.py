@@ -26,14 +26,16 @@ def with_loud_brains(samples: list[dict], loud: float, seed: int) -> list[dict]:
     """The samples with a lender for every permuted loss, and with what each brain adds to the loss of any text."""
     names = [sample["brain_id"] for sample in samples]
     number = len(samples[0]["losses"]["permuted"])
-    donors = permute_across_groups([sample["group"] for sample in samples], names, number, seed)
+    control_brains = permute_across_groups([sample["group"] for sample in samples], names, number, seed)
     added = dict(zip(names, np.random.default_rng((seed, 1)).normal(0, loud, len(names)), strict=True))
     found = []
-    for sample, lent in zip(samples, donors.T.tolist(), strict=True):
+    for sample, lent in zip(samples, control_brains.T.tolist(), strict=True):
         losses = dict(sample["losses"])
         losses["brain"] += added[sample["brain_id"]]
-        losses["permuted"] = [loss + added[donor] for loss, donor in zip(losses["permuted"], lent, strict=True)]
-        found.append(sample | {"losses": losses, "donors": {"permuted": lent}})
+        losses["permuted"] = [
+            loss + added[control_brain] for loss, control_brain in zip(losses["permuted"], lent, strict=True)
+        ]
+        found.append(sample | {"losses": losses, "control_brains": {"permuted": lent}})
     return found
 
 

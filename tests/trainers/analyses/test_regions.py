@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 from voxel_corpus import ATLASES, write_voxel_corpus
 
 from modeling_brainllm import BrainLlamaFeatureExtractor
-from trainers.analyses import atlas_regions, compare_regions, feature_regions, regions_section, silence
+from trainers.analyses import ablate_voxels, atlas_regions, compare_regions, feature_regions, regions_section
 from trainers.data.collator import BrainDataCollator
 from trainers.data.geometry import add_geometries, read_geometries
 from trainers.evaluation.texts import evaluate_arms
@@ -32,7 +32,7 @@ def make_planted_rows(num_brains: int, seed: int) -> Dataset:
         values[0, PLANTED] = 2 * codes[colour]
         rows.append(
             {
-                "sample_id": f"tiny/{brain}", "corpus": "tiny", "subject": "s1", "story": f"{brain}",
+                "sample_id": f"tiny/{brain}", "corpus": "tiny", "subject": "s1", "stimulus": f"{brain}",
                 "group": f"{brain // 4}", "topic": "t", "brain_id": f"tiny/{brain}", "prompt": "the cat is",
                 "completion": f"{COLOURS[colour]} .", "text": f"the cat is {COLOURS[colour]} .",
                 "brain_values": values.astype(np.float32).tolist(),
@@ -96,7 +96,7 @@ class TestSilence:
             processor.feature_extractor.fit(brains, "s1")
         mask = np.array([True, False, True, True, False, True])
         before = processor.feature_extractor(brains, "s1")["brain_values"]
-        values = silence(processor, {"s1": mask}).feature_extractor(brains, "s1")["brain_values"]
+        values = ablate_voxels(processor, {"s1": mask}).feature_extractor(brains, "s1")["brain_values"]
         assert (values[..., ~mask] == 0).all()
         assert torch.equal(values[..., mask], before[..., mask])
         assert torch.equal(processor.feature_extractor(brains, "s1")["brain_values"], before)
@@ -104,13 +104,13 @@ class TestSilence:
     def test_the_whole_brain_is_the_evaluation_as_it_was(self, taught):
         model, processor, rows = taught
         evaluate = evaluator(model, rows)
-        assert evaluate(silence(processor, {"s1": np.ones(NUM_FEATURES, bool)})) == evaluate(processor)
+        assert evaluate(ablate_voxels(processor, {"s1": np.ones(NUM_FEATURES, bool)})) == evaluate(processor)
 
     def test_a_mask_of_another_size_is_refused(self, make_model, make_processor):
         processor = make_processor(make_model())
         processor.feature_extractor.fit(np.random.default_rng(0).normal(size=(7, 1, 6)), "s1")
         with pytest.raises(ValueError, match="`kept` has 5 voxels for subject 's1', expected 6"):
-            silence(processor, {"s1": np.ones(5, bool)})
+            ablate_voxels(processor, {"s1": np.ones(5, bool)})
 
 
 class TestRegions:
@@ -137,7 +137,7 @@ class TestRegions:
         front = atlas_regions(geometries, "streams", ["front"])["front"]
         rng = np.random.default_rng(0)
         brains = {subject: rng.normal(size=geometry.num_voxels) for subject, geometry in geometries.items()}
-        found = silence(processor, front).feature_extractor(list(brains.values()), list(brains))
+        found = ablate_voxels(processor, front).feature_extractor(list(brains.values()), list(brains))
         for subject, values in zip(found["brain_subjects"], found["brain_values"], strict=True):
             assert values[0].numpy() == pytest.approx(np.where(front[subject], brains[subject], 0), abs=1e-6)
 

@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoModel
 from transformers.integrations import HfDeepSpeedConfig, is_deepspeed_zero3_enabled
 
-from trainers.common.distributed import loaded_whole, require_whole_weights
+from trainers.common.distributed import require_whole_weights, zero_init_off
 from trainers.sft.sft_config import BrainSFTConfig
 from trainers.sft.sft_trainer import BrainSFTTrainer
 from trainers.warmup.warmup_config import BrainWarmupConfig
@@ -41,7 +41,7 @@ def test_stage_that_needs_whole_weights(monkeypatch, tmp_path):
 
 def test_loaded_whole_beside_zero3(text_model):
     zero3 = HfDeepSpeedConfig(ZERO3)
-    with loaded_whole():
+    with zero_init_off():
         assert not is_deepspeed_zero3_enabled()
         model = AutoModel.from_pretrained(text_model)
     assert all(weight.numel() for weight in model.parameters())

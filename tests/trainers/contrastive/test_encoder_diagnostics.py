@@ -174,7 +174,7 @@ class TestOtherModels:
         text_model = save_tiny_text_model(tmp_path)
         for kind in (BrainLlamaForCausalLM, BrainLlamaModel):
             reader = kind.from_text_model(text_model, aligned.config.encoder_config)
-            aligned.hand_over_encoder(reader)
+            aligned.copy_encoder(reader)
             found, expected = (diagnose_encoder(model, extractor, rows) for model in (reader, aligned))
             names = {"num_queries", "num_voxels", "effective_voxels"}
             names |= {"cos_real_zero", "cos_real_zero_std", "cos_real_real"}

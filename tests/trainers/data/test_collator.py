@@ -91,7 +91,7 @@ class TestBrains:
             for i, row in enumerate(make_rows(2))
         ]
         batch = BrainDataCollator(processor)(rows)
-        assert batch["brain_embeds"].shape == (2, 1, 16)
+        assert batch["encoder_outputs"].shape == (2, 1, 16)
         assert batch["brain_index"].tolist() == [0, 0, 1, 1]
         assert "brain_values" not in batch
         assert tokens(processor, batch["input_ids"][0])[:5].count("<|brain|>") == 2
@@ -99,23 +99,23 @@ class TestBrains:
     def test_one_embedding_for_each_encoder_token(self, processor, make_rows):
         row = {**make_rows(1)[0], "semantic_embedding": [[0.0] * 16, [1.0] * 16]}
         batch = BrainDataCollator(processor)([row])
-        assert batch["brain_embeds"][0, :, 0].tolist() == [0.0, 1.0]
+        assert batch["encoder_outputs"][0, :, 0].tolist() == [0.0, 1.0]
         assert tokens(processor, batch["input_ids"][0]).count("<|brain|>") == 2 * 2
 
     def test_donors(self, processor, make_rows):
         rows = list(make_rows(4))
-        batch = BrainDataCollator(processor)([{**rows[0], "donors": [rows[6], rows[2]]}])
-        assert batch["donor_index"].tolist() == [[1, 2]]
+        batch = BrainDataCollator(processor)([{**rows[0], "control_brains": [rows[6], rows[2]]}])
+        assert batch["control_index"].tolist() == [[1, 2]]
         torch.testing.assert_close(batch["brain_values"][1], torch.tensor(rows[6]["brain_values"]))
 
     def test_several_subjects_stand_one_after_the_other(self, processor, make_rows):
         """The order in which a voxel encoder returns brains, so that no index needs translation."""
         rows = [{**row, "subject": f"s{i // 2 % 2}"} for i, row in enumerate(make_rows(4))]
-        batch = BrainDataCollator(processor)([{**rows[i], "donors": [rows[(i + 4) % 8]]} for i in (0, 2, 4)])
+        batch = BrainDataCollator(processor)([{**rows[i], "control_brains": [rows[(i + 4) % 8]]} for i in (0, 2, 4)])
         expected = torch.tensor([rows[i]["brain_values"] for i in (0, 4, 2, 6)])
         torch.testing.assert_close(batch["brain_values"], expected)
         assert batch["brain_index"].tolist() == [0, 2, 1]
-        assert batch["donor_index"].tolist() == [[1], [3], [0]]
+        assert batch["control_index"].tolist() == [[1], [3], [0]]
 
     def test_a_brain_of_another_size_is_named(self, processor, make_rows):
         rows = list(make_rows(3))

@@ -126,7 +126,7 @@ class TestCaptions:
         rows = InstructionMaker(processor, ["caption"])(images)
         assert len(rows) == 3
         for row, image in zip((rows[i] for i in range(3)), images, strict=True):
-            assert row["branches"] == [[f" {caption}</s>"] for caption in image["references"]]
+            assert row["segments"] == [[f" {caption}</s>"] for caption in image["references"]]
             assert row["references"] == image["references"]
             assert row["brain_values"] == image["brain_values"]
             assert row["prompt"].startswith("<|brain|>")
@@ -149,7 +149,7 @@ class TestCaptions:
     def test_answers_are_capped(self, processor, make_images):
         rows = InstructionMaker(processor, ["caption"], max_answers=2, max_answer_tokens=5)(make_images(1))
         first, second = rows[0]["references"]
-        assert rows[0]["branches"] == [[f" {first}</s>"], [" " + " ".join(second.split()[:5])]]
+        assert rows[0]["segments"] == [[f" {first}</s>"], [" " + " ".join(second.split()[:5])]]
 
     def test_completion_stands_in_for_references(self, processor, make_images):
         images = make_images(2).remove_columns("references")
@@ -232,7 +232,7 @@ class TestQuestions:
         row = InstructionMaker(processor, [task])(rows)[0]
         assert "how many?" in row["prompt"]
         assert row["prompt"].endswith(request_end)
-        assert row["branches"] == [[f" {answer}</s>"]]
+        assert row["segments"] == [[f" {answer}</s>"]]
 
     def test_rows_without_a_question_make_none(self, processor, make_images, rows):
         silent = with_columns(make_images(1, subject="s2"), question=None, answer=None)
@@ -251,13 +251,13 @@ class TestQuestions:
 
     def test_paragraph(self, processor, make_images):
         row = InstructionMaker(processor, ["paragraph"])(with_columns(make_images(1), paragraph="the cat . red ."))[0]
-        assert row["branches"] == [[" the cat . red .</s>"]]
+        assert row["segments"] == [[" the cat . red .</s>"]]
 
 
 class TestDialogue:
     def test_is_one_branch(self, processor, make_images):
         row = InstructionMaker(processor, ["dialogue"])(with_columns(make_images(1), dialogue=TURNS))[0]
-        assert row["branches"] == [[" the cat</s>", " and is it red", " very red .</s>"]]
+        assert row["segments"] == [[" the cat</s>", " and is it red", " very red .</s>"]]
         assert row["references"] == ["the cat", "very red ."]
 
     @pytest.mark.parametrize("kept", [[0, 2, 1, 3], [0, 1, 2], [1, 0], [0]])

@@ -68,25 +68,25 @@ def brain_weights(model) -> dict[str, torch.Tensor]:
 
 
 def of_row(batch, row) -> tuple[list[int], list[int]]:
-    """Ids and branches of one row, without padding."""
+    """Ids and segments of one row, without padding."""
     mask = batch["attention_mask"][row].bool()
-    return batch["input_ids"][row][mask].tolist(), batch["branch_ids"][row][mask].tolist()
+    return batch["input_ids"][row][mask].tolist(), batch["segment_ids"][row][mask].tolist()
 
 
 class TestFold:
     def test_by_hand(self):
         texts = [([7, 8, 9, 1, 2], [-100, -100, -100, 1, 2]), ([7, 8, 9, 1, 3, 4], [-100, -100, -100, 1, 3, 4])]
-        ids, labels, branches = fold([(torch.tensor(ids), torch.tensor(labels)) for ids, labels in texts])
+        ids, labels, segments = fold([(torch.tensor(ids), torch.tensor(labels)) for ids, labels in texts])
         assert ids.tolist() == [7, 8, 9, 1, 2, 9, 1, 3, 4]
         assert labels.tolist() == [-100, -100, -100, 1, 2, -100, 1, 3, 4]
-        assert branches.tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+        assert segments.tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 2]
 
     def test_prompt_and_answer_that_melt_into_one_token(self):
-        """Where the last token of the prompt differs from answer to answer, it belongs to the branches."""
+        """Where the last token of the prompt differs from answer to answer, it belongs to the segments."""
         texts = [([7, 8, 5, 1], [-100, -100, 5, 1]), ([7, 8, 9, 1], [-100, -100, -100, 1])]
-        ids, _, branches = fold([(torch.tensor(ids), torch.tensor(labels)) for ids, labels in texts])
+        ids, _, segments = fold([(torch.tensor(ids), torch.tensor(labels)) for ids, labels in texts])
         assert ids.tolist() == [7, 8, 5, 1, 8, 9, 1]
-        assert branches.tolist() == [0, 1, 1, 1, 2, 2, 2]
+        assert segments.tolist() == [0, 1, 1, 1, 2, 2, 2]
 
     def test_one_text_is_left_as_it_is(self):
         ids, labels = torch.tensor([7, 8, 1]), torch.tensor([-100, -100, 1])
@@ -101,13 +101,13 @@ class TestCollator:
         processor = make_processor(make_model(config_kwargs={"tokens_per_embedding": 2}))
         images = make_images(1)
         row = {**InstructionMaker(processor, ["caption"])(images)[0], "prompt": "<|brain|>the cat"}
-        row["branches"] = [[" is red</s>"], [" was</s>"]]
+        row["segments"] = [[" is red</s>"], [" was</s>"]]
         batch = InstructionCollator(processor)([row])
         tokens = processor.tokenizer.convert_ids_to_tokens
-        ids, branches = of_row(batch, 0)
-        trunk = ["<s>", "<|brain_start|>", "<|brain|>", "<|brain|>", "<|brain_end|>", "the"]
-        assert tokens(ids) == [*trunk, "cat", "is", "red", "</s>", "cat", "was", "</s>"]
-        assert branches == [0] * 6 + [1] * 4 + [2] * 3
+        ids, segments = of_row(batch, 0)
+        shared_prefix = ["<s>", "<|brain_start|>", "<|brain|>", "<|brain|>", "<|brain_end|>", "the"]
+        assert tokens(ids) == [*shared_prefix, "cat", "is", "red", "</s>", "cat", "was", "</s>"]
+        assert segments == [0] * 6 + [1] * 4 + [2] * 3
         labelled = batch["labels"][0].ne(-100)
         assert tokens(batch["labels"][0][labelled].tolist()) == ["is", "red", "</s>", "was", "</s>"]
 
@@ -119,10 +119,12 @@ class TestCollator:
         labels = batch["labels"][0]
         said = processor.tokenizer.convert_ids_to_tokens(labels[labels != -100].tolist())
         assert said == ["is", "red", ".", "</s>", "very", "blue", ".", "</s>"]
-        assert "branch_ids" not in batch
+        assert "segment_ids" not in batch
 
     def test_brains_of_several_subjects(self, make_images):
-        """Brains come subject by subject, as a voxel encoder returns them; each row finds its own and its donors."""
+        """
+        Brains come subject by subject, as a voxel encoder returns them; each row finds its own and its control brains.
+        """
         rows = concatenate_datasets([make_images(4, subject="a", num_features=5), make_images(4, "b", 3, seed=1)])
         config = BrainLlamaConfig(encoder_config=VoxelEncoderConfig(region_sizes=[2], num_tokens=1))
         extractor = BrainLlamaFeatureExtractor.from_config(config)
@@ -132,14 +134,14 @@ class TestCollator:
         processor = BrainLlamaProcessor.from_config(config, tokenizer, extractor)
         instructions = InstructionMaker(processor, ["caption"])(rows)
         order = [5, 0, 6, 1]
-        chosen = [{**instructions[i], "donors": [instructions[(i + 1) % 8]]} for i in order]
+        chosen = [{**instructions[i], "control_brains": [instructions[(i + 1) % 8]]} for i in order]
         batch = InstructionCollator(processor)(chosen)
         brains = [brain for values in batch["brain_values"] for brain in values]
-        for row, index, donors in zip(chosen, batch["brain_index"], batch["donor_index"], strict=True):
+        for row, index, control_brains in zip(chosen, batch["brain_index"], batch["control_index"], strict=True):
             assert brains[index].tolist() == pytest.approx(row["brain_values"][0])
-            assert brains[donors[0]].tolist() == pytest.approx(row["donors"][0]["brain_values"][0])
+            assert brains[control_brains[0]].tolist() == pytest.approx(row["control_brains"][0]["brain_values"][0])
         assert batch["brain_subjects"] == ["b", "a"]
-        assert batch["branch_ids"].shape == batch["input_ids"].shape
+        assert batch["segment_ids"].shape == batch["input_ids"].shape
         with pytest.raises(ValueError, match=r"subject 'a' must have 5 features in each frame; found 3"):
             InstructionCollator(processor)([{**instructions[0], "brain_values": [[0.0] * 3]}])
 
@@ -252,8 +254,16 @@ class TestTraining:
         metrics = trainer.evaluate()
         rows, own, other = trainer.eval_dataset, [], []
         for i in range(len(rows)):
-            for donor, store in ((rows[i], own), *((donor, other) for donor in rows[i]["donors"])):
-                swapped = {**rows[i], "brain_id": "x", "brain_values": donor["brain_values"], "donors": []}
+            for control_brain, store in (
+                (rows[i], own),
+                *((control_brain, other) for control_brain in rows[i]["control_brains"]),
+            ):
+                swapped = {
+                    **rows[i],
+                    "brain_id": "x",
+                    "brain_values": control_brain["brain_values"],
+                    "control_brains": [],
+                }
                 batch = trainer.data_collator([swapped])
                 for name in ("sample_id", "group", "subject"):
                     batch.pop(name)

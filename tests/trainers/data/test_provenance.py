@@ -9,11 +9,11 @@ from datasets import Dataset, DatasetDict
 
 from modeling_brainllm import BrainLlamaConfig
 from trainers.data.provenance import (
+    copy_training_brains,
     count_brains,
-    note_training_brains,
     read_corpus_facts,
+    record_training_brains,
     save_training_brains,
-    take_over_training_brains,
 )
 from trainers.reports.provenance import describe_protocol, describe_split, find_protocol
 
@@ -33,7 +33,7 @@ def make_rows(counts: dict[str, int], images: str = "image") -> Dataset:
 def find(train: dict[str, int] | None, test: dict[str, int], noted: dict | None = None, **split) -> dict:
     config, rows = BrainLlamaConfig(), make_rows(test, "tested")
     if noted is not None:
-        note_training_brains(config, noted)
+        record_training_brains(config, noted)
     dataset = DatasetDict(test=rows) if train is None else DatasetDict(test=rows, train=make_rows(train))
     return find_protocol(config, dataset, rows, {"split": split} if split else None)
 
@@ -42,7 +42,7 @@ PUSH = """
 import sys
 from pathlib import Path
 from huggingface_hub import HfApi
-from trainers.reports.provenance import read_corpus_facts
+from trainers.data.provenance import read_corpus_facts
 for name, files in (("facts", ["corpus.json", "README.md"]), ("bare", ["README.md"])):
     HfApi().create_repo(f"lab/{name}", repo_type="dataset")
     for file in files:
@@ -125,7 +125,7 @@ class TestProtocol:
 class TestTrainingBrains:
     def test_are_saved_with_the_configuration(self, tmp_path):
         config = BrainLlamaConfig()
-        note_training_brains(config, count_brains(make_rows({"s1": 5, "s2": 3})))
+        record_training_brains(config, count_brains(make_rows({"s1": 5, "s2": 3})))
         config.save_pretrained(tmp_path)
         loaded = BrainLlamaConfig.from_pretrained(tmp_path)
         assert loaded.training_brains == {"s1": 5, "s2": 3}
@@ -133,8 +133,8 @@ class TestTrainingBrains:
     @pytest.mark.parametrize("second", [{"s1": 4, "s8": 2}, {"s8": 2}])
     def test_of_several_stages_the_largest_counts(self, second):
         config = BrainLlamaConfig()
-        note_training_brains(config, {"s1": 5, "s2": 3})
-        note_training_brains(config, second)
+        record_training_brains(config, {"s1": 5, "s2": 3})
+        record_training_brains(config, second)
         assert config.training_brains == {"s1": 5, "s2": 3, "s8": 2}
 
 
@@ -143,14 +143,14 @@ class TestAdapters:
 
     def test_brains_of_the_adapter_count(self, tmp_path):
         adapted, below = BrainLlamaConfig(), BrainLlamaConfig()
-        note_training_brains(adapted, {"s1": 5, "s8": 40})
+        record_training_brains(adapted, {"s1": 5, "s8": 40})
         save_training_brains(adapted, tmp_path)
-        note_training_brains(below, {"s1": 9})
-        take_over_training_brains(below, tmp_path)
+        record_training_brains(below, {"s1": 9})
+        copy_training_brains(below, tmp_path)
         assert below.training_brains == {"s1": 9, "s8": 40}
 
     def test_an_adapter_that_says_nothing(self, tmp_path):
         rows, below = make_rows({"s8": 4}, "tested"), BrainLlamaConfig()
-        note_training_brains(below, {"s1": 9})
-        take_over_training_brains(below, tmp_path)
+        record_training_brains(below, {"s1": 9})
+        copy_training_brains(below, tmp_path)
         assert find_protocol(below, DatasetDict(test=rows), rows)["name"] is None

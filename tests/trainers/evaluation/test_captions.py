@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from remembered_floors import remembered_floors  # noqa: F401 - a fixture
+from remembered_baselines import remembered_baselines  # noqa: F401 - a fixture
 from transformers import GenerationConfig, LlamaForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
 from trainers.evaluation.arms import encode_brains
-from trainers.evaluation.caption_arms import OPTIONAL_ARMS, assign_donors, caption_arms
+from trainers.evaluation.caption_arms import OPTIONAL_ARMS, assign_control_brains, caption_arms
 from trainers.evaluation.captions import GREEDY_CAPTIONS, caption_generation, evaluate_captions
 from trainers.scoring.caption_table import MANDATORY_ARMS
 
@@ -133,10 +133,10 @@ class TestArms:
         }
         for sample in report.samples:
             for arm, (same_subject, same_image) in kinds.items():
-                donor = by_brain[sample["donors"][arm]]
-                assert sample["texts"][arm] == own[donor["brain_id"]]
-                assert (donor["subject"] == sample["subject"]) is same_subject
-                assert (donor["group"] == sample["group"]) is same_image
+                control_brain = by_brain[sample["control_brains"][arm]]
+                assert sample["texts"][arm] == own[control_brain["brain_id"]]
+                assert (control_brain["subject"] == sample["subject"]) is same_subject
+                assert (control_brain["group"] == sample["group"]) is same_image
 
     def test_zero_is_one_brain_for_a_subject(self, make_setting, evaluate):
         model, processor, _ = setting = make_setting()
@@ -155,7 +155,7 @@ class TestArms:
             (caption,) = {sample["texts"]["text_only"] for sample in report.samples if sample["subject"] == subject}
             rows = [row for row in data["test"] if row["subject"] == subject]
             embeds = encode_brains(model.eval(), processor, rows, batch_size=8).mean(0, keepdim=True)
-            inputs = processor(text=PROMPT, brain_embeds=embeds.detach())
+            inputs = processor(text=PROMPT, encoder_outputs=embeds.detach())
             with torch.no_grad():
                 ids = model.generate(**inputs, **SHORT)[0, inputs["input_ids"].shape[1] :]
             assert caption == processor.decode(ids, skip_special_tokens=True).strip()
@@ -179,7 +179,7 @@ class TestArms:
         setting = make_setting()
         report, whole = evaluate(setting, subjects=["s2"]), evaluate(setting)
         assert {sample["subject"] for sample in report.samples} == {"s2"}
-        assert {sample["donors"]["other_subject_same_image"].split("/")[1] for sample in report.samples} <= {
+        assert {sample["control_brains"]["other_subject_same_image"].split("/")[1] for sample in report.samples} <= {
             "s1",
             "s3",
         }
@@ -196,7 +196,7 @@ class TestArms:
             "other_subject_same_image": "no other subject saw the same images",
             "time_shift": "the rows have no `frame_times`", "retrieval": no_ridge, "ridge": no_ridge,
         }  # fmt: skip
-        lent = [sample["donors"]["other_subject_other_image"] for sample in report.samples]
+        lent = [sample["control_brains"]["other_subject_other_image"] for sample in report.samples]
         assert {name.split("/")[2] for name in lent} == {"train"}
 
     def test_unknown_subjects_lend_nothing(self, make_setting, evaluate):
@@ -207,11 +207,11 @@ class TestArms:
 
     def test_an_image_that_only_some_have_seen(self):
         groups, subjects = ["a", "b", "c", "a", "b"], ["s1", "s1", "s1", "s2", "s2"]
-        donors = assign_donors(groups, subjects, 3, later=np.array([1, 2, -1]))
-        assert donors["time_shift"].tolist() == [1, 2, -1]
-        assert donors["other_subject_same_image"].tolist() == [3, 4, -1]
-        assert set(donors["other_subject_other_image"]) <= {3, 4}
-        assert list(donors) == [*MANDATORY_ARMS, *OPTIONAL_ARMS]
+        control_brains = assign_control_brains(groups, subjects, 3, later=np.array([1, 2, -1]))
+        assert control_brains["time_shift"].tolist() == [1, 2, -1]
+        assert control_brains["other_subject_same_image"].tolist() == [3, 4, -1]
+        assert set(control_brains["other_subject_other_image"]) <= {3, 4}
+        assert list(control_brains) == [*MANDATORY_ARMS, *OPTIONAL_ARMS]
 
     def test_optional_arms_are_left_out_and_missed(self, make_setting, evaluate):
         report = evaluate(make_setting(), optional_arms=["no_brain"])
@@ -230,13 +230,13 @@ class TestArms:
         assert "time_shift" not in report.settings["absent_arms"]
         assert texts(report, "time_shift")
         for sample in report.samples:
-            lent = sample["donors"]["time_shift"]
+            lent = sample["control_brains"]["time_shift"]
             assert lent.rpartition("/")[0] == sample["brain_id"].rpartition("/")[0]
             assert lent != sample["brain_id"]
             assert sample["texts"]["time_shift"] == own[lent]
 
 
-class TestRidgeFloor:
+class TestRidgeBaseline:
     def test_retrieves_training_captions_and_identifies(self, make_setting, evaluate):
         model, processor, data = make_setting(subjects=["s1", "s2"])
         data["train"] = make_images(36, ["s1", "s2"], name="train", seed=4)
@@ -259,7 +259,7 @@ class TestRidgeFloor:
 
     def test_absent_without_training_rows(self, make_setting, evaluate):
         report = evaluate(make_setting(), embed=lambda texts: np.ones((len(texts), 2)))
-        assert report.settings["ridge_floor"] is False
+        assert report.settings["ridge_baseline"] is False
         assert report.settings["absent_arms"]["ridge"] == "there are no training rows"
         assert [item.name for item in report.missing] == ["split"]
         assert "retrieval" not in [row["arm"] for row in report.arms]
@@ -269,8 +269,10 @@ class TestLabels:
     def test_captions_are_made_without_any_text_of_the_rows(self, make_setting):
         model, processor, data = make_setting()
         rows = data["test"]
-        donors = assign_donors(rows["group"], rows["subject"], len(rows))
-        caption = partial(caption_arms, model.eval(), processor, donors=donors, prompt=PROMPT, generation=SHORT)
+        control_brains = assign_control_brains(rows["group"], rows["subject"], len(rows))
+        caption = partial(
+            caption_arms, model.eval(), processor, control_brains=control_brains, prompt=PROMPT, generation=SHORT
+        )
         assert caption(brains=rows) == caption(brains=rows.select_columns(["subject", "brain_values"]))
 
     def test_other_captions_change_the_scores_and_no_text(self, make_setting, evaluate):

@@ -21,10 +21,12 @@ class TestPermuteAcrossGroups:
     @pytest.mark.parametrize("sizes", [[3, 4, 4, 3, 3], [1, 1], [5, 2, 3], [6, 1], [2, 2, 9]])
     def test_every_sample_gets_a_brain_of_another_group(self, sizes):
         groups, brains, group_of = layout(sizes)
-        donors = permute_across_groups(groups, brains, num_permutations=50)
-        assert donors.shape == (50, len(brains))
-        for permutation in donors:
-            assert all(group_of[donor] != group for donor, group in zip(permutation, groups, strict=True))
+        control_brains = permute_across_groups(groups, brains, num_permutations=50)
+        assert control_brains.shape == (50, len(brains))
+        for permutation in control_brains:
+            assert all(
+                group_of[control_brain] != group for control_brain, group in zip(permutation, groups, strict=True)
+            )
             assert (permutation[::2] == permutation[1::2]).all()  # rows that shared a brain still do
 
     def test_every_brain_is_used_once_where_that_is_possible(self):
@@ -34,26 +36,28 @@ class TestPermuteAcrossGroups:
 
     def test_all_other_brains_are_reached_about_equally(self):
         groups, brains, group_of = layout([3, 3, 3, 3], rows_per_brain=1)
-        donors = permute_across_groups(groups, brains, num_permutations=4000)
-        names, counts = np.unique(donors[:, 0], return_counts=True)
+        control_brains = permute_across_groups(groups, brains, num_permutations=4000)
+        names, counts = np.unique(control_brains[:, 0], return_counts=True)
         assert {group_of[name] for name in names} == {"g1", "g2", "g3"}
         assert len(names) == 9
         assert counts.min() > 0.6 * 4000 / 9
 
     def test_neighbours_mostly_stay_neighbours(self):
         groups, brains, group_of = layout([4] * 10, rows_per_brain=1)
-        donors = permute_across_groups(groups, brains, num_permutations=400)
+        control_brains = permute_across_groups(groups, brains, num_permutations=400)
         # Three of the four rotations within a group keep its first two brains together.
-        together = [group_of[a] == group_of[b] for row in donors for a, b in zip(row[::4], row[1::4], strict=True)]
+        together = [
+            group_of[a] == group_of[b] for row in control_brains for a, b in zip(row[::4], row[1::4], strict=True)
+        ]
         assert np.mean(together) == pytest.approx(0.75, abs=0.05)
 
     def test_donors_stay_within_the_block(self):
         groups, brains, _ = layout([2, 2, 2])
         both = np.concatenate([groups, groups]), np.concatenate([brains, [f"other{b}" for b in brains]])
         blocks = [("s1", 4)] * 12 + [("s2", 4)] * 12
-        donors = permute_across_groups(*both, num_permutations=10, blocks=blocks)
-        assert np.char.startswith(donors[:, 12:], "other").all()
-        assert not np.char.startswith(donors[:, :12], "other").any()
+        control_brains = permute_across_groups(*both, num_permutations=10, blocks=blocks)
+        assert np.char.startswith(control_brains[:, 12:], "other").all()
+        assert not np.char.startswith(control_brains[:, :12], "other").any()
 
     def test_is_deterministic(self):
         groups, brains, _ = layout([3, 3, 3])
@@ -124,20 +128,20 @@ class TestShiftInTime:
         runs, times = np.repeat(["a", "b"], 30), np.tile(2.0 * np.arange(30), 2)
         order = np.random.default_rng(0).permutation(60)
         runs, times = runs[order], times[order]
-        donors = shift_in_time(runs.tolist(), times)
-        assert (runs[donors] == runs).all()
-        assert np.abs(times[donors] - times).min() >= 12
-        assert sorted(donors) == list(range(60))
+        control_brains = shift_in_time(runs.tolist(), times)
+        assert (runs[control_brains] == runs).all()
+        assert np.abs(times[control_brains] - times).min() >= 12
+        assert sorted(control_brains) == list(range(60))
 
     def test_neighbours_stay_neighbours_but_at_the_seam(self):
-        donors = shift_in_time(["run"] * 20, 2.0 * np.arange(20))
-        steps = np.diff(donors) % 20
+        control_brains = shift_in_time(["run"] * 20, 2.0 * np.arange(20))
+        steps = np.diff(control_brains) % 20
         assert (steps == 1).all()
 
     def test_what_is_too_short_has_no_donor(self):
-        donors = shift_in_time(["long"] * 14 + ["short"] * 6, [2.0 * i for i in (*range(14), *range(6))])
-        assert (donors[:14] != NO_BRAIN).all()
-        assert (donors[14:] == NO_BRAIN).all()
+        control_brains = shift_in_time(["long"] * 14 + ["short"] * 6, [2.0 * i for i in (*range(14), *range(6))])
+        assert (control_brains[:14] != NO_BRAIN).all()
+        assert (control_brains[14:] == NO_BRAIN).all()
 
     def test_is_seeded(self):
         draws = [shift_in_time(["run"] * 99, range(99), seed=seed).tolist() for seed in (0, 0, 1)]

@@ -1,12 +1,12 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""The ridge floor finds what is linear in the brain, for each subject, and nothing in noise."""
+"""The ridge baseline finds what is linear in the brain, for each subject, and nothing in noise."""
 
 import numpy as np
 import pytest
 from testing_utils import shared_path
 
-from trainers.evaluation.ridge_baseline import identification_figure, ridge_floor
+from trainers.evaluation.ridge_baseline import identification_figure, ridge_baseline
 
 
 WIDTH = 8
@@ -35,42 +35,42 @@ def make_rows(name: str, subjects=("s1", "s2"), num_texts: int = 40, signal: flo
     return rows
 
 
-def accuracy(floor) -> float:
-    return identification_figure(floor)["pairwise_accuracy"]
+def accuracy(baseline) -> float:
+    return identification_figure(baseline)["pairwise_accuracy"]
 
 
 def test_finds_the_text_of_each_subject_with_voxels_of_its_own():
-    floor = ridge_floor(make_rows("train"), make_rows("test"), embed)
-    assert accuracy(floor) > 0.95
-    assert set(floor.alphas) == {"s1", "s2"}
-    assert (floor.identification[:, 1] == 39).all()  # the other text of its group is no candidate
+    baseline = ridge_baseline(make_rows("train"), make_rows("test"), embed)
+    assert accuracy(baseline) > 0.95
+    assert set(baseline.alphas) == {"s1", "s2"}
+    assert (baseline.identification[:, 1] == 39).all()  # the other text of its group is no candidate
 
 
 def test_finds_nothing_in_noise():
-    floor = ridge_floor(make_rows("train", signal=0.0), make_rows("test", signal=0.0), embed)
-    assert 0.35 < accuracy(floor) < 0.65
+    baseline = ridge_baseline(make_rows("train", signal=0.0), make_rows("test", signal=0.0), embed)
+    assert 0.35 < accuracy(baseline) < 0.65
 
 
 def test_retrieves_the_training_text_itself_when_it_is_seen_again():
     train = make_rows("train", subjects=["s1"])
-    again = ridge_floor(train, [row | {"completion": "unknown " + row["group"]} for row in train], embed)
+    again = ridge_baseline(train, [row | {"completion": "unknown " + row["group"]} for row in train], embed)
     right = [found == row["completion"].strip() for found, row in zip(again.retrieved, train, strict=True)]
     assert np.mean(right) > 0.9
 
 
 def test_nothing_of_tested_rows_is_fitted():
     train, tested = make_rows("train", ["s1"]), make_rows("test", ["s1"])
-    whole, half = ridge_floor(train, tested, embed), ridge_floor(train, tested[:20], embed)
+    whole, half = ridge_baseline(train, tested, embed), ridge_baseline(train, tested[:20], embed)
     assert whole.retrieved[:20] == half.retrieved
     assert whole.alphas == half.alphas
 
 
 def test_who_is_not_in_training_has_no_floor():
-    floor = ridge_floor(make_rows("train", ["s1"]), make_rows("test", ["s1", "s2"]), embed)
-    assert np.isnan(floor.identification[40:]).all()
-    assert floor.retrieved[40:] == [None] * 40
-    assert None not in floor.retrieved[:40]
-    assert identification_figure(ridge_floor(make_rows("train", ["s1"]), make_rows("test", ["s2"]), embed)) is None
+    baseline = ridge_baseline(make_rows("train", ["s1"]), make_rows("test", ["s1", "s2"]), embed)
+    assert np.isnan(baseline.identification[40:]).all()
+    assert baseline.retrieved[40:] == [None] * 40
+    assert None not in baseline.retrieved[:40]
+    assert identification_figure(ridge_baseline(make_rows("train", ["s1"]), make_rows("test", ["s2"]), embed)) is None
 
 
 @pytest.mark.slow
@@ -88,4 +88,4 @@ def test_the_real_participant(tmp_path):
     embedder = MeanPooledEmbedder.from_pretrained(str(Path(package.__file__).parent / "model"))
     splits = prepare_corpus("brainllm2025", str(folder), cache_dir=str(tmp_path)).as_dataset()
     train, tested = (list(with_brain_arrays(read_as(splits[name], "sentence"))) for name in ("train", "test"))
-    assert 0.74 < accuracy(ridge_floor(train, tested, embedder)) < 0.92
+    assert 0.74 < accuracy(ridge_baseline(train, tested, embedder)) < 0.92

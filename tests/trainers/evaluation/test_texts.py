@@ -13,12 +13,13 @@ from datasets import Dataset, DatasetDict
 from transformers import LlamaForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
+from trainers.evaluation import controls
+from trainers.statistics.permutations import permute_across_groups
 from trainers.evaluation import texts as evaluation
 from trainers.evaluation.arms import encode_brains
 from trainers.evaluation.texts import evaluate_arms
 from trainers.reports.texts import EvaluationReport
 from trainers.scoring.comparisons import compare_by_subject
-from trainers.statistics import permutations as controls
 
 
 SHORT = {"num_beams": 2, "do_sample": False, "min_new_tokens": 1, "max_new_tokens": 4, "repetition_penalty": 2.0}
@@ -87,7 +88,7 @@ class TestArms:
         def identity(groups, brain_ids, num_permutations=1, seed=0, blocks=None):
             return np.stack([np.asarray(brain_ids)] * num_permutations)
 
-        monkeypatch.setattr(evaluation.controls, "permute_across_groups", identity)
+        monkeypatch.setattr(evaluation.permutations, "permute_across_groups", identity)
         report = evaluate(setting)
         for reading in ("continuation", "sentence"):
             assert (losses(report, reading, "permuted") == losses(report, reading, "brain")).all()
@@ -96,9 +97,11 @@ class TestArms:
     def test_permuted_is_the_donors_brain(self, setting, evaluate):
         rows = setting[2]["test"]
         report = evaluate(setting, readings=["continuation"])
-        donors = controls.permute_across_groups(rows["group"], rows["brain_id"], 3)[1]
+        control_brains = permute_across_groups(rows["group"], rows["brain_id"], 3)[1]
         values = dict(zip(rows["brain_id"], rows["brain_values"], strict=True))
-        given = {row["sample_id"]: values[donor] for row, donor in zip(rows, donors, strict=True)}
+        given = {
+            row["sample_id"]: values[control_brain] for row, control_brain in zip(rows, control_brains, strict=True)
+        }
         swapped = change(rows, brain_values=lambda row: given[row["sample_id"]])
         swapped_report = evaluate((*setting[:2], DatasetDict(test=swapped)), readings=["continuation"])
         expected = losses(swapped_report, "continuation", "brain")
@@ -128,7 +131,7 @@ class TestArms:
         brains = {row["brain_id"]: row for row in data["test"]}
         embeds = encode_brains(model.eval(), processor, list(brains.values()), batch_size=8).mean(0, keepdim=True)
         row = data["test"][5]
-        inputs = processor(text=[f"<|brain|>{row['prompt']} {row['completion']}"], brain_embeds=embeds.detach())
+        inputs = processor(text=[f"<|brain|>{row['prompt']} {row['completion']}"], encoder_outputs=embeds.detach())
         labels = inputs["input_ids"].clone()
         labels[:, : -len(row["completion"].split())] = -100
         with torch.no_grad():
@@ -169,7 +172,7 @@ class TestLentBrains:
         model, processor, _ = setting
         timed = change(
             make_rows(32),
-            story=lambda row: str(int(row["group"]) // 8),
+            stimulus=lambda row: str(int(row["group"]) // 8),
             frame_times=lambda row: [4.0 * int(row["brain_id"].split("/")[1])],
         )
         report = evaluate((model, processor, DatasetDict(test=timed)), readings=["continuation"])
@@ -177,13 +180,15 @@ class TestLentBrains:
             "other_subject_same_stimulus", "other_subject_other_stimulus",
         }  # fmt: skip
         values = dict(zip(timed["brain_id"], timed["brain_values"], strict=True))
-        lent = {sample["sample_id"]: values[sample["donors"]["time_shift"]] for sample in report.samples}
+        lent = {sample["sample_id"]: values[sample["control_brains"]["time_shift"]] for sample in report.samples}
         swapped = change(timed, brain_values=lambda row: lent[row["sample_id"]])
         expected = losses(evaluate((model, processor, DatasetDict(test=swapped))), "continuation", "brain")
         assert losses(report, "continuation", "time_shift") == pytest.approx(expected, abs=1e-5)
         for sample in report.samples:
-            own, donor = (int(name.split("/")[1]) for name in (sample["brain_id"], sample["donors"]["time_shift"]))
-            assert abs(donor - own) >= 3
+            own, control_brain = (
+                int(name.split("/")[1]) for name in (sample["brain_id"], sample["control_brains"]["time_shift"])
+            )
+            assert abs(control_brain - own) >= 3
 
     def test_other_subjects_lend_where_they_can(self, setting, evaluate, make_rows):
         model, processor, _ = setting
@@ -197,9 +202,9 @@ class TestLentBrains:
         report = evaluate((model, processor, DatasetDict(test=Dataset.from_list(rows))))
         by_id = {row["brain_id"]: row for row in rows}
         for sample in report.samples:
-            donor = by_id[sample["donors"]["other_subject_other_stimulus"]]
-            assert donor["subject"] != sample["subject"]
-            assert donor["group"] != sample["group"]
+            control_brain = by_id[sample["control_brains"]["other_subject_other_stimulus"]]
+            assert control_brain["subject"] != sample["subject"]
+            assert control_brain["group"] != sample["group"]
             shared = int(sample["group"]) < 4
             assert ("other_subject_same_stimulus" in sample["losses"]) is shared
         figures = {row["arm"]: row for row in report.arms if row["reading"] == "continuation"}
@@ -209,7 +214,7 @@ class TestLentBrains:
         assert report.find("sentence", "permuted", "loss_gain")["num_subjects"] == 2
 
 
-class TestRidgeFloor:
+class TestRidgeBaseline:
     def test_is_beside_the_decoder(self, setting, evaluate, make_rows):
         model, processor, _ = setting
         data = DatasetDict(train=make_rows(48, seed=1), test=make_rows(16))
@@ -221,8 +226,8 @@ class TestRidgeFloor:
         found = {(row["reading"], row["score"]): row for row in report.identification}
         assert found["sentence", "ridge"]["pairwise_accuracy"] > 0.75  # texts of one colour tie
         assert report.find("continuation", "other_texts", "identification_ridge")["ci_low"] > 0.5
-        floors = {(row["reading"], row["floor"], row["metric"]): row["value"] for row in report.floors}
-        assert floors["continuation", "retrieval", "bleu_1"] > floors["continuation", "constant", "bleu_1"]
+        baselines = {(row["reading"], row["baseline"], row["metric"]): row["value"] for row in report.baselines}
+        assert baselines["continuation", "retrieval", "bleu_1"] > baselines["continuation", "constant", "bleu_1"]
 
     def test_needs_training_rows(self, setting, evaluate, make_rows):
         with pytest.raises(ValueError, match=r"'train'.*has no rows"):
@@ -272,14 +277,16 @@ class TestOtherModels:
 class TestGeneration:
     @pytest.mark.parametrize("reading", ["sentence", "continuation"])
     def test_permuted_texts_are_those_of_the_donors_brains(self, setting, evaluate, reading):
-        """Each text equals one that is generated afresh with the donor's values in the place of the own ones."""
+        """
+        Each text equals one that is generated afresh with the control brain's values in the place of the own ones.
+        """
         rows = setting[2]["test"]
         options = {"generate": True, "generation": SHORT, "readings": [reading], "value_controls": []}
         report = evaluate(setting, num_text_permutations=2, **options)
         assert report.settings["num_text_permutations"] == 2
-        donors = controls.permute_across_groups(rows["group"], rows["brain_id"], 3)
+        control_brains = permute_across_groups(rows["group"], rows["brain_id"], 3)
         values = dict(zip(rows["brain_id"], rows["brain_values"], strict=True))
-        lent = dict(zip(rows["brain_id"], donors[1], strict=True))
+        lent = dict(zip(rows["brain_id"], control_brains[1], strict=True))
         swapped = change(rows, brain_values=lambda row: values[lent[row["brain_id"]]])
         fresh = evaluate((*setting[:2], DatasetDict(test=swapped)), **options)
         expected = {sample["sample_id"]: sample["texts"]["brain"] for sample in fresh.samples}
@@ -293,7 +300,7 @@ class TestGeneration:
         report = evaluate(setting, generate=True, generation=SHORT)
         for sample in report.samples:
             assert set(sample["texts"]) == {"brain", "permuted", "no_brain", "shuffled", "constant"}
-        assert {row["floor"] for row in report.floors} == {"shuffled", "constant"}
+        assert {row["baseline"] for row in report.baselines} == {"shuffled", "constant"}
         assert report.settings["generation"] == SHORT
         assert report.find("sentence", "permuted", "brainllm_bleu_1_gain")
 

@@ -47,14 +47,14 @@ def config(**mode):
 def shared(model, prompts, generation_config):
     brains = EncodedBrains.encode(model, prompts.brain)
     text = (prompts.input_ids, prompts.attention_mask)
-    places = (prompts.brain_index, prompts.trunk_index)
+    places = (prompts.brain_index, prompts.prefix_index)
     torch.manual_seed(0)
     return decode_from_shared_prefill(model, *text, brains.features, *places, generation_config)
 
 
 def apart(model, prompts, generation_config):
     """Every row with its own prompt and brain, by `generate` alone."""
-    brains, rows = EncodedBrains.encode(model, prompts.brain), prompts.trunk_index
+    brains, rows = EncodedBrains.encode(model, prompts.brain), prompts.prefix_index
     text = {"input_ids": prompts.input_ids[rows], "attention_mask": prompts.attention_mask[rows]}
     brain = brains.inputs_of_rows(prompts.brain_index[rows])
     torch.manual_seed(0)
@@ -74,7 +74,7 @@ class TestTokens:
     def test_rows_of_one_brain_are_drawn_apart(self, variant):
         model, prompts = variant
         tokens = shared(model, prompts, config(**MODES["sampling"]))
-        assert len({tuple(row.tolist()) for row in tokens[prompts.trunk_index == 0]}) == 4
+        assert len({tuple(row.tolist()) for row in tokens[prompts.prefix_index == 0]}) == 4
 
     @pytest.mark.parametrize("prompt", ["", "word1"], ids=["brain alone", "one word"])
     def test_short_prompts(self, text_model, prompt):
@@ -124,16 +124,16 @@ class TestPromptBatch:
     def test_equal_brains_and_prompts_enter_once(self, variant):
         _, prompts = variant
         assert len(prompts.input_ids) == 3
-        assert prompts.trunk_index.tolist() == [0, 0, 1, 0, 2, 2, 1, 0, 2]
+        assert prompts.prefix_index.tolist() == [0, 0, 1, 0, 2, 2, 1, 0, 2]
         assert [len(ids) for ids in prompts.prompt_ids()] == [
-            int(prompts.attention_mask[place].sum()) for place in prompts.trunk_index
+            int(prompts.attention_mask[place].sum()) for place in prompts.prefix_index
         ]
 
     def test_one_brain_under_two_prompts(self, text_model):
         _, processor = make_model(text_model)
         row = make_rows(brains=1)[0]
         prompts = PromptBatch.collate(processor, [row, {**row, "prompt": "word9"}, row])
-        assert prompts.trunk_index.tolist() == [0, 1, 0]
+        assert prompts.prefix_index.tolist() == [0, 1, 0]
         assert prompts.brain_index.tolist() == [0, 0]
         assert len(prompts.brain["brain_values"]) == 1
 
@@ -151,14 +151,14 @@ def test_a_completion_ends_with_its_first_end_token():
 
 
 def test_keeping_groups_together_moves_rows_whole():
-    rows = {"trunk_index": torch.tensor([1, 0, 1, 2, 0, 2]), "x": torch.arange(6), "names": list("abcdef")}
+    rows = {"prefix_index": torch.tensor([1, 0, 1, 2, 0, 2]), "x": torch.arange(6), "names": list("abcdef")}
     scalar = torch.tensor(5)
     slices = [
         {**{name: value[:3] for name, value in rows.items()}, "n": scalar},
         {**{name: value[3:] for name, value in rows.items()}, "n": scalar},
     ]
     first, second = keep_groups_together(slices)
-    assert first["trunk_index"].tolist() + second["trunk_index"].tolist() == [1, 1, 0, 0, 2, 2]
+    assert first["prefix_index"].tolist() + second["prefix_index"].tolist() == [1, 1, 0, 0, 2, 2]
     assert first["x"].tolist() + second["x"].tolist() == [0, 2, 1, 4, 3, 5]
     assert first["names"] + second["names"] == ["a", "c", "b", "e", "d", "f"]
     assert first["n"] is scalar

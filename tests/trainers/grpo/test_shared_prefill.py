@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Completions as branches of their prompt: the layout by hand, and the numbers against rows of their own."""
+"""Completions as segments of their prompt: the layout by hand, and the numbers against rows of their own."""
 
 import copy
 
@@ -14,8 +14,8 @@ from trainers.grpo.shared_prefill import SharedPrefill
 PAD = 0
 
 
-def packed(prompts, prompt_mask, completions, completion_mask, trunk_index) -> SharedPrefill:
-    tensors = (torch.tensor(rows) for rows in (prompts, prompt_mask, completions, completion_mask, trunk_index))
+def packed(prompts, prompt_mask, completions, completion_mask, prefix_index) -> SharedPrefill:
+    tensors = (torch.tensor(rows) for rows in (prompts, prompt_mask, completions, completion_mask, prefix_index))
     return SharedPrefill.pack(*tensors)
 
 
@@ -28,13 +28,13 @@ class TestLayout:
             prompt_mask=[[0, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]],
             completions=[[31, 32, PAD], [41, 42, 43], [51, PAD, PAD]],
             completion_mask=[[1, 1, 0], [1, 1, 1], [1, 0, 0]],
-            trunk_index=[7, 9, 7],
+            prefix_index=[7, 9, 7],
         )
 
     def test_a_prompt_stands_once_and_its_last_token_opens_each_branch(self):
         assert self.pack.input_ids.tolist() == [[0, 10, 11, 12, 31, 12], [20, 21, 22, 23, 41, 42]]
         assert self.pack.attention_mask.tolist() == [[0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]]
-        assert self.pack.branch_ids.tolist() == [[0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, 1]]
+        assert self.pack.segment_ids.tolist() == [[0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, 1]]
 
     def test_each_branch_goes_on_where_the_prompt_ends(self):
         assert self.pack.position_ids.tolist() == [[0, 0, 1, 2, 3, 2], [0, 1, 2, 3, 4, 5]]
@@ -75,47 +75,52 @@ def completions(request, tmp_path_factory):
     interface, encoder = request.param
     model = tiny_brain_model(save_tiny_text_model(tmp_path_factory.mktemp("llama")), interface, encoder).eval()
     generator = torch.Generator().manual_seed(0)
-    trunk = torch.tensor([2, 0, 1, 0, 2, 2, 1, 0, 1, 0, 2, 1])
-    prompts = prompt_ids(model)[trunk]
+    shared_prefix = torch.tensor([2, 0, 1, 0, 2, 2, 1, 0, 1, 0, 2, 1])
+    prompts = prompt_ids(model)[shared_prefix]
     prompts = torch.cat([torch.full((12, 2), 2), prompts], dim=1)
     mask = torch.ones_like(prompts)
     mask[:, :2] = 0
     ids = torch.randint(3, 99, (12, 5), generator=generator)
     lengths = torch.randint(0, 6, (12,), generator=generator)
-    return model, brain_inputs(encoder), trunk, (prompts, mask, ids, (torch.arange(5) < lengths[:, None]).long())
+    return (
+        model,
+        brain_inputs(encoder),
+        shared_prefix,
+        (prompts, mask, ids, (torch.arange(5) < lengths[:, None]).long()),
+    )
 
 
-def log_probs_apart(model, features, trunk, prompts, prompt_mask, ids, mask):
+def log_probs_apart(model, features, shared_prefix, prompts, prompt_mask, ids, mask):
     """Log-probabilities `(completions, tokens)` by a full forward pass of each row, its own prompt before it."""
     inputs, masks = torch.cat([prompts, ids], dim=1), torch.cat([prompt_mask, mask], dim=1)
-    logits = model(inputs, attention_mask=masks, brain_features=features, brain_index=trunk).logits
+    logits = model(inputs, attention_mask=masks, brain_features=features, brain_index=shared_prefix).logits
     scores = logits[:, -ids.shape[1] - 1 : -1].log_softmax(-1)
     return scores.gather(-1, ids[..., None])[..., 0] * mask
 
 
-def log_probs_packed(model, features, trunk, *rows):
-    pack = SharedPrefill.pack(*rows, trunk)
-    names = ("input_ids", "attention_mask", "position_ids", "branch_ids")
+def log_probs_packed(model, features, shared_prefix, *rows):
+    pack = SharedPrefill.pack(*rows, shared_prefix)
+    names = ("input_ids", "attention_mask", "position_ids", "segment_ids")
     inputs = {name: getattr(pack, name) for name in names}
-    logits = model(**inputs, brain_features=features, brain_index=trunk[pack.rows]).logits
+    logits = model(**inputs, brain_features=features, brain_index=shared_prefix[pack.rows]).logits
     scores = logits.log_softmax(-1).gather(-1, pack.shift_labels.clamp(min=0)[..., None])[..., 0]
     return pack.unpack(scores)
 
 
 def test_log_probabilities_equal_those_of_rows_apart(completions):
-    model, brain, trunk, rows = completions
+    model, brain, shared_prefix, rows = completions
     features = model.model.encode_brain(**brain)
-    apart, together = (f(model, features, trunk, *rows) for f in (log_probs_apart, log_probs_packed))
+    apart, together = (f(model, features, shared_prefix, *rows) for f in (log_probs_apart, log_probs_packed))
     torch.testing.assert_close(together, apart, atol=2e-5, rtol=1e-5)
 
 
 def test_gradients_equal_those_of_rows_apart(completions):
-    model, brain, trunk, rows = completions
+    model, brain, shared_prefix, rows = completions
     gradients = []
     for log_probs in (log_probs_apart, log_probs_packed):
         copied = copy.deepcopy(model)
         copied.model.language_model.requires_grad_(True)
-        log_probs(copied, copied.model.encode_brain(**brain), trunk, *rows).mean().backward()
+        log_probs(copied, copied.model.encode_brain(**brain), shared_prefix, *rows).mean().backward()
         gradients.append({name: p.grad for name, p in copied.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():

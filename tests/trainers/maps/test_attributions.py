@@ -87,7 +87,7 @@ def added(losses) -> np.ndarray:
     """What the own brain adds, `(rows,)`."""
     with torch.no_grad():
         parts = [
-            losses(losses.values[losses.donors[rows]], batch) - losses(losses.values[rows], batch)
+            losses(losses.values[losses.control_brains[rows]], batch) - losses(losses.values[rows], batch)
             for batch, rows in enumerate(losses.batches)
         ]
     return torch.cat(parts).numpy()
@@ -145,7 +145,7 @@ class TestEquations:
         before += [occlusion_effects(voxels, groups, False), exchange_effects(voxels, groups, False)]
         values = voxels.values
         try:
-            voxels.values = values[voxels.donors]
+            voxels.values = values[voxels.control_brains]
             after = [gradient_effects(voxels, progress=False), attention_effects(voxels, progress=False)]
             after += [occlusion_effects(voxels, groups, False), exchange_effects(voxels, groups, False)]
         finally:
@@ -160,13 +160,15 @@ class TestEquations:
         occluded = occlusion_effects(voxels, groups, progress=False)
         exchanged = exchange_effects(voxels, groups, progress=False)
         rows = voxels.batches[1]
-        own, donor = voxels.values[rows], voxels.values[voxels.donors[rows]]
+        own, control_brain = voxels.values[rows], voxels.values[voxels.control_brains[rows]]
         expected = torch.zeros(2, len(rows))
         for repeat in range(2):
             inside = torch.tensor(groups[repeat] == groups[repeat, 7])
-            for kind, (mine, theirs) in enumerate(((0 * own, 0 * donor), (donor, own))):
+            for kind, (mine, theirs) in enumerate(((0 * own, 0 * control_brain), (control_brain, own))):
                 rise = voxels(torch.where(inside, mine, own), 1) - voxels(own, 1)
-                expected[kind] += rise - (voxels(torch.where(inside, theirs, donor), 1) - voxels(donor, 1))
+                expected[kind] += rise - (
+                    voxels(torch.where(inside, theirs, control_brain), 1) - voxels(control_brain, 1)
+                )
         np.testing.assert_allclose(occluded[rows, 7], expected[0] / 2, atol=1e-5)
         np.testing.assert_allclose(exchanged[rows, 7], expected[1] / 2, atol=1e-5)
 
@@ -259,12 +261,12 @@ def _loss_of(model, processor, row, prompt: str, answer: str) -> float:
 class TestPairs:
     def test_partners_lend_each_other_their_brains(self):
         groups = ["a", "a", "b", "b", "c", "d", "d", "e"]
-        donors, pairs = pair_groups(groups, seed=2)
+        control_brains, pairs = pair_groups(groups, seed=2)
         kept = np.flatnonzero(pairs >= 0)
         assert len({groups[i] for i in range(8)} - {groups[i] for i in kept}) == 1
         for i in kept:
-            assert groups[donors[i]] != groups[i]
-            assert pairs[donors[i]] == pairs[i]
+            assert groups[control_brains[i]] != groups[i]
+            assert pairs[control_brains[i]] == pairs[i]
         names = [{groups[i] for i in kept if pairs[i] == pair} for pair in range(2)]
         assert [len(pair) for pair in names] == [2, 2]
 

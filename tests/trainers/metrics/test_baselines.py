@@ -1,6 +1,8 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Floors of caption scores: the search never loses to what it began with, and every table is that of its captions."""
+"""
+Baselines of caption scores: the search never loses to what it began with, and every table is that of its captions.
+"""
 
 import json
 from itertools import product
@@ -15,9 +17,9 @@ from trainers.metrics import (
     best_constant_caption,
     caption_bleu,
     caption_scores,
-    constant_floor,
+    constant_baseline,
     human_ceiling,
-    shuffled_floor,
+    shuffled_baseline,
 )
 
 
@@ -90,41 +92,41 @@ class TestBestConstant:
             assert found > 1.3 * score(caption, "cider", references)
 
 
-class TestConstantFloor:
+class TestConstantBaseline:
     def test_each_score_has_its_own_caption(self):
-        floor = constant_floor(REFERENCES)
+        baseline = constant_baseline(REFERENCES)
         for metric in METRICS:
             best = best_constant_caption(REFERENCES, metric)
-            assert np.mean(floor[metric]) == pytest.approx(score(best, metric), abs=1e-12)
-        assert floor["rouge_l"].shape == (len(REFERENCES),)
+            assert np.mean(baseline[metric]) == pytest.approx(score(best, metric), abs=1e-12)
+        assert baseline["rouge_l"].shape == (len(REFERENCES),)
 
     def test_no_constant_caption_is_above_it(self):
-        floor = constant_floor(REFERENCES)
+        baseline = constant_baseline(REFERENCES)
         for texts in REFERENCES:
             for text in texts:
                 scores = caption_scores([text] * len(REFERENCES), REFERENCES)
-                assert all(np.mean(scores[metric]) <= np.mean(floor[metric]) + 1e-12 for metric in METRICS)
+                assert all(np.mean(scores[metric]) <= np.mean(baseline[metric]) + 1e-12 for metric in METRICS)
 
 
-class TestShuffledFloor:
+class TestShuffledBaseline:
     PREDICTIONS = [texts[0] for texts in REFERENCES]
 
     def test_it_is_the_mean_over_permutations(self):
         rows = np.arange(len(REFERENCES))
-        donors = np.stack([np.roll(rows, 1), np.roll(rows, 5)])
-        floor = shuffled_floor(self.PREDICTIONS, REFERENCES, donors)
-        tables = [caption_scores([self.PREDICTIONS[i] for i in row], REFERENCES) for row in donors]
-        for name in floor:
-            np.testing.assert_allclose(floor[name], (tables[0][name] + tables[1][name]) / 2)
+        control_brains = np.stack([np.roll(rows, 1), np.roll(rows, 5)])
+        baseline = shuffled_baseline(self.PREDICTIONS, REFERENCES, control_brains)
+        tables = [caption_scores([self.PREDICTIONS[i] for i in row], REFERENCES) for row in control_brains]
+        for name in baseline:
+            np.testing.assert_allclose(baseline[name], (tables[0][name] + tables[1][name]) / 2)
 
     def test_it_lies_below_the_captions_themselves(self):
-        floor = shuffled_floor(self.PREDICTIONS, REFERENCES, np.roll(np.arange(len(REFERENCES)), 7))
+        baseline = shuffled_baseline(self.PREDICTIONS, REFERENCES, np.roll(np.arange(len(REFERENCES)), 7))
         own = caption_scores(self.PREDICTIONS, REFERENCES)
-        assert all(np.mean(floor[name]) < np.mean(own[name]) for name in floor)
+        assert all(np.mean(baseline[name]) < np.mean(own[name]) for name in baseline)
 
     def test_nobody_keeps_the_own_caption(self):
         with pytest.raises(ValueError, match=r"gives samples \[1\] their own caption"):
-            shuffled_floor(["a", "b", "c"], [["a"], ["b"], ["c"]], np.array([2, 1, 0]))
+            shuffled_baseline(["a", "b", "c"], [["a"], ["b"], ["c"]], np.array([2, 1, 0]))
 
 
 class TestHumanCeiling:

@@ -1,10 +1,12 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Reports from tables made by hand: figures equal those computed otherwise, and no score stands without its floors."""
+"""
+Reports from tables made by hand: figures equal those computed otherwise, and no score stands without its baselines.
+"""
 
 import numpy as np
 import pytest
-from remembered_floors import remembered_floors  # noqa: F401 - a fixture
+from remembered_baselines import remembered_baselines  # noqa: F401 - a fixture
 
 from trainers.metrics.captions import Cider, DocumentFrequencies, caption_rouge_l, caption_scores
 from trainers.reports.captions import CaptionReport
@@ -46,7 +48,8 @@ def make_samples(hits: float, num_images: int = 24, subject: str = "s8", seed: i
         samples.append(
             {
                 "sample_id": f"toy/{subject}/{image}", "subject": subject, "group": f"image/{image}",
-                "brain_id": f"toy/{subject}/{image}", "references": captions_of(image), "texts": texts, "donors": {},
+                "brain_id": f"toy/{subject}/{image}", "references": captions_of(image), "texts": texts,
+                "control_brains": {},
             }
         )  # fmt: skip
     return samples
@@ -111,19 +114,21 @@ class TestScores:
         assert rows["no_brain"]["words"] == 0
 
 
-class TestFloors:
+class TestBaselines:
     def test_distances_are_to_the_higher_floor(self):
         report = make_report()
         for row in report.arms:
             for metric, gap in row["gaps"].items():
-                floor = max(report.score("constant", metric), report.score("shuffled", metric))
-                assert gap == pytest.approx(row[metric] - floor)
+                baseline = max(report.score("constant", metric), report.score("shuffled", metric))
+                assert gap == pytest.approx(row[metric] - baseline)
 
     def test_constant_is_one_caption_that_beats_those_of_people(self):
         report, references = make_report(), [captions_of(i) for i in range(24)]
         frequencies = DocumentFrequencies.fit(references)
         cider = Cider(frequencies)
-        assert report.score("constant") == pytest.approx(cider([report.floors[0]["caption"]] * 24, references).mean())
+        assert report.score("constant") == pytest.approx(
+            cider([report.baselines[0]["caption"]] * 24, references).mean()
+        )
         assert report.score("constant") >= max(cider([t] * 24, references).mean() for own in references for t in own)
         best = max(caption_scores([t] * 24, references)["bleu_4"] for own in references for t in own)
         assert report.score("constant", "bleu_4") >= best
@@ -132,8 +137,8 @@ class TestFloors:
         report, samples = make_report(embed=bag_of_words), make_samples(0.8)
         groups = [sample["group"] for sample in samples]
         expected = []
-        for donors in permute_across_groups(groups, range(24), 5, 0, ["s8"] * 24):
-            moved = [samples[i]["texts"]["real"] for i in donors]
+        for control_brains in permute_across_groups(groups, range(24), 5, 0, ["s8"] * 24):
+            moved = [samples[i]["texts"]["real"] for i in control_brains]
             others = bag_of_words(moved)
             expected.append(
                 [
@@ -159,7 +164,7 @@ class TestFloors:
     def test_there_is_no_ceiling_where_images_have_one_caption(self):
         samples = [sample | {"references": sample["references"][:1]} for sample in make_samples(0.8)]
         report = make_report(samples=samples)
-        assert {row["arm"] for row in report.floors} == {"constant", "shuffled"}
+        assert {row["arm"] for row in report.baselines} == {"constant", "shuffled"}
         assert "one human" not in report.describe_effect()
 
     def test_no_report_without_its_controls(self):

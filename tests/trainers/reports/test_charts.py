@@ -56,8 +56,10 @@ def test_few_points_are_named_on_the_axis() -> None:
 
 
 def test_bars_are_as_high_as_their_values_and_references_are_named() -> None:
-    svg = bar_chart(["V1", "MT"], [1.0, 3.0], low=[0.5, 2.5], high=[1.5, 3.5], y_label="gain", reference={"floor": 2})
-    assert {"V1", "MT", "floor"} <= set(words(svg))
+    svg = bar_chart(
+        ["V1", "MT"], [1.0, 3.0], low=[0.5, 2.5], high=[1.5, 3.5], y_label="gain", reference={"baseline": 2}
+    )
+    assert {"V1", "MT", "baseline"} <= set(words(svg))
     bars = [node.get("d", "") for node in ET.fromstring(svg).iter(f"{SVG}path")]
     filled = [np.array(re.findall(r"[ML] ([\d.]+) ([\d.]+)", d), float) for d in bars if d.rstrip().endswith("z")]
     heights = [np.ptp(box[:, 1]) for box in filled if 20 < np.ptp(box[:, 0]) < 250 and np.ptp(box[:, 1]) > 20]

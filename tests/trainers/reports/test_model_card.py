@@ -68,14 +68,14 @@ class TestModelCard:
 
     def test_terms_of_the_data_travel_on(self, config, report):
         report.split |= {
-            "licence": "NSD terms",
+            "license": "NSD terms",
             "redistribution": "Forbidden.",
             "consent": "I agree to it.",
             "citation": "@article{x}",
         }
         body = create_model_card(config, report, model_id="me/decoder", license="mit").text
         data = body[body.index("## Data") :]
-        for text in ("`toy`, licence NSD terms. Forbidden.", "accepted: I agree to it.", "@article{x}"):
+        for text in ("`toy`, license NSD terms. Forbidden.", "accepted: I agree to it.", "@article{x}"):
             assert text in data
 
     def test_body_says_the_gain_then_the_split_then_the_control_table(self, config, report):
@@ -109,7 +109,7 @@ class TestModelCard:
 
         samples = [
             {
-                "sample_id": f"{i}", "subject": "s", "group": f"{i}", "brain_id": f"{i}", "donors": {},
+                "sample_id": f"{i}", "subject": "s", "group": f"{i}", "brain_id": f"{i}", "control_brains": {},
                 "references": [f"a {thing} on a table", f"one {thing}"],
                 "texts": {"real": f"a {thing} here", "zero": "a man", "voxel_shuffle": "", "other_image": "a dog",
                           "no_brain": "a man"},

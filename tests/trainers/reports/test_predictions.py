@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from remembered_floors import remembered_floors  # noqa: F401 - a fixture
+from remembered_baselines import remembered_baselines  # noqa: F401 - a fixture
 
 from trainers.evaluation.predictions import evaluate_predictions
 from trainers.metrics import EmbeddedTokens, Meteor, MeteorData, bert_score, meteor_from_statistics
@@ -20,8 +20,8 @@ from trainers.scoring.caption_table import (
     compare_captions,
     identify_captions,
     score_arms,
+    score_baselines,
     score_constant,
-    score_floors,
 )
 from trainers.statistics.significance import benjamini_hochberg, cluster_bootstrap_ci
 
@@ -96,7 +96,7 @@ class TestListsAndModels:
             assert report.score(name, "bert_score") == pytest.approx(expected)
 
     def test_both_have_floors_a_ceiling_intervals_and_tests(self, report):
-        assert {row["arm"] for row in report.floors if {"meteor", "bert_score"} <= set(row)} == {
+        assert {row["arm"] for row in report.baselines if {"meteor", "bert_score"} <= set(row)} == {
             "constant", "shuffled:good", "shuffled:bad", "human",
         }  # fmt: skip
         for metric in ("meteor", "bert_score"):
@@ -173,7 +173,7 @@ class TestFigures:
         report = evaluate_predictions(paths, references, **OPTIONS)
         pairs = {(row["arm"], row["control"]) for row in report.comparisons if row["control"] in names}
         assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
-        # Three scores against two floors and the other systems, and identification against chance.
+        # Three scores against two baselines and the other systems, and identification against chance.
         assert len(report.comparisons) == 3 * (3 * 2 + 3) + 3
         expected = benjamini_hochberg([row["p"] for row in report.comparisons])
         assert [row["q"] for row in report.comparisons] == pytest.approx(expected)
@@ -199,7 +199,7 @@ class TestGaps:
         paths, path = files(references, good=predict(0.9, 1))
         report = evaluate_predictions(paths, path, **OPTIONS)
         assert "No human ceiling: with one reference for each image" in report.describe()
-        assert [row["arm"] for row in report.floors] == ["constant", "shuffled:good"]
+        assert [row["arm"] for row in report.baselines] == ["constant", "shuffled:good"]
         some = references | {"3": captions_of(3), "4": captions_of(4)}
         report = evaluate_predictions(*files(some, good=predict(0.9, 1)), **OPTIONS)
         assert "The human ceiling leaves out 22 images with a single reference." in report.describe()
@@ -252,21 +252,21 @@ class TestTable:
     def test_bleu_is_compared_from_counts(self):
         samples = make_samples({"real": 0.9, "zero": 0.1})
         score_arms(samples, SCORER)
-        floors = {row["arm"]: row for row in score_floors(samples, SCORER)}
+        baselines = {row["arm"]: row for row in score_baselines(samples, SCORER)}
         found = {row["control"]: row for row in compare_captions(samples) if row["metric"] == "bleu_4"}
         references = [sample["references"] for sample in samples]
         real, zero = (
             caption_bleu([s["texts"][arm] for s in samples], references)["bleu_4"] for arm in ("real", "zero")
         )
         assert found["zero"]["value"] == pytest.approx(real - zero, abs=1e-12)
-        for floor in ("constant", "shuffled"):
-            assert found[floor]["value"] == pytest.approx(real - floors[floor]["bleu_4"], abs=1e-12)
+        for baseline in ("constant", "shuffled"):
+            assert found[baseline]["value"] == pytest.approx(real - baselines[baseline]["bleu_4"], abs=1e-12)
         assert found["shuffled"]["ci_low"] > 0
 
     def test_a_saved_table_is_enough_to_compare_again(self):
         samples = make_samples({"real": 0.9, "zero": 0.1})
         score_arms(samples, SCORER)
-        score_floors(samples, SCORER)
+        score_baselines(samples, SCORER)
         assert compare_captions(json.loads(json.dumps(samples))) == compare_captions(samples)
 
     def test_ranks_are_written_beside_the_figures(self):

@@ -9,9 +9,9 @@ import pytest
 from reading_table import ALLOW, make_report, make_samples
 
 from trainers.reports.requirements import (
+    BASELINES,
     CAPTION_CONTROLS,
     CONTROLS,
-    FLOORS,
     NUM_RESAMPLES,
     describe_absent,
     missing_from_captions,
@@ -24,8 +24,8 @@ from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_tes
 
 
 CLEAN = {"policy": "passage", "leaks": []}
-# A report with the floors of ridge regression; those without are looked at one by one.
-SETTINGS = {"num_resamples": 1_000, "ridge_floor": True}
+# A report with the baselines of ridge regression; those without are looked at one by one.
+SETTINGS = {"num_resamples": 1_000, "ridge_baseline": True}
 NO_RIDGE = {"num_resamples": 1_000}
 LEAK = {"kind": "shared_text", "splits": ["train", "test"], "count": 3, "examples": ["x"]}
 
@@ -34,8 +34,8 @@ def rows(*arms: str, reading: str = "sentence", texts: bool = False) -> list[dic
     return [{"reading": reading, "arm": arm} | ({"brainllm_bleu_1": 0.5} if texts else {}) for arm in arms]
 
 
-def floors(*names: str) -> list[dict]:
-    return [{"reading": "sentence", "floor": name} for name in names]
+def baselines(*names: str) -> list[dict]:
+    return [{"reading": "sentence", "baseline": name} for name in names]
 
 
 def names(missing) -> list[str]:
@@ -49,7 +49,7 @@ class TestReadings:
     def test_a_whole_report_lacks_nothing(self):
         texts = rows("brain", *CONTROLS, texts=True)
         assert missing_from_readings(FULL, [], SETTINGS, CLEAN, 1) == []
-        assert missing_from_readings(texts, floors(*FLOORS), SETTINGS, CLEAN, 1) == []
+        assert missing_from_readings(texts, baselines(*BASELINES), SETTINGS, CLEAN, 1) == []
 
     @pytest.mark.parametrize("arm", CONTROLS)
     def test_each_control_is_missed_in_the_reading_that_lacks_it(self, arm):
@@ -65,15 +65,15 @@ class TestReadings:
 
     def test_floors_are_missed_where_texts_were_written(self):
         texts = rows("brain", *CONTROLS, texts=True)
-        assert names(missing_from_readings(texts, floors("constant"), SETTINGS, CLEAN, 1)) == ["shuffled"]
+        assert names(missing_from_readings(texts, baselines("constant"), SETTINGS, CLEAN, 1)) == ["shuffled"]
 
     def test_the_floors_of_ridge_regression_are_missed_where_nobody_ran_it(self):
         """Leaving out the sentence encoder must not come for free."""
         assert names(missing_from_readings(FULL, [], NO_RIDGE, CLEAN, 1)) == ["ridge"]
         texts = rows("brain", *CONTROLS, texts=True)
-        assert names(missing_from_readings(texts, floors(*FLOORS), NO_RIDGE, CLEAN, 1)) == ["ridge", "retrieval"]
+        assert names(missing_from_readings(texts, baselines(*BASELINES), NO_RIDGE, CLEAN, 1)) == ["ridge", "retrieval"]
         settings = NO_RIDGE | {"absent_arms": {"sentence": dict.fromkeys(("ridge", "retrieval"), "no training rows")}}
-        assert missing_from_readings(texts, floors(*FLOORS), settings, CLEAN, 1) == []
+        assert missing_from_readings(texts, baselines(*BASELINES), settings, CLEAN, 1) == []
 
     def test_an_arm_that_the_corpus_cannot_have_is_excused_in_its_reading_alone(self):
         arms = rows("brain", *CONTROLS[:-1])
@@ -100,7 +100,7 @@ class TestCaptions:
     ARMS = (*CAPTION_CONTROLS, "retrieval")
     RIDGE = ({"arm": "real", "score": "cider"}, {"arm": "ridge", "score": "cosine"})
 
-    def missing(self, arms=ARMS, bounds=FLOORS, identification=RIDGE, absent=None) -> list[str]:
+    def missing(self, arms=ARMS, bounds=BASELINES, identification=RIDGE, absent=None) -> list[str]:
         tables = ([{"arm": name} for name in arms], [{"arm": name} for name in bounds], identification)
         return names(missing_from_captions(*tables, NO_RIDGE | {"absent_arms": absent or {}}, CLEAN))
 
@@ -174,7 +174,7 @@ class TestSave:
             own = sample["losses"]["no_brain"]
             sample["losses"] |= dict.fromkeys(("zero", "voxel_shuffle", "noise", "time_shift"), own)
         split = CLEAN | {"corpus": "toy", "fold": 0, "num_folds": 5, "sizes": {"test": 60}, "evaluated": "test"}
-        settings = {"seed": 0, "ridge_floor": True}
+        settings = {"seed": 0, "ridge_baseline": True}
         report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
         report.save(tmp_path)
         assert json.loads((tmp_path / "report.json").read_text())["missing"] == []

@@ -69,9 +69,9 @@ class TestFigures:
             assert report.find("sentence", "permuted", f"{metric}_gain")["value"] > 0
 
     def test_floors_stand_beside_the_scores(self):
-        floors = {(row["floor"], row["metric"]): row["value"] for row in make_report(0.5).floors}
-        assert floors["constant", "brainllm_wer"] == pytest.approx(1 - 1 / 3 - 2 / 3 / 5, abs=0.05)
-        assert 0 < floors["shuffled", "brainllm_bleu_1"] < 1
+        baselines = {(row["baseline"], row["metric"]): row["value"] for row in make_report(0.5).baselines}
+        assert baselines["constant", "brainllm_wer"] == pytest.approx(1 - 1 / 3 - 2 / 3 / 5, abs=0.05)
+        assert 0 < baselines["shuffled", "brainllm_bleu_1"] < 1
 
 
 class TestReport:

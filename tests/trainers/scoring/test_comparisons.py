@@ -21,15 +21,15 @@ def make_table(num_groups: int = 16, subjects=("s1", "s2"), effect: float = 0.3,
     for subject in subjects:
         brains = [f"{subject}/{i}" for i in range(len(groups))]
         loud = dict(zip(brains, generator.normal(0, 2, len(brains)), strict=True))
-        donors = permute_across_groups(groups, brains, 5, seed)
+        control_brains = permute_across_groups(groups, brains, 5, seed)
         for i, (group, brain) in enumerate(zip(groups, brains, strict=True)):
-            lent = donors[:, i].tolist()
+            lent = control_brains[:, i].tolist()
             losses = {"brain": loud[brain] - effect + generator.normal(0, 0.5)}
-            losses["permuted"] = [loud[donor] + generator.normal(0, 0.5) for donor in lent]
+            losses["permuted"] = [loud[control_brain] + generator.normal(0, 0.5) for control_brain in lent]
             losses |= {"no_brain": 1.0} if subject == "s1" else {}
             names = {"sample_id": brain, "subject": subject, "group": group, "brain_id": brain}
             texts = {"reading": "sentence", "prompt": "", "truth": "a", "num_tokens": 3}
-            samples.append(names | texts | {"losses": losses, "donors": {"permuted": lent}})
+            samples.append(names | texts | {"losses": losses, "control_brains": {"permuted": lent}})
     return samples
 
 
@@ -47,7 +47,7 @@ def test_values_are_those_of_the_raw_losses_and_tests_are_sharper():
     assert wins["value"] == pytest.approx(pairwise_wins(own, others).mean())
     raw = mean_with_tests(others.mean(0) - own, [sample["group"] for sample in samples])
     assert gain["p"] < 0.05 < raw["p"]
-    bare = compare([{k: v for k, v in sample.items() if k != "donors"} for sample in samples], {})
+    bare = compare([{k: v for k, v in sample.items() if k != "control_brains"} for sample in samples], {})
     assert found(bare, "permuted", "loss_gain")["p"] == pytest.approx(raw["p"], abs=0.02)
 
 
@@ -59,7 +59,7 @@ def test_an_arm_that_some_samples_lack_counts_where_it_is():
 
 
 def test_texts_are_compared_with_floors_and_with_all_permutations():
-    """The own text is right, that under a lent brain in the first permutation alone, the floor's never."""
+    """The own text is right, that under a lent brain in the first permutation alone, the baseline's never."""
     samples = make_table(subjects=("s1",))
     for i, sample in enumerate(samples):
         sample["truth"] = "a b c d"
@@ -83,7 +83,10 @@ def test_gains_of_texts_are_sharper_without_loud_brains():
     generator = np.random.default_rng(3)
     words = {sample["brain_id"]: int(generator.integers(0, 6)) for sample in samples}
     for sample in samples:
-        right = [words[sample["brain_id"]] + 1, *(words[donor] for donor in sample["donors"]["permuted"])]
+        right = [
+            words[sample["brain_id"]] + 1,
+            *(words[control_brain] for control_brain in sample["control_brains"]["permuted"]),
+        ]
         own, *others = (" ".join(["a"] * number + ["x"] * (8 - number)) for number in right)
         sample |= {"truth": " ".join("a" * 8), "texts": {"brain": own, "permuted": others}}
     scores = text_metrics(samples)

@@ -19,7 +19,7 @@ from trainers.arguments import DataArguments, EncoderArguments, ModelArguments, 
 from trainers.contrastive.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive.contrastive_trainer import BrainContrastiveTrainer
 from trainers.data.corpora import choose_rows, keep_groups, keep_subjects, load_corpus_splits
-from trainers.data.provenance import note_training_brains
+from trainers.data.provenance import record_training_brains
 from trainers.loading import load_contrastive_model, load_model_and_processor
 from trainers.sft.sft_config import BrainSFTConfig
 from trainers.sft.sft_trainer import BrainSFTTrainer
@@ -144,7 +144,7 @@ class TestLoading:
 
     def test_an_adapted_encoder_takes_the_place_of_the_first(self, instructed, align, corpus, few):
         adapted_run = align(few, max_steps=1, per_device_train_batch_size=4)
-        note_training_brains(adapted_run.model.config, {NEW: NUM_IMAGES})
+        record_training_brains(adapted_run.model.config, {NEW: NUM_IMAGES})
         adapted_run.save_model()
         first = {"model_name_or_path": instructed(False)}
         args = ModelArguments(**first, encoder_name_or_path=adapted_run.args.output_dir)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.sft.objectives import draw_candidates, draw_segments, likelihood_contrast, summarize_pairs
 from trainers.sft.sft_config import BrainSFTConfig
-from trainers.sft.sft_trainer import BrainSFTTrainer, WithDonors
+from trainers.sft.sft_trainer import BrainSFTTrainer, WithControlBrains
 
 
 @pytest.fixture
@@ -109,13 +109,16 @@ class TestCandidates:
 
     def test_donors_come_from_other_groups(self, make_rows):
         rows = make_rows(10)
-        with_donors = WithDonors(rows, num_donors=3, seed=0)
+        with_control_brains = WithControlBrains(rows, num_control_brains=3, seed=0)
         for i in range(len(rows)):
-            assert all(donor["group"] != rows[i]["group"] for donor in with_donors[i]["donors"])
+            assert all(
+                control_brain["group"] != rows[i]["group"]
+                for control_brain in with_control_brains[i]["control_brains"]
+            )
 
     def test_one_group_is_an_error(self, make_rows):
         with pytest.raises(ValueError, match="group"):
-            WithDonors(make_rows(2), num_donors=1, seed=0)
+            WithControlBrains(make_rows(2), num_control_brains=1, seed=0)
 
 
 class TestLoss:
@@ -164,11 +167,11 @@ class TestLoss:
         rows = make_rows(8, seed=3)
         trainer = make_trainer(eval_rows=rows, eval_permutations=1)
         metrics = trainer.evaluate()
-        donors = [pair[0] for pair in trainer.eval_dataset.donors]
+        control_brains = [pair[0] for pair in trainer.eval_dataset.control_brains]
         own, other = [], []
-        for i, donor in enumerate(donors):
+        for i, control_brain in enumerate(control_brains):
             batch = trainer.data_collator([rows[i]])
-            swapped = trainer.data_collator([{**rows[i], "brain_values": rows[donor]["brain_values"]}])
+            swapped = trainer.data_collator([{**rows[i], "brain_values": rows[control_brain]["brain_values"]}])
             with torch.no_grad():
                 for store, inputs in ((own, batch), (other, swapped)):
                     for name in ("sample_id", "group", "subject"):

@@ -20,9 +20,9 @@ def experiment(seed: int, sizes=(3,) * 14, brains=1.0, texts=1.0, pairs=0.5, eff
     losses = texts * generator.standard_normal((number, 1)) + brains * generator.standard_normal(number)
     losses = losses + pairs * generator.standard_normal((len(sizes),) * 2)[groups][:, groups]
     losses = losses + generator.standard_normal((number, number)) - effect * np.eye(number)
-    donors = permute_across_groups(groups, np.arange(number), num_permutations, seed)
-    own, others = np.diag(losses), losses[np.arange(number), donors]
-    return own, others, np.arange(number), donors, groups
+    control_brains = permute_across_groups(groups, np.arange(number), num_permutations, seed)
+    own, others = np.diag(losses), losses[np.arange(number), control_brains]
+    return own, others, np.arange(number), control_brains, groups
 
 
 class TestCenterGains:
@@ -39,12 +39,12 @@ class TestCenterGains:
         """Where every brain meets every text once, the fit is the closed form of a two-way table."""
         number = 7
         losses = np.random.default_rng(0).normal(0, 1, (number, number))
-        donors = np.array([(np.arange(number) + shift) % number for shift in range(1, number)])
-        own, others = np.diag(losses), losses[np.arange(number), donors]
+        control_brains = np.array([(np.arange(number) + shift) % number for shift in range(1, number)])
+        own, others = np.diag(losses), losses[np.arange(number), control_brains]
         double = losses - losses.mean(0) - losses.mean(1, keepdims=True) + losses.mean()
         expected = -np.diag(double) * number / (number - 1)
         expected = expected.mean() + np.sqrt(number / (number - 1)) * (expected - expected.mean())
-        assert center_gains(own, others, np.arange(number), donors) == pytest.approx(expected, abs=1e-9)
+        assert center_gains(own, others, np.arange(number), control_brains) == pytest.approx(expected, abs=1e-9)
 
     def test_one_permutation_leaves_the_gains_alone(self):
         own, others, *lent = experiment(0, num_permutations=1)
@@ -105,8 +105,10 @@ def over_controls(seed: int, control: str, loud: float, effect: float) -> list[b
     """Whether gains are found: plain, centred; and wins, centred."""
     brains, losses, groups = brains_and_texts(seed, loud, effect)
     number = np.arange(len(groups))
-    donors = permute_across_groups(groups, number, 12, seed)
-    fit = BrainEffects(losses(brains), np.stack([losses(brains[lent]) for lent in donors]), number, donors)
+    control_brains = permute_across_groups(groups, number, 12, seed)
+    fit = BrainEffects(
+        losses(brains), np.stack([losses(brains[lent]) for lent in control_brains]), number, control_brains
+    )
     later = shift_in_time([0] * len(groups), 4.0 * number, seed=seed)
     if control == "noise":
         others, lent = np.stack([losses(noise(brains, 5 * seed + draw)) for draw in range(5)]), None
@@ -134,15 +136,15 @@ class TestBrainEffects:
         assert gains > 20 > plain
 
     def test_loud_brains_are_forgotten_and_one_permutation_fits_nothing(self):
-        own, others, brains, donors, _ = experiment(0)
+        own, others, brains, control_brains, _ = experiment(0)
         later, loud = np.roll(brains, 3), np.random.default_rng(1).normal(0, 10, len(own))
         control = np.random.default_rng(2).standard_normal((1, len(own)))
-        plain = BrainEffects(own, others, brains, donors).center(brains, own, control, later)
-        moved = BrainEffects(own + loud, others + loud[donors], brains, donors).center(
+        plain = BrainEffects(own, others, brains, control_brains).center(brains, own, control, later)
+        moved = BrainEffects(own + loud, others + loud[control_brains], brains, control_brains).center(
             brains, own + loud, control + loud[later], later
         )
         assert moved[0] == pytest.approx(plain[0], abs=1e-3)
-        one = BrainEffects(own, others[:1], brains, donors[:1]).center(brains, own, control, later)
+        one = BrainEffects(own, others[:1], brains, control_brains[:1]).center(brains, own, control, later)
         assert (one[0] == control[0] - own).all()
         assert (one[1] == pairwise_wins(own, control)).all()
 

@@ -118,8 +118,8 @@ class TestCorpora:
         alone = resampler.corpus_gain(own, others[0], GROUPS, bleu_4)
         assert resampler.corpus_gain(own, np.stack([others[0]] * 3, axis=1), GROUPS, bleu_4) == pytest.approx(alone)
         both = resampler.corpus_gain(own, np.stack(others, axis=1), GROUPS, bleu_4)
-        floor = np.mean([bleu_4(other.sum(axis=0)) for other in others])
-        assert both["value"] == pytest.approx(bleu_4(own.sum(axis=0)) - floor, abs=1e-12)
+        baseline = np.mean([bleu_4(other.sum(axis=0)) for other in others])
+        assert both["value"] == pytest.approx(bleu_4(own.sum(axis=0)) - baseline, abs=1e-12)
 
     def test_planted_and_null(self):
         """Arms of equal quality differ in about 5 % of tests, arms of another quality in all."""

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trainers.story.beam import BeamSearch, SearchOptions
 from trainers.story.decoding import take_brains
-from trainers.story.proposals import Proposals, sayable_ids, stop_word_ids
+from trainers.story.proposals import Proposals, allowed_ids, stop_word_ids
 from trainers.story.scoring import StoryScorer
 
 
@@ -38,9 +38,9 @@ def few(tokens=SAYABLE) -> torch.Tensor:
     return torch.zeros(99, dtype=torch.bool).scatter(0, torch.tensor(tokens), True)
 
 
-def search(model, options, proposals=FREE, stop_ids=(), sayable=SAYABLE, num_scorers=1, context=3) -> BeamSearch:
+def search(model, options, proposals=FREE, stop_ids=(), allowed=SAYABLE, num_scorers=1, context=3) -> BeamSearch:
     scorers = [StoryScorer(model, BOS, context_tokens=context) for _ in range(num_scorers)]
-    return BeamSearch(scorers, options, proposals, few(sayable), stop_ids)
+    return BeamSearch(scorers, options, proposals, few(allowed), stop_ids)
 
 
 def path_scores(model, features, paths: torch.Tensor, reference: bool, context: int = 3) -> torch.Tensor:
@@ -70,11 +70,11 @@ class TestBeam:
         model, features = model_and_brains
         options = SearchOptions(beam_width=81, extensions=81, score_tokens=None, contrast_weight=weight)
         beam = search(model, options, num_scorers=1 + (weight > 0))
-        tellings = beam.start()
+        decoded_texts = beam.start()
         for window, size in enumerate(SIZES):
             brain = take_brains(features, [window])
-            tellings = beam.advance(tellings, size, [brain, None][: 1 + (weight > 0)])
-        found = {tuple(h.tokens()): sum(h.scores) for h in tellings[0]}
+            decoded_texts = beam.advance(decoded_texts, size, [brain, None][: 1 + (weight > 0)])
+        found = {tuple(h.tokens()): sum(h.scores) for h in decoded_texts[0]}
         paths = torch.tensor(list(itertools.product(SAYABLE, repeat=sum(SIZES))))
         own, text = (path_scores(model, features, paths, reference) for reference in (False, True))
         scores = (own + weight * (own - text)).tolist()
@@ -87,17 +87,17 @@ class TestBeam:
     def test_tellings_side_by_side_equal_tellings_alone(self, model_and_brains):
         model, features = model_and_brains
         options = SearchOptions(beam_width=2, extensions=2)
-        beam, donors = search(model, options), [[0, 1, 2], [2, 0, 1], [1, 1, 1]]
+        beam, control_brains = search(model, options), [[0, 1, 2], [2, 0, 1], [1, 1, 1]]
         together = beam.start(3)
         for window, size in enumerate(SIZES):
-            brains = take_brains(features, [row[window] for row in donors])
+            brains = take_brains(features, [row[window] for row in control_brains])
             together = beam.advance(together, size, [brains])
-        for row, telling in zip(donors, together, strict=True):
+        for row, decoded_text in zip(control_brains, together, strict=True):
             alone = search(model, options)
             hypotheses = alone.start()
             for number, size in zip(row, SIZES, strict=True):
                 hypotheses = alone.advance(hypotheses, size, [take_brains(features, [number])])
-            assert [h.tokens() for h in telling] == [h.tokens() for h in hypotheses[0]]
+            assert [h.tokens() for h in decoded_text] == [h.tokens() for h in hypotheses[0]]
 
     def test_quota_and_moving_score_by_hand(self):
         """Ranks 0, 1, 2 of three may go on in 3, 2 and 1 ways; old scores fall out of the sum."""
@@ -137,16 +137,16 @@ class TestBeam:
 class TestProposals:
     def test_barred_by_hand(self):
         stop_ids, recent = {1, 2}, (7, 1, 8, 2, 9, 5, 1, 6, 2, 4)
-        no_filter = FREE.barred(recent, stop_ids)
-        bigrams = Proposals(bar_repeats=False, bar_stop_words=0).barred((*recent, 1), stop_ids)
-        repeats = Proposals(bar_bigrams=False, bar_stop_words=0).barred(recent, stop_ids)
-        stops = Proposals(bar_bigrams=False, bar_repeats=False).barred(recent, stop_ids)
+        no_filter = FREE.blocked(recent, stop_ids)
+        bigrams = Proposals(bar_repeats=False, bar_stop_words=0).blocked((*recent, 1), stop_ids)
+        repeats = Proposals(bar_bigrams=False, bar_stop_words=0).blocked(recent, stop_ids)
+        stops = Proposals(bar_bigrams=False, bar_repeats=False).blocked(recent, stop_ids)
         assert no_filter == set()
         assert bigrams == {8, 6}  # what followed 1 within the last ten
         assert repeats == {7, 8, 9, 5, 6, 4}
         assert stops == {2}  # 1 is farther back than three
-        assert Proposals(context=3, bar_bigrams=False, bar_stop_words=0).barred(recent, stop_ids) == {6, 4}
-        assert Proposals().barred((), stop_ids) == set()
+        assert Proposals(context=3, bar_bigrams=False, bar_stop_words=0).blocked(recent, stop_ids) == {6, 4}
+        assert Proposals().blocked((), stop_ids) == set()
 
     def test_nucleus_by_hand(self):
         log_probs = torch.tensor([[0.5, 0.3, 0.15, 0.05], [0.05, 0.05, 0.0, 0.9]]).log()
@@ -163,8 +163,8 @@ class TestProposals:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(text_model)
         names = {tokenizer.convert_ids_to_tokens(index) for index in stop_word_ids(tokenizer)}
         assert names == {"the", "is", "was", "and", "very"}
-        sayable = sayable_ids(tokenizer, None, len(tokenizer))
-        never = tokenizer.convert_ids_to_tokens((~sayable).nonzero()[:, 0].tolist())
+        allowed = allowed_ids(tokenizer, None, len(tokenizer))
+        never = tokenizer.convert_ids_to_tokens((~allowed).nonzero()[:, 0].tolist())
         assert never == ["<unk>", "<s>", "</s>"]
-        heard = sayable_ids(tokenizer, ["the cat", "cat unheard"], len(tokenizer))
+        heard = allowed_ids(tokenizer, ["the cat", "cat unheard"], len(tokenizer))
         assert tokenizer.convert_ids_to_tokens(heard.nonzero()[:, 0].tolist()) == ["the", "cat"]

@@ -51,7 +51,7 @@ def make_story(name: str, num_windows: int, signal: float, seed: int) -> list[di
         start = 2.0 * window
         rows.append(
             {
-                "sample_id": f"toy/s1/{name}/{window}", "corpus": "toy", "subject": "s1", "story": name, "group": name,
+                "sample_id": f"toy/s1/{name}/{window}", "corpus": "toy", "subject": "s1", "stimulus": name, "group": name,
                 "topic": name, "brain_id": f"toy/s1/{name}/{window}", "words": words[window],
                 "word_onsets": [start + 0.2, start + 1.2], "word_offsets": [start + 1.0, start + 1.9],
                 "prompt": " ".join(word for some in words[max(window - 3, 0) : window] for word in some),
@@ -127,7 +127,7 @@ class TestPlanted:
         assert section.figure.startswith("<svg")
         assert {key for row in section.rows for key in row} == set(section.columns)
         assert Section(**json.loads(json.dumps(section.to_dict()))).rows == list(section.rows)
-        assert json.loads(json.dumps(found.to_dict()))["word_rate"]["words_told"] == 200
+        assert json.loads(json.dumps(found.to_dict()))["word_rate"]["words_decoded"] == 200
 
 
 @pytest.mark.slow
@@ -170,9 +170,9 @@ class TestDecoder:
         options = DecodingOptions(proposals=FREE, vocabulary=["cat dog bird red blue"])
         decoder = StoryDecoder(model, make_processor(model), story, np.linspace(-1, 3, 12), options)
         assert decoder.num_tokens == [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2]
-        donors = np.array([np.arange(12), np.roll(np.arange(12), 5)])
-        together = decoder.decode(donors)
-        assert together == [decoder.decode(row[None])[0] for row in donors]
+        control_brains = np.array([np.arange(12), np.roll(np.arange(12), 5)])
+        together = decoder.decode(control_brains)
+        assert together == [decoder.decode(row[None])[0] for row in control_brains]
         assert together[0] == decoder.decode()[0]
         assert set(spoken_text(together[1]).split()) <= {"cat", "dog", "bird", "red", "blue"}
         assert [word.onset for word in together[0]] == [15, 17, 19, 20.5, 21.5, 22.5, 23.5]
@@ -221,8 +221,8 @@ class TestWords:
 
 class TestOtherTimes:
     def test_all_move_by_one_distance_and_far_enough(self):
-        donors = other_times(30, 50, 4, seed=1)
-        shifts = (donors - np.arange(30)) % 30
+        control_brains = other_times(30, 50, 4, seed=1)
+        shifts = (control_brains - np.arange(30)) % 30
         assert (shifts == shifts[:, :1]).all()
         assert set(shifts[:, 0]) == set(range(4, 27))  # every distance, before any comes again
 

@@ -110,13 +110,17 @@ class TestNulls:
 
     @pytest.mark.parametrize("seed", range(5))
     def test_each_telling_in_turn_as_the_true_one_is_significant_as_often_as_its_p_says(self, seed):
-        """Under the null any of the tellings is the true one with equal chance: the test must be exact, not nearly."""
+        """
+        Under the null any of the decoded texts is the true one with equal chance: the test must be exact, not nearly.
+        """
         drawn = np.random.default_rng(seed).standard_t(3, size=(40, 21))
         drawn[0, :10] += 20  # in two heaps, whose means lie far from the mean of all
-        for tellings in drawn:
+        for decoded_texts in drawn:
             found = [
-                StoryScore("m", np.zeros(1), own[None], tellings[1:], *2 * (np.delete(tellings, place)[:, None],))
-                for place, own in enumerate(tellings)
+                StoryScore(
+                    "m", np.zeros(1), own[None], decoded_texts[1:], *2 * (np.delete(decoded_texts, place)[:, None],)
+                )
+                for place, own in enumerate(decoded_texts)
             ]
             values = np.array([score.other_brains_p for score in found])
             assert values.tolist() == [score.random_p for score in found]
@@ -130,7 +134,7 @@ class TestNulls:
         for heard, others, random, window in (
             (story, two[:1], two, grid), (story, two, two[:1], grid), ([], two, two, grid), (story, two, two, short),
         ):  # fmt: skip
-            with pytest.raises(ValueError, match="two tellings, one window and one shift are the least"):
+            with pytest.raises(ValueError, match="two texts, one window and one shift are the least"):
                 score_story(heard, story, others, random, window)
 
 
@@ -155,10 +159,12 @@ class TestBertRecall:
         grid = WindowGrid.over(0, 150, step=20)
         references = grid.texts(heard)
 
-        def expected(telling):
-            return bert_score(grid.texts(telling), [[text] for text in references], embed, idf=True)["bert_recall"]
+        def expected(decoded_text):
+            return bert_score(grid.texts(decoded_text), [[text] for text in references], embed, idf=True)[
+                "bert_recall"
+            ]
 
-        truth = [expected(telling) for telling in (told, *others)]
+        truth = [expected(decoded_text) for decoded_text in (told, *others)]
         asked.clear()
         metrics = {"bert_recall": bert_recall(embed)}
         found = score_story(heard, told, others, others[:2], grid, metrics)["bert_recall"]

@@ -42,12 +42,12 @@ def test_what_the_brain_adds_is_dealt_out_among_allowed_tokens(weight):
     free = Proposals(top_k=6, bar_bigrams=False, bar_repeats=False, bar_stop_words=0)
     search = RandomLikelihoodSearch(
         generators=[np.random.default_rng(3), np.random.default_rng(4)], scorers=[Reader()] * (2 + (weight > 0)),
-        options=SearchOptions(contrast_weight=weight), proposals=free, sayable=torch.arange(7) != 6, stop_ids=(),
+        options=SearchOptions(contrast_weight=weight), proposals=free, allowed=torch.arange(7) != 6, stop_ids=(),
     )  # fmt: skip
     silent = torch.tensor(LIKELY).repeat(3, 1)
     brain, reference = (torch.randn(3, 7, dtype=silent.dtype).log_softmax(-1) for _ in range(2))
-    tellings = [2 * search.start()[0], search.start()[0]]
-    scores = search._score(tellings, [brain, silent, reference][: 2 + (weight > 0)])
+    decoded_texts = [2 * search.start()[0], search.start()[0]]
+    scores = search._score(decoded_texts, [brain, silent, reference][: 2 + (weight > 0)])
     language = silent + weight * (silent - reference)
     added = (1 + weight) * (brain - silent)
     for row in range(3):
@@ -58,7 +58,7 @@ def test_what_the_brain_adds_is_dealt_out_among_allowed_tokens(weight):
             np.testing.assert_allclose(dealt.sort().values, added[row, ids].sort().values, atol=1e-12)
     again = RandomLikelihoodSearch(
         generators=[np.random.default_rng(4)], scorers=search.scorers, options=search.options, proposals=free,
-        sayable=search.sayable, stop_ids=(),
+        allowed=search.allowed, stop_ids=(),
     )  # fmt: skip
-    alone = again._score(tellings[1:], [some[2:] for some in (brain, silent, reference)][: 2 + (weight > 0)])
-    assert torch.equal(alone[0], scores[2])  # a telling draws from its own generator, whoever stands beside it
+    alone = again._score(decoded_texts[1:], [some[2:] for some in (brain, silent, reference)][: 2 + (weight > 0)])
+    assert torch.equal(alone[0], scores[2])  # a decoded text draws from its own generator, whoever stands beside it

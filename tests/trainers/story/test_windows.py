@@ -20,7 +20,7 @@ def make_rows(num_frames: int = 12, silent: tuple[int, ...] = (), delay: int = 1
         start = 10.0 + 2 * volume - 1  # frame 0 is measured from 9 to 11 s
         rows.append(
             {
-                "sample_id": f"c/{subject}/tale/{volume}", "story": "tale", "subject": subject,
+                "sample_id": f"c/{subject}/tale/{volume}", "stimulus": "tale", "subject": subject,
                 "words": [f"a{volume}", f"b{volume}"], "word_onsets": [start, start + 1.0],
                 "frame_times": [10.0 + 2 * frame for frame in frames],
                 "brain_values": [[float(frame), -float(frame)] for frame in frames],

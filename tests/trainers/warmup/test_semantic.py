@@ -17,7 +17,7 @@ from trainers.sft.sft_trainer import BrainSFTTrainer
 from trainers.statistics.ridge import RidgeMap, fit_ridge
 from trainers.warmup.plain_text import plain_text_rows, read_sentences, sample_text_from_model, without_overlap
 from trainers.warmup.semantic import PredictionNoise, SentenceEmbedder, calibrate, write_into_encoder
-from trainers.warmup.stages import collect_plain_text, fit_encoder, teach_interface, with_predictions
+from trainers.warmup.stages import collect_plain_text, fit_encoder, pretrain_interface, with_predictions
 
 
 def simulate(num_brains=120, num_features=12, embedding=5, noise=1.0, seed=0):
@@ -217,7 +217,7 @@ class TestStages:
         stage = SemanticArguments(text_epochs=60, text_learning_rate=1e-2, text_batch_size=12)
         embeddings = embed(sentences) - embed(sentences).mean(0)
         text_rows = plain_text_rows(sentences, embeddings, seed=0, prompt_free_share=0.2)
-        teach_interface(model, processor, text_rows, noise, args, stage)
+        pretrain_interface(model, processor, text_rows, noise, args, stage)
         trainer = BrainSFTTrainer(
             model, args, train_dataset=predicted, eval_dataset=held_out, processing_class=processor
         )

@@ -95,13 +95,13 @@ class TestReadBackEqualsTruth:
         np.testing.assert_allclose(sample.frame_times, TR * (np.array(sample.frames) + 0.5))
 
     def test_a_story_is_its_words(self, written):
-        stories = {sample.recording: sample.story for sample in listed(written[0])[2]}
+        stories = {sample.recording: sample.stimulus for sample in listed(written[0])[2]}
         assert stories["sub-01/ses-a_task-story_run-2"] == stories["sub-02/ses-a_task-story_run-1"]
         assert len(set(stories.values())) == 3
         assert stories["sub-01/ses-b_task-other"].startswith("other-")
 
     def test_a_story_can_be_named_by_entities(self, written):
-        stories = {s.recording: (s.story, s.group) for s in listed(written[0], story_entities=["task", "run"])[2]}
+        stories = {s.recording: (s.stimulus, s.group) for s in listed(written[0], story_entities=["task", "run"])[2]}
         assert stories["sub-02/ses-a_task-story_run-1"] == ("task-story_run-1", "task-story_run-1")
         assert stories["sub-01/ses-b_task-other"] == ("task-other", "task-other")
         with pytest.raises(ValueError, match=r"has none of story_entities=\['acq'\]: choose from sub, ses, task"):

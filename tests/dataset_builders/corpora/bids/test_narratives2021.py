@@ -101,7 +101,7 @@ class TestReadBackEqualsTruth:
                 assert (sample.prompt, sample.completion, sample.text) == (prompt, completion, completion)
                 assert sample.frames == tuple(range(first, first + 4))
                 assert list(zip(sample.words, sample.word_onsets, sample.word_offsets, strict=True)) == spoken
-                assert (sample.story, sample.subject) == (story, stem.split("_")[0])
+                assert (sample.stimulus, sample.subject) == (story, stem.split("_")[0])
 
     def test_frame_times_are_those_planted_in_the_values(self, written):
         """The writer put the second of the sound file into the first vertex of every frame."""
@@ -136,7 +136,7 @@ class TestReadBackEqualsTruth:
 
     def test_groups_keep_like_stories_together(self, written):
         _, _, samples = listed(written[0])
-        groups = {sample.story: sample.group for sample in samples}
+        groups = {sample.stimulus: sample.group for sample in samples}
         assert groups == {
             "pieman": "pieman",
             "milkywayvodka": "milkyway",
@@ -219,7 +219,7 @@ class TestSeveralStoriesInAScan:
         for story, early in (("slumlord", True), ("reach", False)):
             words = [word for word in truth.words["slumlordreach"] if (word[1] <= 950) == early]
             expected = expected_samples(words, 4.5, len(truth.values[stem]))
-            found = {sample.frames[0]: sample for sample in samples if sample.story == story}
+            found = {sample.frames[0]: sample for sample in samples if sample.stimulus == story}
             assert {first: (s.prompt, s.completion) for first, s in found.items()} == {
                 first: (prompt, completion) for first, (prompt, completion, _) in expected.items()
             }
@@ -232,7 +232,7 @@ class TestSeveralStoriesInAScan:
         num_frames = len(truth.values[stem])
         for story, onset in (("friends", 30.93), ("bigbang", 85.61)):
             expected = expected_samples(truth.words[story], onset, num_frames)
-            found = {sample.frames[0]: sample for sample in samples if sample.story == story}
+            found = {sample.frames[0]: sample for sample in samples if sample.stimulus == story}
             assert {first: sample.completion for first, sample in found.items()} == {
                 first: completion for first, (_, completion, _) in expected.items()
             }

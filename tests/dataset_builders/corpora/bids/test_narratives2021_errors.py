@@ -168,7 +168,7 @@ class TestEvents:
         builder, _, samples = listed(root)
         assert builder.notes["stories that start elsewhere than published"] == 1
         assert builder.notes["stories longer than their scan"] == 1
-        sample = next(sample for sample in samples if sample.story == "lucy")
+        sample = next(sample for sample in samples if sample.stimulus == "lucy")
         assert sample.frame_times[0] == pytest.approx(TR * (sample.frames[0] + 0.5) - 6.0)
 
 

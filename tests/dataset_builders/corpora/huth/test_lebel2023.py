@@ -181,8 +181,8 @@ class TestSamples:
         samples = samples_of(builder, recordings)
         assert len({s.sample_id for s in samples}) == len(samples)
         assert len({s.brain_id for s in samples}) == len(samples)
-        assert all(s.group == s.topic == s.story and s.corpus == "lebel2023" for s in samples)
-        assert {s.story for s in samples if s.official_split == "test"} == {TEST_STORY}
+        assert all(s.group == s.topic == s.stimulus and s.corpus == "lebel2023" for s in samples)
+        assert {s.stimulus for s in samples if s.official_split == "test"} == {TEST_STORY}
 
     def test_windows_can_be_chosen(self, listed):
         builder, recordings = listed(num_frames=6, window_frames=3, prompt_words=5)
@@ -268,8 +268,8 @@ class TestPrepared:
         builder = SmallLebel(cache_dir=str(tmp_path), data_dir=written[0], dtype="float32")
         builder.download_and_prepare()
         dataset, info = builder.as_dataset_dict(), builder.corpus_info
-        assert set(dataset["test"]["story"]) == {TEST_STORY}
-        assert not set(dataset["train"]["story"]) & set(dataset["validation"]["story"])
+        assert set(dataset["test"]["stimulus"]) == {TEST_STORY}
+        assert not set(dataset["train"]["stimulus"]) & set(dataset["validation"]["stimulus"])
         assert info.split.policy == "official"
         assert info.split.leaks == []
         assert info.facts["differences"] == []

@@ -96,7 +96,7 @@ class TestOpenNeuro:
 
     def test_stories_and_groups(self, open_neuro, listed):
         builder, recordings = listed(open_neuro[0])
-        groups = {s.story: s.group for s in builder.list_samples(list(recordings.values()))}
+        groups = {s.stimulus: s.group for s in builder.list_samples(list(recordings.values()))}
         assert groups.pop("attend-F") == groups.pop("attend-M") == "multispeaker"
         assert all(story == group for story, group in groups.items())
         assert groups.keys() == {"alpha", "bravo", "laluna", TEST_STORY}
@@ -107,7 +107,7 @@ class TestOpenNeuro:
         assert list(recordings) == names
         first, second = (builder.list_samples([recordings[name]]) for name in names)
         assert [(s.completion, s.frames) for s in first] == [(s.completion, s.frames) for s in second]
-        assert {s.story for s in first + second} == {"alpha"}
+        assert {s.stimulus for s in first + second} == {"alpha"}
 
     def test_unknown_names(self, open_neuro, listed):
         with pytest.raises(ValueError, match=r"subjects=\['UTS05'\] is not in .*: choose from UTS01, UTS02"):
@@ -139,9 +139,9 @@ class TestSemanticDecoding:
     def test_rows_and_their_division(self, repository, listed):
         builder, recordings = listed(repository[0])
         samples = check_samples(builder, recordings, repository[1])
-        trained = {s.story for s in samples if s.official_split == "train"}
+        trained = {s.stimulus for s in samples if s.official_split == "train"}
         assert trained == {"souls", "legacy", "naked"}
-        assert not trained & {s.story for s in samples if s.official_split == "test"}
+        assert not trained & {s.stimulus for s in samples if s.official_split == "test"}
 
     def test_sessions(self, repository, listed):
         _, recordings = listed(repository[0])
@@ -171,7 +171,11 @@ class TestSemanticDecoding:
         builder.download_and_prepare()
         dataset, info = builder.as_dataset_dict(), builder.corpus_info
         assert info.split.leaks == []
-        assert set(dataset["train"]["story"]) | set(dataset["validation"]["story"]) == {"souls", "legacy", "naked"}
+        assert set(dataset["train"]["stimulus"]) | set(dataset["validation"]["stimulus"]) == {
+            "souls",
+            "legacy",
+            "naked",
+        }
         assert info.preprocessing["features"] == {"S1": 3, "S2": 3}
 
     def test_by_its_name(self, repository, tmp_path):

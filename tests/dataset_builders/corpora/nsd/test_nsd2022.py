@@ -137,7 +137,7 @@ class TestRows:
         assert sample.sample_id == f"nsd2022/subj01/session02/{sample.frames[0]}" == sample.brain_id
         assert (sample.prompt, sample.completion, sample.text) == ("", sample.references[0], sample.references[0])
         assert sample.recording == "subj01/session02"
-        assert sample.story == sample.group == sample.topic
+        assert sample.stimulus == sample.group == sample.topic
         assert len({sample.sample_id for sample in samples}) == len(samples)
 
     def test_captions_are_those_of_the_photograph(self, truth):
@@ -338,7 +338,7 @@ class TestCommonBrain:
 class TestFacts:
     def test_a_small_copy_is_refused(self, truth, tmp_path):
         with pytest.raises(ValueError, match="images of the experiment: expected 73000, found 1400"):
-            prepare_corpus("nsd2022", truth.root, tmp_path, accept_licence=True)
+            prepare_corpus("nsd2022", truth.root, tmp_path, accept_license=True)
 
     def test_a_small_release_agrees_with_its_own_table(self, truth):
         builder, recordings, _ = listed(truth.root, SmallNSD, verify_facts=True)
@@ -396,7 +396,7 @@ class TestFacts:
 
     def test_consent_is_asked_for(self, truth, tmp_path):
         with pytest.raises(
-            ValueError, match="Terms and Conditions of the Natural Scenes Dataset.*accept_licence=True"
+            ValueError, match="Terms and Conditions of the Natural Scenes Dataset.*accept_license=True"
         ):
             prepare_corpus("nsd2022", truth.root, tmp_path, verify_facts=False)
         assert not NSD2022.MAY_REDISTRIBUTE

@@ -82,7 +82,7 @@ class TestWhatIsRead:
             text = small.texts[experiment][frame]
             passage = small.passages[experiment][frame]
             assert sample.text == text
-            assert sample.story == sample.group == f"{experiment}/{passage + 1:03d}"
+            assert sample.stimulus == sample.group == f"{experiment}/{passage + 1:03d}"
             assert sample.topic == f"{experiment}/{small.topics[experiment][passage]}"
             assert text.startswith(f"{sample.prompt} {sample.completion}")
             assert sample.frames == (frame,)

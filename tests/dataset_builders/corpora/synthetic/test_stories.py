@@ -199,9 +199,9 @@ class TestCorpus:
         seen = 0
         for name, split in builder.as_dataset_dict().items():
             for row in split:
-                recorded = _responses(tmp_path / "files", row["subject"], row["story"])
+                recorded = _responses(tmp_path / "files", row["subject"], row["stimulus"])
                 centres = 2 * np.arange(len(recorded)) + 11
-                words = truth.words[row["story"]]
+                words = truth.words[row["stimulus"]]
                 first = next(n for n, word in enumerate(words) if abs(word.onset - row["word_onsets"][0]) < 1e-3)
                 told = words[first : first + len(row["words"])]
                 assert row["completion"] == " ".join(row["words"]) == " ".join(word.text for word in told)
@@ -211,14 +211,14 @@ class TestCorpus:
                 np.testing.assert_array_equal(centres[frames], row["frame_times"])
                 assert 0 < row["frame_times"][0] - 1 - row["word_onsets"][0] <= 4 or len(row["words"]) == 0
                 np.testing.assert_array_equal(row["brain_values"], recorded[frames].astype(np.float32))
-                assert (row["story"] == TEST_STORY) == (name == "test")
+                assert (row["stimulus"] == TEST_STORY) == (name == "test")
                 seen += 1
         assert seen > 100
 
     def test_facts_and_terms(self, tmp_path):
         info = _prepare(tmp_path, num_subjects=2, **SMALL).corpus_info
         assert info.subjects == ["SYN01", "SYN02"]
-        assert (info.licence, info.may_redistribute, info.known_defects) == ("Apache 2.0", True, [])
+        assert (info.license, info.may_redistribute, info.known_defects) == ("Apache 2.0", True, [])
         assert info.facts["subjects"]["SYN02"]["stories"] == 5
         assert info.facts["differences"] == []
 

@@ -11,7 +11,7 @@ from trainers.scoring import caption_table as caption_figures
 
 
 @pytest.fixture(autouse=True, scope="module")
-def remembered_floors() -> Iterator[None]:
+def remembered_baselines() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(caption_figures, "best_constant_caption", _remember(caption_figures.best_constant_caption))
         yield
@@ -29,4 +29,4 @@ def _remember(search: Callable) -> Callable:
     return recall
 
 
-__all__ = ["remembered_floors"]
+__all__ = ["remembered_baselines"]
