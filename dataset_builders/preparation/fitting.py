@@ -122,16 +122,14 @@ def _with_reliable_voxels(
     return plain.select(most_reliable(trials, known, count))
 
 
-def _moments_by_unit(units: Sequence[str], recording_statistics: Sequence[RecordingStatistics]) -> dict[str, Moments]:
+def _moments_by_unit(units: Sequence[str], statistics: Sequence[RecordingStatistics]) -> dict[str, Moments]:
     """Moments of each unit: of its training frames if it has any, else of all its frames."""
     moments: dict[str, Moments] = {}
-    pairs = [pair for pair in zip(units, recording_statistics, strict=True) if pair[0]]
-    trained = {unit for unit, recording_statistics in pairs if recording_statistics.for_training}
-    for unit, recording_statistics in pairs:
-        if recording_statistics.for_training or unit not in trained:
-            moments[unit] = (
-                moments[unit] + recording_statistics.moments if unit in moments else recording_statistics.moments
-            )
+    pairs = [pair for pair in zip(units, statistics, strict=True) if pair[0]]
+    trained = {unit for unit, of_run in pairs if of_run.for_training}
+    for unit, of_run in pairs:
+        if of_run.for_training or unit not in trained:
+            moments[unit] = moments[unit] + of_run.moments if unit in moments else of_run.moments
     return moments
 
 

@@ -106,8 +106,8 @@ def evaluate_captions(
         optional_arms (`Sequence[str]`, *optional*): Which arms to run beside the first four, which are mandatory.
         frequencies, meteor, embed_tokens, all *optional*: See [`~trainers.scoring.caption_scorer.CaptionScorer`].
         embed (`Callable`, *optional*):
-            Texts → vectors `[texts, width]`; adds `text_similarity` and, where there is a train split, the baselines of
-            [`~trainers.evaluation.ridge_baseline`]: identification, and the training caption that it retrieves.
+            Texts → vectors `[texts, width]`; adds `text_similarity` and, where there is a train split, what
+            [`~trainers.evaluation.ridge_baseline`] identifies and retrieves.
         max_identification (`int`, *optional*): Most images of a subject among which captions find their own.
         batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*: As for `evaluate_arms`.
 

@@ -6,8 +6,8 @@ The null of Tang et al. (2023): a beam whose brain likelihood is drawn at random
 By Bayes' rule, the likelihood of a brain under a token is what the brain adds to the token's log-probability. Here
 this is exchanged, within each hypothesis, among tokens about as likely without the brain (of one power of ten).
 Language model, filters, beam and rhythm are those of the true decoded text, each step departs as far from what the
-language model expects, and which of its words the brain speaks for is chance. A token that is alone in its power of ten
-keeps its own number, which makes this null harder to beat, not easier.
+language model expects, and which of its words the brain speaks for is chance. A token that is alone in its power of
+ten keeps its own number, which makes this null harder to beat, not easier.
 
 What the brain adds is measured from the brain that says nothing (standardised values of 0), not from the text alone:
 what brain modules have learnt of a corpus' language belongs to the language model, and would else count as brain.

@@ -97,8 +97,8 @@ def read_story(rows: "Dataset", name: str | None = None, subject: str | None = N
     lengths = {len(row["frame_times"]) for row in chosen}
     if lengths == {0} or len(lengths) > 1:
         raise ValueError(
-            f"Rows of '{first['stimulus']}' have {sorted(lengths)} frame times: a story needs one number above 0. Use a "
-            "corpus of stories, in which the column `frame_times` is filled."
+            f"Rows of '{first['stimulus']}' have {sorted(lengths)} frame times: a story needs one number above 0. Use "
+            "a corpus of stories, in which the column `frame_times` is filled."
         )
     frames = {_key(time): values for row in chosen for time, values in zip(*_frames(row), strict=True)}
     times = np.array(sorted(frames)) / 1000

@@ -67,8 +67,8 @@ def _rows(subject="a"):
             name = f"c/{subject}/{story:03d}/{index}"
             rows += [
                 Sample(
-                    sample_id=f"{name}/{k}", corpus="c", subject=subject, stimulus=f"{story:03d}", group=f"{story:03d}",
-                    topic="t", brain_id=name, prompt=" ".join(chunks[:k]), completion=chunks[k],
+                    sample_id=f"{name}/{k}", corpus="c", subject=subject, stimulus=f"{story:03d}",
+                    group=f"{story:03d}", topic="t", brain_id=name, prompt=" ".join(chunks[:k]), completion=chunks[k],
                     text=" ".join(chunks), recording=f"{subject}/run", frames=(3 * story + index,),
                 )
                 for k in (1, 2)
@@ -229,8 +229,8 @@ class TestNoFalseAlarm:
         for annotation in json.loads(path.read_text())["annotations"]:
             captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
         samples = [
-            replace(_rows()[0], sample_id=str(i), group=str(i), stimulus=str(i), brain_id=str(i), frames=(i,), prompt="",
-                    completion=found[0], text=found[0], references=tuple(found))
+            replace(_rows()[0], sample_id=str(i), group=str(i), stimulus=str(i), brain_id=str(i), frames=(i,),
+                    prompt="", completion=found[0], text=found[0], references=tuple(found))
             for i, found in captions.items()
         ]  # fmt: skip
         assert find_leaks(samples, assign_splits(samples)) == []

@@ -14,12 +14,12 @@ from transformers import LlamaForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
 from trainers.evaluation import controls
-from trainers.statistics.permutations import permute_across_groups
 from trainers.evaluation import texts as evaluation
 from trainers.evaluation.arms import encode_brains
 from trainers.evaluation.texts import evaluate_arms
 from trainers.reports.texts import EvaluationReport
 from trainers.scoring.comparisons import compare_by_subject
+from trainers.statistics.permutations import permute_across_groups
 
 
 SHORT = {"num_beams": 2, "do_sample": False, "min_new_tokens": 1, "max_new_tokens": 4, "repetition_penalty": 2.0}

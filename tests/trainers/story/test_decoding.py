@@ -51,7 +51,8 @@ def make_story(name: str, num_windows: int, signal: float, seed: int) -> list[di
         start = 2.0 * window
         rows.append(
             {
-                "sample_id": f"toy/s1/{name}/{window}", "corpus": "toy", "subject": "s1", "stimulus": name, "group": name,
+                "sample_id": f"toy/s1/{name}/{window}", "corpus": "toy", "subject": "s1", "stimulus": name,
+                "group": name,
                 "topic": name, "brain_id": f"toy/s1/{name}/{window}", "words": words[window],
                 "word_onsets": [start + 0.2, start + 1.2], "word_offsets": [start + 1.0, start + 1.9],
                 "prompt": " ".join(word for some in words[max(window - 3, 0) : window] for word in some),
