@@ -14,7 +14,7 @@ Subjects are taught together by `--subjects subj01 subj02 ...`; those left out c
 them by `--held_out_subjects subj08`. Every option of the recipe can be overridden on the command line. A run that was
 interrupted goes on from its last checkpoint when it is started again, or from the one that `--resume_from_checkpoint`
 names. The encoder is then taken over by `examples/train_sft.py --encoder_name_or_path runs/aligned --freeze_encoder`;
-or, with the same option, by this script, which adapts it to a new person: see "A new person" in examples/README.md.
+or, with the same option, by this script, which adapts it to a new person: see "A new person" in docs/training.md.
 """
 
 from dataclasses import dataclass, field, replace

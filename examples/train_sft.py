@@ -17,7 +17,7 @@ Instruction tuning of BIT-LLM (stage 2), with the encoder of stage 1 and one of 
         --text_model_id meta-llama/Llama-3.2-3B-Instruct --dtype bfloat16 --output_dir runs/instructed
 
 With `--model_name_or_path runs/instructed` it goes on from a checkpoint, as with a few images of a new person: see "A
-new person" in examples/README.md.
+new person" in docs/training.md.
 
 Every option of the recipe can be overridden on the command line. A run that was interrupted goes on from its last
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
