@@ -1,8 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
-The API reference, as hooks of mkdocs: a page for each folder of the rooms, made from docstrings. Nothing is imported.
-"""
+"""Hooks of mkdocs: the API reference, a page for each folder of the rooms, from docstrings. Nothing is imported."""
 
 import ast
 import logging

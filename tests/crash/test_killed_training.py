@@ -1,8 +1,8 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-An interrupted training is taken up: after kills at any moment, many of them in the middle of a save, a run goes on from
-its last checkpoint, and ends with the very weights of an undisturbed one.
+An interrupted training is taken up: after kills at any moment, many of them in the middle of a save, a run goes on
+from its last checkpoint, and ends with the very weights of an undisturbed one.
 
 For comparison the same is done with the checkpoints of transformers' trainer, which are written in place: there the
 folder of an unreadable checkpoint is taken away before the run goes on.

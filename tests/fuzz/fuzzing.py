@@ -5,10 +5,10 @@ What do the readers make of broken files? Each gets mutated copies of small soun
 to read it, or to raise a `ValueError` or `FileNotFoundError` that names the file.
 
 Cases run in processes of their own, which are replaced when they die or hang. For each reader is counted how many
-mutants were read as the sound file is (`ok_equal`), were `refused`, raised another exception (`foreign`, with the number
-of a case), killed the process (`crashes`) or did not end (`hangs`). Mutants that are read as something else are
-`silently_different` where a checksum or a count in the file should have told, and otherwise `different_without_check`,
-which is not held against the reader. The same seed and number give the same mutant.
+mutants were read as the sound file is (`ok_equal`), were `refused`, raised another exception (`foreign`, with the
+number of a case), killed the process (`crashes`) or did not end (`hangs`). Mutants that are read as something else
+are `silently_different` where a checksum or a count in the file should have told, and otherwise
+`different_without_check`, which is not held against the reader. The same seed and number give the same mutant.
 """
 
 import gzip
