@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
+from transformers.utils import logging
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
@@ -22,6 +23,9 @@ from .plain_text import plain_text_rows, read_sentences, sample_text_from_model,
 from .semantic import SEMANTIC_SPACE, PredictionNoise, SentenceEmbedder, calibrate, write_into_encoder
 from .warmup_config import BrainWarmupConfig
 from .warmup_trainer import BrainWarmupTrainer
+
+
+logger = logging.get_logger(__name__)
 
 
 def run_warmup(
@@ -114,6 +118,7 @@ def collect_plain_text(
     """Sentences of files and of the language model, less those that share words with the corpus, and their sources."""
     sources = {path: read_sentences(path) for path in args.text_files or []}
     if args.num_sampled_sentences:
+        logger.info(f"{args.num_sampled_sentences} plain sentences are sampled from the language model.")
         sampled = sample_text_from_model(model, processor.tokenizer, args.num_sampled_sentences, seed)
         sources["language model"] = sampled
     perceived = [text for rows in splits.values() for text in rows["text"]]
@@ -129,12 +134,18 @@ def collect_plain_text(
 def make_embedder(
     args: SemanticArguments, model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor
 ) -> SentenceEmbedder:
-    """The embedding spaces that the arguments name, not yet fitted."""
-    spaces = []
+    """The embedding spaces that the arguments name, or the middle of the language model; not yet fitted."""
+    spaces, layer = [], args.language_model_layer
     if args.sentence_encoder is not None:
         spaces.append(MeanPooledEmbedder.from_pretrained(args.sentence_encoder))
-    if args.language_model_layer is not None:
-        spaces.append(MeanPooledEmbedder.from_language_model(model, processor.tokenizer, args.language_model_layer))
+    elif layer is None:
+        layer = model.config.text_config.num_hidden_layers // 2
+        logger.warning(
+            f"No `sentence_encoder` is named: text is embedded by hidden state {layer} of the language model alone. An "
+            "encoder of sentences, such as sentence-transformers/all-MiniLM-L6-v2, knows more of what they mean."
+        )
+    if layer is not None:
+        spaces.append(MeanPooledEmbedder.from_language_model(model, processor.tokenizer, layer))
     return SentenceEmbedder(*spaces, num_components=args.num_components)
 
 
