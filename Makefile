@@ -7,7 +7,7 @@ WORKERS ?= 2
 VENV := .venv
 FLOORS := .venv-floors
 BIN := $(VENV)/bin
-ROOMS := modeling_brainllm trainers dataset_builders
+ROOMS := modeling_brainllm trainers dataset_builders brainllm
 CODE := $(ROOMS) $(wildcard docs examples tests)
 # The stamp's name is a checksum of what is to be installed: an unchanged set is never installed twice.
 READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')

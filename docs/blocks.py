@@ -21,6 +21,7 @@ ROOMS = ("modeling_brainllm", "trainers", "dataset_builders")
 # Rows of the real participant that README.md shows; the page of results has all.
 HEADLINE = ("ours, cross-attention", "ours, cross-attention, brains shuffled", "ours, prefix", "official, prefix")
 BESIDE_THE_ROOMS = {
+    "brainllm": "the command, and how every script reads options and reports errors",
     "examples": "one verb a script; recipes, hardware files, benchmarks and what they measured",
     "tests": "mirrors the rooms; `fuzz` and `crash` are the long robustness runs",
     "docs": "the guide and the API reference (`make docs`)",

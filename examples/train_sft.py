@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Trains a decoder from a recipe: brain stages first if the recipe asks for them, then prompt or instruction tuning.
 
     accelerate launch examples/train_sft.py --config examples/recipes/official.yaml \
@@ -23,24 +23,16 @@ Every option of the recipe can be overridden on the command line. A run that was
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
 """
 
-from transformers import set_seed
-from trl import TrlParser
+from __future__ import annotations
 
-from trainers import (
-    BrainSFTConfig,
-    BrainSFTTrainer,
-    DataArguments,
-    ModelArguments,
-    SemanticArguments,
-    WarmupArguments,
-    load_corpus_splits,
-    load_model_and_processor,
-)
-from trainers.common.checkpoints import find_checkpoint
-from trainers.common.distributed import end_run
-from trainers.data.provenance import count_brains, record_training_brains
-from trainers.reports.model_card import create_model_card
-from trainers.warmup.stages import run_semantic_stages, run_warmup
+from typing import TYPE_CHECKING
+
+from brainllm.running import run
+from trainers.arguments import DataArguments, ModelArguments, SemanticArguments, WarmupArguments
+
+
+if TYPE_CHECKING:
+    from trainers import BrainSFTConfig
 
 
 def main(
@@ -50,6 +42,15 @@ def main(
     semantic_args: SemanticArguments,
     training_args: BrainSFTConfig,
 ) -> None:
+    from transformers import set_seed
+
+    from trainers import BrainSFTTrainer, load_corpus_splits, load_model_and_processor
+    from trainers.common.checkpoints import find_checkpoint
+    from trainers.common.distributed import end_run
+    from trainers.data.provenance import count_brains, record_training_brains
+    from trainers.reports.model_card import create_model_card
+    from trainers.warmup.stages import run_semantic_stages, run_warmup
+
     # 1. Seed
     set_seed(training_args.seed)
 
@@ -103,5 +104,11 @@ def main(
 
 
 if __name__ == "__main__":
-    parser = TrlParser((ModelArguments, DataArguments, WarmupArguments, SemanticArguments, BrainSFTConfig))
-    main(*parser.parse_args_and_config())
+    parts = (
+        ModelArguments,
+        DataArguments,
+        WarmupArguments,
+        SemanticArguments,
+        "trainers.sft.sft_config:BrainSFTConfig",
+    )
+    run(main, *parts)

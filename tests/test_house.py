@@ -63,7 +63,7 @@ def imported_modules(path: Path) -> set[str]:
 
 def distributions(modules: set[str]) -> set[str]:
     """The distributions that install these modules, ours and the standard library's aside."""
-    third_party = modules - sys.stdlib_module_names - set(ROOMS)
+    third_party = modules - sys.stdlib_module_names - {*ROOMS, "brainllm"}
     ours = {name for path in python_files("docs", "tests", "examples") for name in (path.stem, path.parent.name)}
     owners = packages_distributions()
     # What an extra brings that is not installed here is taken to bear the name of its module.
@@ -86,7 +86,9 @@ class TestDependencies:
         assert distributions(imported) - declared(*EXTRAS[room]) == set()
 
     def test_nothing_is_declared_in_vain(self):
-        imported = set().union(*(imported_modules(path) for path in python_files(*ROOMS, "docs", "examples", "tests")))
+        imported = set().union(
+            *(imported_modules(path) for path in python_files(*ROOMS, "brainllm", "docs", "examples", "tests"))
+        )
         everything = declared(*PROJECT["optional-dependencies"])
         assert everything - distributions(imported) - set(NEEDED_BY_OTHERS) == set()
 
@@ -177,12 +179,14 @@ class TestLayers:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """A wheel of a copy of the sources, so that no build folder is left in the repository."""
+    """A wheel by way of the source archive, from a copy, so that no build folder is left in the repository."""
     folder = tmp_path_factory.mktemp("sources")
-    for name in every_file(*ROOMS, "pyproject.toml", "README.md", "LICENSE"):
+    for name in every_file(
+        *ROOMS, "brainllm", "examples", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", folder]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", folder]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return next((folder / "dist").glob("*.whl"))
 
@@ -204,10 +208,11 @@ print(modeling_brainllm.__file__)
 
 
 class TestInstallation:
-    def test_the_wheel_holds_the_three_rooms_and_nothing_else(self, wheel):
+    def test_the_wheel_holds_the_rooms_the_command_and_its_scripts(self, wheel):
         names = zipfile.ZipFile(wheel).namelist()
         packed = {name for name in names if ".dist-info/" not in name}
-        assert packed == set(every_file(*ROOMS))
+        scripts = {f"brainllm/{name}" for name in every_file("examples") if not name.startswith("examples/benchmarks")}
+        assert packed == set(every_file(*ROOMS, "brainllm")) | scripts
         assert "modeling_brainllm/py.typed" in packed
         assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -221,6 +226,26 @@ class TestInstallation:
         environment = {"PYTHONPATH": str(installed), "PATH": "", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
         origin = run_python(TINY_MODEL, env=environment).splitlines()[-1]
         assert Path(origin).is_relative_to(installed)
+
+    def test_the_command_works_from_a_wheel_in_an_empty_folder(self, wheel, tmp_path):
+        zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+        environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": "", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
+
+        def command(*arguments: str) -> str:
+            line = [sys.executable, "-m", "brainllm", *arguments]
+            return subprocess.run(
+                line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+            ).stdout
+
+        assert "torch" in command("env")
+        assert "usage: generate.py" in command("generate", "--help")
+        command("init")
+        copied = {
+            path.relative_to(tmp_path).as_posix() for path in (tmp_path / "examples").rglob("*") if path.is_file()
+        }
+        assert copied == {name for name in every_file("examples") if not name.startswith("examples/benchmarks")}
+        with pytest.raises(subprocess.CalledProcessError):
+            command("init")  # nothing is overwritten
 
     def test_importing_the_model_prints_nothing(self):
         done = subprocess.run(
@@ -354,14 +379,14 @@ class TestFiles:
         assert full.count("\n") == 13
         bare = [
             relative(path)
-            for path in python_files(*ROOMS, "docs", "examples", "tests")
+            for path in python_files(*ROOMS, "brainllm", "docs", "examples", "tests")
             if (full if path.is_relative_to(REPOSITORY / "modeling_brainllm") else short) not in path.read_text()
         ]
         assert bare == []
 
     def test_files_and_functions_can_be_read_at_once(self):
         long = {}
-        for path in python_files(*ROOMS, "docs", "examples", "tests"):
+        for path in python_files(*ROOMS, "brainllm", "docs", "examples", "tests"):
             text = path.read_text()
             lengths = {path.name: (text.count("\n"), LINES_OF_A_FILE)}
             for node in ast.walk(ast.parse(text)):

@@ -52,7 +52,7 @@ class TestReadme:
         drawn = re.search(r"<!-- tree:start -->\n```text\n(.*?)```", self.README, re.DOTALL)[1]
         names = [line.split()[0] for line in drawn.splitlines()]
         folders = {path.parent for path in python_files(*ROOMS) if path.parent.name != "templates"}
-        assert sorted(names) == sorted([f"{f.name}/" for f in folders] + ["examples/", "tests/", "docs/"])
+        assert sorted(names) == sorted([f"{f.name}/" for f in folders] + ["brainllm/", "examples/", "tests/", "docs/"])
         assert all(len(line.split(maxsplit=1)) == 2 for line in drawn.splitlines()), "each folder says what it is for"
 
     def test_every_results_page_is_shown_or_named(self):

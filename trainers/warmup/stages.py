@@ -5,6 +5,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,9 +140,10 @@ def make_embedder(
     if args.sentence_encoder is not None:
         spaces.append(MeanPooledEmbedder.from_pretrained(args.sentence_encoder))
     elif layer is None:
-        layer = model.config.text_config.num_hidden_layers // 2
+        text_config: Any = model.config.text_config
+        layer = text_config.num_hidden_layers // 2
         logger.warning(
-            f"No `sentence_encoder` is named: text is embedded by hidden state {layer} of the language model alone. An "
+            f"No `sentence_encoder` is named: text is embedded by hidden state {layer} of the language model. An "
             "encoder of sentences, such as sentence-transformers/all-MiniLM-L6-v2, knows more of what they mean."
         )
     if layer is not None:
