@@ -54,7 +54,7 @@ def parse(main: Callable[..., Any], options: Sequence[type | str], arguments: Se
     """The objects that `main` is called with, in two passes: quick checks of everything, then heavy classes."""
     light = [option for option in options if not isinstance(option, str)]
     described = [read_options(*option.split(":")) for option in options if isinstance(option, str)]
-    quick = _parser(light, main.__globals__.get("__doc__") or "")
+    quick = _parser(light, getattr(main, "__globals__", {}).get("__doc__") or "")
     training = quick.add_argument_group("training") if described else quick
     for option in (option for fields in described for option in fields.values()):
         names = [option.name, *([f"no_{option.name}"] if option.is_on else [])]
@@ -68,7 +68,7 @@ def parse(main: Callable[..., Any], options: Sequence[type | str], arguments: Se
     return _read(_parser(classes, ""), arguments)[: len(classes)]
 
 
-def _parser(dataclasses: Sequence[type], text: str) -> argparse.ArgumentParser:
+def _parser(dataclasses: Sequence[Any], text: str) -> Any:
     from transformers.hf_argparser import HfArgumentParser
 
     parser = HfArgumentParser(

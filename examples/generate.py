@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Decodes texts from brain samples of a prepared corpus and prints them beside the truth.
 
     python examples/generate.py --checkpoint runs/sft --dataset runs/pereira --num_samples 5

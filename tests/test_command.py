@@ -23,7 +23,7 @@ HEAVY = (
 )
 # What takes seconds to import.
 SLOW_MODULES = ("torch", "datasets", "peft", "accelerate", "scipy", "sklearn", "h5py", "nibabel")
-SCRIPTS = ("train_sft.py", "generate.py")
+SCRIPTS = ("train_sft.py", "train_contrastive.py", "train_grpo.py", "generate.py", "push_to_hub.py")
 
 
 @dataclass
@@ -139,5 +139,5 @@ class TestCommand:
 
     def test_an_unknown_command(self, capsys):
         with pytest.raises(SystemExit):
-            main(["trian"])
-        assert "no command 'trian'" in capsys.readouterr().err
+            main(["teach"])
+        assert "no command 'teach'" in capsys.readouterr().err
