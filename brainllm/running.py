@@ -92,11 +92,14 @@ def _read(parser: Any, arguments: Sequence[str]) -> tuple[Any, ...]:
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config")
     file = finder.parse_known_args(arguments)[0].config
-    known = {action.dest: action for action in parser._actions}
+    known: dict[str, list[Any]] = {}  # a switch has two actions, `--x` and `--no_x`
+    for action in parser._actions:
+        known.setdefault(action.dest, []).append(action)
     for name, value in (_read_file(file) if file else {}).items():
         if name not in known:
             _refuse(f"{file}: there is no option `{name}`{_nearest(name, known)}")
-        known[name].default, known[name].required = value, False
+        for action in known[name]:
+            action.default, action.required = value, False
     for name in (argument.partition("=")[0] for argument in arguments if argument.startswith("--")):
         if name not in parser._option_string_actions:
             _refuse(f"there is no option {name}{_nearest(name, parser._option_string_actions)}")

@@ -20,8 +20,6 @@ interrupted goes on from its last checkpoint when it is started again, or from t
 names.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -101,7 +99,7 @@ def main(
     model_args: ModelArguments,
     data_args: DataArguments,
     reward_args: RewardArguments,
-    training_args: BrainGRPOConfig,
+    training_args: "BrainGRPOConfig",
 ) -> None:
     from datasets import DatasetDict
     from transformers import set_seed

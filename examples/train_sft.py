@@ -23,8 +23,6 @@ Every option of the recipe can be overridden on the command line. A run that was
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from brainllm.running import run
@@ -40,7 +38,7 @@ def main(
     data_args: DataArguments,
     warmup_args: WarmupArguments,
     semantic_args: SemanticArguments,
-    training_args: BrainSFTConfig,
+    training_args: "BrainSFTConfig",
 ) -> None:
     from transformers import set_seed
 
