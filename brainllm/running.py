@@ -4,7 +4,6 @@
 
 import argparse
 import difflib
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -47,7 +46,7 @@ def run(main: Callable[..., Any], *options: type | str, argv: Sequence[str] | No
     except USER_ERRORS as error:
         if shows_traceback:
             raise
-        _exit(error)
+        raise SystemExit(_describe(error)) from error
 
 
 def parse(main: Callable[..., Any], options: Sequence[type | str], arguments: Sequence[str]) -> tuple[Any, ...]:
@@ -141,14 +140,14 @@ def _refuse(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def _exit(error: BaseException) -> NoReturn:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+def _describe(error: BaseException) -> str:
+    """Its message and where it was raised; the whole way there is a matter of asking."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
     message = str(error).strip() or type(error).__name__
     if isinstance(error, ModuleNotFoundError):
         message += ". Install what this command needs: pip install 'brainllm[train,data,eval]'"
-    print(f"{Path(sys.argv[0]).name}: error: {message}\n({where}; --traceback shows the way there)", file=sys.stderr)
-    raise SystemExit(1)
+    where = f"{Path(frame.filename).name}:{frame.lineno}; --traceback shows the way there"
+    return f"{Path(sys.argv[0]).name}: error: {message}\n({where})"
 
 
 __all__ = ["USER_ERRORS", "parse", "run"]
