@@ -4,9 +4,10 @@ FROM python:3.11-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends make git g++ \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home user
+    && useradd --create-home user \
+    && install --directory --owner=user /brainllm
 USER user
-WORKDIR /home/user/brainllm
+WORKDIR /brainllm
 COPY --chown=user . .
 RUN make setup
 CMD ["make", "demo"]

@@ -110,7 +110,7 @@ class TestGenerator:
             (tmp_path / document).parent.mkdir(exist_ok=True)
             text = (REPOSITORY / document).read_text()
             (tmp_path / document).write_text(text.replace("0.819 [0.801, 0.836]", "0.919 [0.901, 0.936]"))
-        for room in ROOMS:
+        for room in (*ROOMS, "pyproject.toml"):
             (tmp_path / room).symlink_to(REPOSITORY / room)
         for folder in blocks.BESIDE_THE_ROOMS:
             (tmp_path / folder).mkdir(exist_ok=True)
