@@ -101,8 +101,8 @@ def add_columns(
     splits: "DatasetDict", prompt: str, encoder: Any, reward_args: RewardArguments, training_args: "BrainGRPOConfig"
 ) -> "DatasetDict":
     """
-    All rows ask what stage 2 asked, and hold what rewards read. Columns come before subjects are chosen, since adding to
-    selected rows copies brains.
+    All rows ask what stage 2 asked, and hold what rewards read. Columns come before subjects are chosen, since adding
+    to selected rows copies brains.
     """
     from datasets import DatasetDict
 
