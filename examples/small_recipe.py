@@ -86,7 +86,7 @@ def train_decoder(
         adapter_layers=[0, 1, 2],
     )
     semantic = SemanticArguments(
-        semantic=True, language_model_layer=0, num_components=num_components, variance_exponent=0.0,
+        semantic=True, language_model_layers=[0], num_components=num_components, variance_exponent=0.0,
         text_files=["the grammar"], text_epochs=2, text_learning_rate=3e-3, text_batch_size=32,
     )  # fmt: skip
     tuning = BrainSFTConfig(

@@ -147,7 +147,7 @@ def ridge_identification(args: argparse.Namespace) -> float:
     from trainers.warmup.stages import make_embedder
 
     recipe = SemanticArguments(
-        semantic=True, sentence_encoder=args.sentence_encoder, language_model_layer=4, pretrained_interface="there"
+        semantic=True, sentence_encoder=args.sentence_encoder, language_model_layers=[4], pretrained_interface="there"
     )
     accuracies = []
     for fold in args.folds:

@@ -70,7 +70,7 @@ class TestCommands:
         with pytest.raises(ValueError, match="needs an embedding"):
             SemanticArguments(semantic=True, num_sampled_sentences=5)
         with pytest.raises(ValueError, match="needs plain text"):
-            SemanticArguments(semantic=True, language_model_layer=4)
+            SemanticArguments(semantic=True, language_model_layers=[4])
 
     def test_one_origin_of_the_model(self):
         with pytest.raises(ValueError, match="Give either"):

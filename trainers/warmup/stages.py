@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
+from transformers import AutoModelForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..arguments import SemanticArguments, WarmupArguments
-from ..common.distributed import end_stage, require_whole_weights
-from ..embedders.text_encoders import MeanPooledEmbedder
+from ..common.distributed import end_stage, require_whole_weights, zero_init_off
+from ..embedders.text_encoders import MeanPooledEmbedder, load_tokenizer
 from ..sft.sft_config import BrainSFTConfig
 from ..sft.sft_trainer import BrainSFTTrainer
 from ..statistics.ridge import RidgeMap, fit_ridge
@@ -133,8 +134,13 @@ def make_embedder(
     spaces = []
     if args.sentence_encoder is not None:
         spaces.append(MeanPooledEmbedder.from_pretrained(args.sentence_encoder))
-    if args.language_model_layer is not None:
-        spaces.append(MeanPooledEmbedder.from_language_model(model, processor.tokenizer, args.language_model_layer))
+    target, tokenizer = model, processor.tokenizer
+    if args.target_language_model is not None:
+        with zero_init_off():
+            target = AutoModelForCausalLM.from_pretrained(args.target_language_model).to(model.device)
+        tokenizer = load_tokenizer(args.target_language_model, args.target_start_token)
+    layers = args.language_model_layers or ()
+    spaces += [MeanPooledEmbedder.from_language_model(target, tokenizer, layer) for layer in layers]
     return SentenceEmbedder(*spaces, num_components=args.num_components)
 
 
@@ -196,6 +202,7 @@ def pretrain_interface(
     stage.reading, stage.train_sampling_strategy = "continuation", "group_by_length"
     stage.save_strategy, stage.load_best_model_at_end, stage.push_to_hub = "no", False, False
     stage.eval_strategy, stage.early_stopping_patience = "no", None
+    stage.condition_dropout = 0.0 if args.contrastive_weight else semantic.text_condition_dropout
     trainer = BrainSFTTrainer(
         model, stage, train_dataset=text_rows, processing_class=processor, perturb_embeddings=noise
     )
