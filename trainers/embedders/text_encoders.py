@@ -139,7 +139,7 @@ def load_tokenizer(model_id: str, start_token: str | None = None, **kwargs) -> A
     Raises:
         ValueError: the token is unknown to the tokenizer.
     """
-    tokenizer = AutoTokenizer.from_pretrained(model_id, **kwargs)
+    tokenizer: Any = AutoTokenizer.from_pretrained(model_id, **kwargs)
     if start_token is not None:
         if start_token not in tokenizer.get_vocab():
             raise ValueError(

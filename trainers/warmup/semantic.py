@@ -152,8 +152,8 @@ class PredictionNoise:
 
     A calibrated prediction of a component $y$ of reliability $\rho$ and standard deviation $\sigma$ behaves as
     $\rho\,(\rho\, y + \sqrt{1 - \rho^2}\, \sigma \varepsilon)$ with $\varepsilon$ standard normal. The noise is
-    exactly what cross-fitting measured: an interface that learns from better embeddings than the brain gives trusts the brain
-    too much, and makes its texts less likely.
+    exactly what cross-fitting measured: an interface that learns from better embeddings than the brain gives trusts
+    the brain too much, and makes its texts less likely.
 
     Args:
         reliability (`np.ndarray` of shape `(embedding,)`):
