@@ -255,6 +255,8 @@ class SemanticArguments:
             Its hidden states that serve as embeddings, alone or beside `sentence_encoder`.
         num_components (`int`, *optional*, defaults to 256):
             Principal components of the embedding, which are the encoder's output.
+        embedding_scale (`float`, *optional*, defaults to 1.0):
+            Standard deviation of the components, on average.
         variance_exponent (`float`, *optional*, defaults to 0.5):
             Power of a feature's raw standard deviation by which the ridge penalty trusts it: 0 trusts standardised
             features alike, 1 leaves them as recorded.
@@ -288,6 +290,7 @@ class SemanticArguments:
         default=None, metadata={"help": "Hidden states of that language model that serve as embeddings."}
     )
     num_components: int = field(default=256, metadata={"help": "Principal components of the embedding."})
+    embedding_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the components."})
     variance_exponent: float = field(default=0.5, metadata={"help": "Trust in features of large raw variance."})
     text_files: list[str] | None = field(default=None, metadata={"help": "Plain text, one sentence per line."})
     num_sampled_sentences: int = field(default=0, metadata={"help": "Sentences sampled from the language model."})

@@ -26,19 +26,22 @@ class SentenceEmbedder:
 
     Each dimension of each space is centred and divided by its standard deviation over the texts given to
     [`~SentenceEmbedder.fit`], since a few dimensions of hidden states would drown all others; then each space is
-    brought to length 1, so that all have the same say. The components come in order of falling variance, and on
-    average vary by 1.
+    brought to length 1, so that all have the same say. The components come in order of falling variance.
 
     Args:
         *spaces (`Callable[[Sequence[str]], np.ndarray]`):
             Embedders, e.g. [`MeanPooledEmbedder`].
         num_components (`int`, *optional*, defaults to 256):
             Components to keep.
+        scale (`float`, *optional*, defaults to 1.0):
+            Standard deviation of the components, on average. What a brain predicts of them varies far less, and must
+            not drown beside the biases of the projector that reads it.
     """
 
-    def __init__(self, *spaces: Callable[[Sequence[str]], np.ndarray], num_components: int = 256):
+    def __init__(self, *spaces: Callable[[Sequence[str]], np.ndarray], num_components: int = 256, scale: float = 1.0):
         self.spaces = spaces
         self.num_components = num_components
+        self.scale = scale
         self._state: dict[str, np.ndarray] = {}
 
     def fit(self, texts: Sequence[str], sources: Sequence[str] | None = None) -> "SentenceEmbedder":
@@ -72,7 +75,7 @@ class SentenceEmbedder:
                 "dimensions can give. Lower it, or fit on more texts."
             )
         pca = PCA(self.num_components, svd_solver="full").fit(joined)
-        self._state["components"] = pca.components_ / np.sqrt(pca.explained_variance_.mean())
+        self._state["components"] = self.scale * pca.components_ / np.sqrt(pca.explained_variance_.mean())
         return (joined @ self._state["components"].T).astype(np.float32)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:

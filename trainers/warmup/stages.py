@@ -139,9 +139,11 @@ def make_embedder(
         with zero_init_off():
             target = AutoModelForCausalLM.from_pretrained(args.target_language_model).to(model.device)
         tokenizer = load_tokenizer(args.target_language_model, args.target_start_token)
+        # Deeper layers are not read; one more stays, since what leaves the last is normalised.
+        target.base_model.layers = target.base_model.layers[: max(args.language_model_layers or [0]) + 1]
     layers = args.language_model_layers or ()
     spaces += [MeanPooledEmbedder.from_language_model(target, tokenizer, layer) for layer in layers]
-    return SentenceEmbedder(*spaces, num_components=args.num_components)
+    return SentenceEmbedder(*spaces, num_components=args.num_components, scale=args.embedding_scale)
 
 
 def fit_encoder(
