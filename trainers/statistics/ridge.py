@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Ridge regression from brains to embeddings: one decomposition a fold, the penalty chosen inside the training rows."""
+"""Ridge regression from brains to embeddings: one decomposition a fold, its penalty chosen inside the training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

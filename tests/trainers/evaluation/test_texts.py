@@ -136,7 +136,7 @@ class TestArms:
         labels[:, : -len(row["completion"].split())] = -100
         with torch.no_grad():
             expected = model(**inputs, labels=labels).loss.item()
-        assert report.samples[5]["losses"]["text_only"] == pytest.approx(expected, abs=2e-5)
+        assert report.samples[5]["losses"]["mean_brain"] == pytest.approx(expected, abs=2e-5)
 
     def test_batch_size_changes_nothing(self, setting, evaluate):
         small, large = evaluate(setting, batch_size=1), evaluate(setting, batch_size=64)

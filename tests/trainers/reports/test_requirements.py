@@ -25,8 +25,8 @@ from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_tes
 
 CLEAN = {"policy": "passage", "leaks": []}
 # A report with the baselines of ridge regression; those without are looked at one by one.
-SETTINGS = {"num_resamples": 1_000, "ridge_baseline": True}
-NO_RIDGE = {"num_resamples": 1_000}
+SETTINGS = {"num_resamples": 1_000, "ridge_baseline": True, "num_twins": 1}
+NO_RIDGE = {"num_resamples": 1_000, "num_twins": 1}
 LEAK = {"kind": "shared_text", "splits": ["train", "test"], "count": 3, "examples": ["x"]}
 
 
