@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Trains a decoder from a recipe: brain stages first if the recipe asks for them, then prompt or instruction tuning.
 
     accelerate launch examples/train_sft.py --config examples/recipes/official.yaml \
@@ -17,7 +17,7 @@ Instruction tuning of BIT-LLM (stage 2), with the encoder of stage 1 and one of 
         --text_model_id meta-llama/Llama-3.2-3B-Instruct --dtype bfloat16 --output_dir runs/instructed
 
 With `--model_name_or_path runs/instructed` it goes on from a checkpoint, as with a few images of a new person: see "A
-new person" in examples/README.md.
+new person" in docs/training.md.
 
 With `--num_twins 2` it also trains two brain-deaf twins, by the same recipe on shuffled brains, over which the gain of
 the brain is measured by `evaluate.py`.
@@ -26,29 +26,19 @@ Every option of the recipe can be overridden on the command line. A run that was
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from datasets import DatasetDict
-from transformers import set_seed
-from trl import TrlParser
+from brainllm.running import run
+from trainers.arguments import DataArguments, ModelArguments, SemanticArguments, TwinArguments, WarmupArguments
 
-from trainers import (
-    BrainSFTConfig,
-    BrainSFTTrainer,
-    DataArguments,
-    ModelArguments,
-    SemanticArguments,
-    TwinArguments,
-    WarmupArguments,
-    load_corpus_splits,
-    load_model_and_processor,
-    shuffle_brains,
-)
-from trainers.common.checkpoints import find_checkpoint
-from trainers.common.distributed import end_run
-from trainers.data.provenance import count_brains, record_training_brains
-from trainers.reports.model_card import create_model_card
-from trainers.warmup.stages import run_semantic_stages, run_warmup
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from trainers import BrainSFTConfig, BrainSFTTrainer
 
 
 def main(
@@ -59,6 +49,12 @@ def main(
     twin_args: TwinArguments,
     training_args: BrainSFTConfig,
 ) -> None:
+    from datasets import DatasetDict
+
+    from trainers import load_corpus_splits, shuffle_brains
+    from trainers.common.distributed import end_run
+    from trainers.reports.model_card import create_model_card
+
     # 1. Data
     splits = load_corpus_splits(data_args)
 
@@ -92,6 +88,13 @@ def train(
     training_args: BrainSFTConfig,
     splits: DatasetDict,
 ) -> BrainSFTTrainer:
+    from transformers import set_seed
+
+    from trainers import BrainSFTTrainer, load_model_and_processor
+    from trainers.common.checkpoints import find_checkpoint
+    from trainers.data.provenance import count_brains, record_training_brains
+    from trainers.warmup.stages import run_semantic_stages, run_warmup
+
     # 1. Seed, and checkpoint to go on from
     set_seed(training_args.seed)
     checkpoint = find_checkpoint(training_args)
@@ -130,7 +133,12 @@ def train(
 
 
 if __name__ == "__main__":
-    parser = TrlParser(
-        (ModelArguments, DataArguments, WarmupArguments, SemanticArguments, TwinArguments, BrainSFTConfig)
+    parts = (
+        ModelArguments,
+        DataArguments,
+        WarmupArguments,
+        SemanticArguments,
+        TwinArguments,
+        "trainers.sft.sft_config:BrainSFTConfig",
     )
-    main(*parser.parse_args_and_config())
+    run(main, *parts)

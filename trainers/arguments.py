@@ -115,7 +115,7 @@ class ModelArguments(EncoderArguments):
         tokens_per_embedding (`int`, *optional*, defaults to 1):
             Language-model tokens per encoder token.
         adapter_layers (`list[int]`, *optional*):
-            Decoder layers with a cross-attention adapter; the configuration's default if unset.
+            Decoder layers with a cross-attention adapter; spread over those that exist if unset.
         gate_init (`float`, *optional*, defaults to 0.0):
             Initial opening of the adapters, see [`~modeling_brainllm.BrainLlamaConfig`].
         license (`str`, *optional*):
@@ -252,7 +252,8 @@ class SemanticArguments:
         target_start_token (`str`, *optional*):
             Token that begins its texts; see `text_start_token` of [`ModelArguments`].
         language_model_layers (`list[int]`, *optional*):
-            Its hidden states that serve as embeddings, alone or beside `sentence_encoder`.
+            Its hidden states that serve as embeddings, alone or beside `sentence_encoder`; without either it is the
+            middle one.
         num_components (`int`, *optional*, defaults to 256):
             Principal components of the embedding, which are the encoder's output.
         embedding_scale (`float`, *optional*, defaults to 1.0):
@@ -262,8 +263,9 @@ class SemanticArguments:
             features alike, 1 leaves them as recorded.
         text_files (`list[str]`, *optional*):
             Plain text, one sentence per line; each file is centred by itself, so that its style is no meaning.
-        num_sampled_sentences (`int`, *optional*, defaults to 0):
-            Sentences sampled from the language model, beside or in place of `text_files`.
+        num_sampled_sentences (`int`, *optional*):
+            Sentences sampled from the language model, beside or in place of `text_files`; 10,000 if there is no other
+            plain text, else none.
         pretrained_interface (`str`, *optional*):
             Folder `plain-text` of an earlier run: its interface and embedding are taken over, and no text is needed.
         text_epochs (`float`, *optional*, defaults to 1):
@@ -293,7 +295,9 @@ class SemanticArguments:
     embedding_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the components."})
     variance_exponent: float = field(default=0.5, metadata={"help": "Trust in features of large raw variance."})
     text_files: list[str] | None = field(default=None, metadata={"help": "Plain text, one sentence per line."})
-    num_sampled_sentences: int = field(default=0, metadata={"help": "Sentences sampled from the language model."})
+    num_sampled_sentences: int | None = field(
+        default=None, metadata={"help": "Sentences sampled from the language model; 10,000 without other text."}
+    )
     pretrained_interface: str | None = field(default=None, metadata={"help": "Earlier run's folder `plain-text`."})
     text_epochs: float = field(default=1.0, metadata={"help": "Epochs of the plain-text stage."})
     text_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the plain-text stage."})
@@ -305,13 +309,12 @@ class SemanticArguments:
     )
 
     def __post_init__(self):
-        if not self.semantic:
-            return
-        if self.sentence_encoder is None and not self.language_model_layers:
-            raise ValueError("`semantic` needs an embedding: `sentence_encoder`, `language_model_layers`, or both.")
-        if not (self.text_files or self.num_sampled_sentences or self.pretrained_interface):
+        if self.num_sampled_sentences is None:
+            self.num_sampled_sentences = 0 if self.text_files or self.pretrained_interface else 10_000
+        if self.semantic and not (self.text_files or self.num_sampled_sentences or self.pretrained_interface):
             raise ValueError(
-                "`semantic` needs plain text (`text_files`, `num_sampled_sentences`) or a `pretrained_interface`."
+                "`semantic` needs plain text: `text_files`, `num_sampled_sentences` above 0, or a "
+                "`pretrained_interface`."
             )
 
 

@@ -125,6 +125,8 @@ def train_and_evaluate(args: argparse.Namespace, system: str, fold: int) -> None
             args.evaluation_dtype,
             "--sentence_encoder",
             args.sentence_encoder,
+            "--allow",
+            "deaf_twin",
         ]
         # Identification needs every text under every brain: worth its time where the brain counts.
         arguments += [] if system in IDENTIFIED else ["--max_identification", 0]

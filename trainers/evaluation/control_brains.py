@@ -64,8 +64,8 @@ def match_control_brains(brains: Sequence[Mapping[str, Any]], seed: int = 0) -> 
     Draws for each brain one of another group that is alike in everything but the words.
 
     Alike are brains of the same subject, number of frames, session and position in the passage or story, whose texts
-    differ by at most [`LENGTH_TOLERANCE`] words; where there is none, those of the nearest length; where no other brain
-    has the position, any position.
+    differ by at most [`LENGTH_TOLERANCE`] words; where there is none, those of the nearest length; where no other
+    brain has the position, any position.
 
     Args:
         brains (`Sequence[Mapping]`):

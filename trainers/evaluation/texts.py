@@ -70,8 +70,8 @@ def evaluate_arms(
     `null` and `mean_brain`, the interface with nothing and with the mean brain; `deaf_twin`, the best that can be done
     without the brain ([`~trainers.evaluation.deaf_twin`]); `zero`, `voxel_shuffle`, `noise`, broken values, the last
     two drawn several times; and, where the data allow, the control brains of [`~trainers.evaluation.control_brains`].
-    Losses are the mean cross-entropy of the completion's tokens; `brain`, `permuted` and `no_brain` have texts. In `"sentence"` each text is scored under every brain of its block, which gives
-    the identification.
+    Losses are the mean cross-entropy of the completion's tokens; `brain`, `permuted` and `no_brain` have texts.
+    In `"sentence"` each text is scored under every brain of its block, which gives the identification.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.

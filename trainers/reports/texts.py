@@ -147,7 +147,7 @@ class EvaluationReport(SavedReport):
         return missing_from_readings(self.arms, self.baselines, self.settings, self.split, len(subjects))
 
     def describe_effect(self, reading: str) -> str:
-        """What the brain adds in one reading: over the best without it, then over other brains; in words and scores."""
+        """What the brain adds in one reading: over the best without it, then over other brains."""
         made = self._comparisons_by_name()
         lead = f"**What the brain adds** ({reading}): "
         if (reading, "permuted", "loss_gain") not in made:

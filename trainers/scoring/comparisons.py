@@ -40,8 +40,9 @@ def compare(samples: Sequence[Sample], scores: TextScores, seed: int = 0) -> lis
     Per control: `loss_gain` (control minus own, nats per token; above 0 the brain helps) and `pairwise_accuracy`
     (chance .5); over what decodes without the brain also `nats_gain`, nats per text. Per generating control and
     baseline: the gain of each headline text score (signed so that above 0 the brain helps). Per identification score:
-    its pairwise accuracy. Intervals and p are clustered by group, and of values without the main effects of texts and brains ([`~trainers.statistics.main_effects`]) where the table says
-    who lent a brain; q is corrected over all comparisons of the report (Benjamini-Hochberg).
+    its pairwise accuracy. Intervals and p are clustered by group, and of values without the main effects of texts and
+    brains ([`~trainers.statistics.main_effects`]) where the table names the control brains; q is corrected over all
+    comparisons of the report (Benjamini-Hochberg).
 
     Args:
         samples (`Sequence[Sample]`):

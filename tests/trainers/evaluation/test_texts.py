@@ -375,7 +375,7 @@ class TestExample:
         script = load_example("evaluate")
         arguments = ["--checkpoint", "checkpoint", "--dataset", "data", "--output_dir", "out", "--no_generate"]
         # No `corpus.json` lies beside the data.
-        allow = ["--allow", "split"]
+        allow = ["--allow", "split", "deaf_twin"]
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments, "--num_permutations", "2", *allow])
         with pytest.raises(ValueError, match="would miss ridge"):

@@ -154,7 +154,10 @@ def test_the_refusal_names_everything_and_the_way_out():
 
 class TestSave:
     def test_nothing_is_written_without_leave(self, tmp_path):
-        with pytest.raises(ValueError, match="would miss zero, voxel_shuffle, noise, time_shift, ridge, retrieval"):
+        with pytest.raises(
+            ValueError,
+            match="would miss matched, mean_brain, zero, voxel_shuffle, noise, time_shift, ridge, retrieval",
+        ):
             make_report(0.3).save(tmp_path / "out")
         assert not (tmp_path / "out").exists()
 

@@ -85,7 +85,7 @@ class TestReport:
         absent = {"sentence": dict.fromkeys(ALLOW, "for the test")}
         settings = SETTINGS | {"absent_arms": absent, "num_resamples": 10_000}
         effect, _, split = dataclasses.replace(make_report(0.3), settings=settings).to_markdown().splitlines()[:3]
-        assert effect.startswith("**What the brain adds** (sentence): information about the text.")
+        assert effect.startswith("**What the brain adds** (sentence): likelihood. Over the best without it (`twin_1`")
         assert split.endswith("no leak was found.")
 
     def test_a_leak_is_told_before_everything(self):
@@ -108,7 +108,10 @@ class TestReport:
         assert one.by_subject == []
 
     def test_a_worse_brain_is_called_worse(self):
-        assert "less than another group's brain would" in make_report(-0.5).describe_effect("sentence")
+        told = make_report(-0.5).describe_effect("sentence")
+        assert told.startswith(
+            "**What the brain adds** (sentence): nothing: its texts are less likely than without it"
+        )
 
     def test_missing_report_and_other_schema_are_refused(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="report.json is missing"):

@@ -17,7 +17,13 @@ from trainers.sft.sft_trainer import BrainSFTTrainer
 from trainers.statistics.ridge import RidgeMap, fit_ridge
 from trainers.warmup.plain_text import plain_text_rows, read_sentences, sample_text_from_model, without_overlap
 from trainers.warmup.semantic import PredictionNoise, SentenceEmbedder, calibrate, write_into_encoder
-from trainers.warmup.stages import collect_plain_text, fit_encoder, pretrain_interface, with_predictions
+from trainers.warmup.stages import (
+    collect_plain_text,
+    fit_encoder,
+    make_embedder,
+    pretrain_interface,
+    with_predictions,
+)
 
 
 def simulate(num_brains=120, num_features=12, embedding=5, noise=1.0, seed=0):
@@ -222,6 +228,18 @@ class TestStages:
             model, args, train_dataset=predicted, eval_dataset=held_out, processing_class=processor
         )
         assert trainer.evaluate()["eval_pairwise_accuracy"] > 0.8
+
+    def test_without_an_encoder_the_middle_of_the_language_model_serves(self, make_model, make_processor):
+        model = make_model().eval()
+        processor, depth = make_processor(model), model.config.text_config.num_hidden_layers
+        texts = ["the cat is red .", "the dog is very blue .", "the bird is gold ."]
+        chosen, named = (
+            make_embedder(
+                SemanticArguments(num_components=2, language_model_layers=layer and [layer]), model, processor
+            )
+            for layer in (None, depth // 2)
+        )
+        np.testing.assert_array_equal(chosen.fit_transform(texts), named.fit_transform(texts))
 
     def test_text_comes_from_file_and_model(self, make_model, make_processor, make_rows, tmp_path):
         model = make_model()
