@@ -81,18 +81,15 @@ def evaluate_arms(
         split (`str`, *optional*, defaults to `"test"`), readings (`Sequence[str]`, *optional*): What is evaluated.
         num_permutations (`int`, *optional*, defaults to 20), value_controls (`Sequence[str]`, *optional*):
             Permutations of the brains across groups; which of the broken values to score.
-        num_text_permutations (`int`, *optional*, defaults to 5):
-            Of the first so many of these texts are generated; with one the tests of texts find less.
-        generate (`bool`, *optional*, defaults to `True`), generation (`Mapping`, *optional*):
-            Whether to generate texts, and arguments of `generate` in place of the published ones.
+        num_text_permutations (`int`, *optional*, defaults to 5): Of the first so many of these texts are generated.
+        generate, generation, both *optional*: Whether to generate texts; arguments of `generate` if not as published.
         embedder (`Callable`, *optional*):
             Texts → embeddings `[texts, embedding]`; adds the baselines of [`~trainers.evaluation.ridge_baseline`]:
             identification by ridge regression, and the training completion that it retrieves.
         twins (`Sequence[tuple]`, *optional*):
             Models of the same recipe that were trained on shuffled brains, each with its processor.
         max_identification (`int`, *optional*, defaults to 512): Largest block whose whole matrix is computed.
-        batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*:
-            Rows per batch; seed of everything drawn; where to run; whether to show a progress bar.
+        batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
     Returns:
         [`EvaluationReport`]: Not yet saved.

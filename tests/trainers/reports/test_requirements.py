@@ -147,7 +147,8 @@ def test_the_refusal_names_everything_and_the_way_out():
     with pytest.raises(ValueError, match="The report is not written") as refusal:
         require_evidence(missing, allow=["no_brain"])
     told = str(refusal.value)
-    assert "allow=['zero', 'voxel_shuffle', 'noise', 'time_shift', 'ridge', 'leak:shared_text']" in told
+    lacking = ["matched", "mean_brain", "zero", "voxel_shuffle", "noise", "time_shift", "ridge", "leak:shared_text"]
+    assert f"allow={lacking}" in told
     assert all(item.why in told for item in missing if item.name != "no_brain")
     require_evidence(missing, allow=names(missing))
 
@@ -175,9 +176,9 @@ class TestSave:
         samples = make_samples(0.3)
         for sample in samples:
             own = sample["losses"]["no_brain"]
-            sample["losses"] |= dict.fromkeys(("zero", "voxel_shuffle", "noise", "time_shift"), own)
+            sample["losses"] |= dict.fromkeys(CONTROLS, own) | {"permuted": sample["losses"]["permuted"]}
         split = CLEAN | {"corpus": "toy", "fold": 0, "num_folds": 5, "sizes": {"test": 60}, "evaluated": "test"}
-        settings = {"seed": 0, "ridge_baseline": True}
+        settings = {"seed": 0, "ridge_baseline": True, "num_twins": 1, "deaf_twin": {"sentence": "twin_1"}}
         report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
         report.save(tmp_path)
         assert json.loads((tmp_path / "report.json").read_text())["missing"] == []
