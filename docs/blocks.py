@@ -19,6 +19,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "examples" / "benchmarks" / "results"
 ROOMS = ("modeling_brainllm", "trainers", "dataset_builders")
+# Written by examples/benchmarks/brain_gain.py.
+TWIN = "brain_gain.md"
 # Rows of the real participant that README.md shows; the page of results has all.
 HEADLINE = ("ours, cross-attention", "ours, cross-attention, brains shuffled", "ours, prefix", "official, prefix")
 BESIDE_THE_ROOMS = {
@@ -46,9 +48,9 @@ def cells(row: str) -> list[str]:
 
 def twin() -> str:
     """What the brain adds over a decoder that was trained alike and never heard one, once it is measured."""
-    if not (RESULTS / "deaf_twin.md").is_file():
+    if not (RESULTS / TWIN).is_file():
         return "*The gain over the deaf twin is being measured; until then this block is empty.*"
-    return result("deaf_twin.md")
+    return re.sub("(?m)^#", "##", result(TWIN))
 
 
 def corpora() -> str:

@@ -61,6 +61,7 @@ BRAIN_INPUTS = (
     "voxel_regions",
     "brain_subjects",
     "encoder_outputs",
+    "condition_mask",
     "brain_features",
 )
 TEXT_MODEL_PARTS = ("language_model.", "lm_head.")
@@ -401,6 +402,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
     ) -> BrainFeatures:
         """
         Runs encoder and projector, and the adapters' key and value projections, once per distinct brain sample.
@@ -414,6 +416,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
                 Geometry of the subjects; only for voxels.
             encoder_outputs (`torch.Tensor` of shape `(brains, encoder tokens, encoder hidden)`, *optional*):
                 The encoder's output, given instead of `brain_values`.
+            condition_mask (`torch.BoolTensor` of shape `(brains,)`, *optional*):
+                False for a brain that is hidden: the encoder's output is 0 in its place (the null condition).
         """
         if (brain_values is None) == (encoder_outputs is None):
             raise ValueError("Give exactly one of `brain_values` and `encoder_outputs` (the encoder's output).")
@@ -425,6 +429,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             is_list = isinstance(brain_values, (list, tuple))
             values = [value.to(dtype) for value in brain_values] if is_list else brain_values.to(dtype)
             encoder_outputs = self.brain_encoder(values, **geometry)
+        if condition_mask is not None:
+            encoder_outputs = encoder_outputs.masked_fill(~condition_mask[:, None, None], 0.0)
         tokens = projector(encoder_outputs.to(dtype))
         mask = None
         if brain_attention_mask is not None:
@@ -506,6 +512,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
         brain_features: BrainFeatures | None = None,
         segment_ids: torch.LongTensor | None = None,
         **kwargs,
@@ -530,7 +537,13 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
         if brain_features is None and (brain_values is not None or encoder_outputs is not None):
             brain_features = self.encode_brain(
-                brain_values, brain_attention_mask, voxel_coordinates, voxel_regions, brain_subjects, encoder_outputs
+                brain_values,
+                brain_attention_mask,
+                voxel_coordinates,
+                voxel_regions,
+                brain_subjects,
+                encoder_outputs,
+                condition_mask,
             )
         if brain_features is not None:
             brain_index = self._check_brain_index(
@@ -684,6 +697,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
         brain_features: BrainFeatures | None = None,
         segment_ids: torch.LongTensor | None = None,
         **kwargs,
@@ -712,6 +726,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
             voxel_regions=voxel_regions,
             brain_subjects=brain_subjects,
             encoder_outputs=encoder_outputs,
+            condition_mask=condition_mask,
             brain_features=brain_features,
             segment_ids=segment_ids,
             **kwargs,

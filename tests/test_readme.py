@@ -62,7 +62,7 @@ class TestReadme:
 
     def test_the_gain_over_the_twin_is_what_was_measured(self):
         """A results page that speaks of the deaf twin must be the one that the block shows."""
-        measured = [path.name for path in RESULTS if path.name == "deaf_twin.md"]
+        measured = [path.name for path in RESULTS if path.name == blocks.TWIN]
         block = re.search(r"<!-- twin:start -->\n(.*?)<!-- twin:end -->", self.README, re.DOTALL)[1].strip()
         assert block.startswith("*The gain over the deaf twin is being measured") == (not measured)
 

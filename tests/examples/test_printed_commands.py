@@ -32,8 +32,14 @@ PLANTED = {
     "lebel2023": ("synthetic_stories", {"num_stories": 8, "story_frames": 80, "num_voxels": 8}),
     "nsd2022": (
         "synthetic_images",
-        {"num_subjects": 8, "num_sessions": 2, "trials_per_session": 24, "num_shared": 4, "num_voxels": 40,
-         "validation_fraction": 0.4},
+        {
+            "num_subjects": 8,
+            "num_sessions": 2,
+            "trials_per_session": 24,
+            "num_shared": 4,
+            "num_voxels": 40,
+            "validation_fraction": 0.4,
+        },
     ),
 }
 VOXELS = json.dumps({"num_queries": 16, "key_size": 8, "num_frequencies": 8, "num_tokens": 2, "hidden_size": 8})
@@ -115,7 +121,7 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def language_model(world) -> Path:
-    """Of eight layers, as one of our recipes names its layers; it ends a sentence now and then."""
+    """Of as many layers as the recipes name; it ends a sentence now and then."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -127,7 +133,7 @@ def language_model(world) -> Path:
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(world / "llama")
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 8, "num_attention_heads": 2}
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 16, "num_attention_heads": 2}
     LlamaForCausalLM(LlamaConfig(vocab_size=len(words), bos_token_id=1, eos_token_id=2, **sizes)).save_pretrained(
         world / "llama"
     )

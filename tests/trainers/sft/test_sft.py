@@ -64,6 +64,35 @@ class TestLikelihoodContrast:
         assert likelihood_contrast(torch.rand(3, 1)).item() == 0.0
 
 
+class TestConditionDropout:
+    def test_all_hidden_is_the_null_condition(self, make_model, make_trainer):
+        """Whatever brain is hidden, the loss is that of an encoder output of zero; a visible one matters."""
+        model = make_model(gate_init=0.9)
+        trainer = make_trainer(model, condition_dropout=0.999_999)
+        inputs = trainer.data_collator(list(trainer.train_dataset.select(range(4))))
+        model.train()
+        hidden = trainer.compute_loss(model, dict(inputs))
+        swapped = {**inputs, "brain_values": inputs["brain_values"].flip(0)}
+        assert trainer.compute_loss(model, swapped) == hidden
+        trainer.args.condition_dropout = 0.0
+        assert trainer.compute_loss(model, swapped) != trainer.compute_loss(model, dict(inputs))
+        zeros = torch.zeros(len(inputs["brain_values"]), 1, model.config.encoder_config.hidden_size)
+        null = {**{k: v for k, v in inputs.items() if k != "brain_values"}, "encoder_outputs": zeros}
+        torch.testing.assert_close(trainer.compute_loss(model, null), hidden)
+
+    def test_nothing_is_hidden_in_evaluation(self, make_model, make_trainer, make_rows):
+        rows = make_rows(8)
+        losses = [
+            make_trainer(make_model(gate_init=0.9), eval_rows=rows, condition_dropout=share).evaluate()["eval_loss"]
+            for share in (0.0, 0.9)
+        ]
+        assert losses[0] == losses[1]
+
+    def test_not_beside_a_contrast(self, make_trainer):
+        with pytest.raises(ValueError, match="`condition_dropout` must be in"):
+            make_trainer(condition_dropout=0.5, contrastive_weight=1.0)
+
+
 class TestSegments:
     def test_lie_within_their_text(self):
         num_tokens = torch.tensor([1, 3, 5, 20])

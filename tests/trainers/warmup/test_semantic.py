@@ -104,14 +104,14 @@ class TestCalibration:
     def test_imitation_has_the_moments_of_a_prediction(self):
         reliability, deviations = np.array([0.8, 0.4]), np.array([2.0, 1.0])
         truth = torch.randn(50_000, 1, 2) * torch.tensor([2.0, 1.0])
-        imitated = PredictionNoise(reliability, deviations, exponents=(1.0, 1.0))(truth)
+        imitated = PredictionNoise(reliability, deviations)(truth)
         np.testing.assert_allclose(imitated.std(0)[0], reliability * deviations, rtol=0.03)
         correlation = (imitated * truth).mean(0)[0] / (imitated.std(0)[0] * truth.std(0)[0])
         np.testing.assert_allclose(correlation, reliability, atol=0.02)
 
-    def test_exponent_zero_is_the_truth(self):
+    def test_what_is_known_for_certain_is_left_alone(self):
         truth = torch.randn(3, 1, 2)
-        assert torch.equal(PredictionNoise(np.full(2, 0.5), np.ones(2), exponents=(0.0, 0.0))(truth), truth)
+        assert torch.equal(PredictionNoise(np.ones(2), np.ones(2))(truth), truth)
 
 
 class TestEmbedders:
@@ -134,7 +134,7 @@ class TestEmbedders:
             return np.stack([table[text] for text in texts])
 
         def large(texts):
-            return 1000.0 * small(texts)[:, ::-1] ** 3
+            return 1000.0 * small(texts)[:, ::-1] ** 3 * [1e-3, 1, 1, 1e3]
 
         texts = list(table)
         one, other = (SentenceEmbedder(a, b, num_components=8).fit(texts) for a, b in ((small, large), (large, small)))
@@ -234,7 +234,9 @@ class TestStages:
         processor, depth = make_processor(model), model.config.text_config.num_hidden_layers
         texts = ["the cat is red .", "the dog is very blue .", "the bird is gold ."]
         chosen, named = (
-            make_embedder(SemanticArguments(num_components=2, language_model_layer=layer), model, processor)
+            make_embedder(
+                SemanticArguments(num_components=2, language_model_layers=layer and [layer]), model, processor
+            )
             for layer in (None, depth // 2)
         )
         np.testing.assert_array_equal(chosen.fit_transform(texts), named.fit_transform(texts))
