@@ -20,8 +20,8 @@ from repository import REPOSITORY
 
 
 DOCUMENTS = ("README.md", "docs/quickstart.md", "docs/corpora.md", "docs/training.md", "docs/evaluation.md")
-SCRIPTS = ("train_sft.py", "train_contrastive.py", "train_grpo.py", "generate.py", "evaluate.py", "evaluate_captions.py",
-           "analyze.py", "map_voxels.py", "reconstruct_story.py")  # fmt: skip
+# The docstrings of the other scripts are followed by tests of their own.
+SCRIPTS = ("train_sft.py", "train_contrastive.py", "train_grpo.py", "generate.py", "map_voxels.py")
 # Run by tests of their own: an index, the whole suite, a Hub, several processes.
 ELSEWHERE = re.compile(
     r"^(pip|make|brainllm (init|demo)|echo|python examples/(demo|push_to_hub)\.py)\b|--num_processes"
@@ -53,6 +53,7 @@ SHORT = {
     "generate.py": ("--num_samples", "2", "--max_new_tokens", "5"),
     "evaluate.py": ("--no_progress", "--num_permutations", "20", "--num_text_permutations", "2", "--allow", "tests"),
     "evaluate_captions.py": ("--no_progress", "--max_new_tokens", "4", "--allow", "tests"),
+    "analyze.py": ("--num_bins", "2"),
     "map_voxels.py": ("--max_rows", "6", "--repeats", "2", "--num_permutations", "99", "--steps", "2"),
     "reconstruct_story.py": ("--num_others", "2", "--beam_width", "2"),
 }  # fmt: skip
@@ -101,7 +102,7 @@ class TestExtraction:
 
     def test_every_script_is_printed_somewhere(self):
         run = {split_command(command)[0] for _, command in printed() if ".py" in command}
-        assert {path.name for path in (REPOSITORY / "examples").glob("*.py")} - run == {"small_recipe.py", "demo.py"}
+        assert {path.name for path in (REPOSITORY / "examples").glob("*.py")} - run <= {"small_recipe.py", "demo.py"}
 
 
 @pytest.fixture(scope="module")
