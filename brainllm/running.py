@@ -77,7 +77,8 @@ def _parser(dataclasses: Sequence[Any], text: str) -> Any:
         allow_abbrev=False,
         formatter_class=_HelpFormatter,
     )
-    parser.add_argument("--config", metavar="FILE", help="YAML file of options; the command line prevails")
+    if "--config" not in parser._option_string_actions:  # else the script reads a file of its own
+        parser.add_argument("--config", dest="_file", metavar="FILE", help="YAML file of options")
     parser.add_argument("--traceback", action="store_true", help="show where an error was raised")
     parser.error = _refuse
     return parser
@@ -90,7 +91,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
 def _read(parser: Any, arguments: Sequence[str]) -> tuple[Any, ...]:
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config")
-    file = finder.parse_known_args(arguments)[0].config
+    is_ours = parser._option_string_actions["--config"].dest == "_file"
+    file = finder.parse_known_args(arguments)[0].config if is_ours else None
     known: dict[str, list[Any]] = {}  # a switch has two actions, `--x` and `--no_x`
     for action in parser._actions:
         known.setdefault(action.dest, []).append(action)

@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Turns a corpus into a folder of Arrow rows that every other script reads.
 
 A corpus that needs no files:
@@ -24,40 +24,40 @@ Options of a corpus stand in a YAML file, one `name: value` a line (`subjects: [
 Rows are kept in a cache and built anew once a source file has changed; `--force` builds them anew whatever the files.
 """
 
-import argparse
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from brainllm.running import run
 from dataset_builders import CORPORA, prepare_corpus, push_corpus, save_corpus
-from dataset_builders.corpora.info import CorpusInfo
-from dataset_builders.splitting.leaks import describe_leak
-from dataset_builders.splitting.policies import SPLIT_POLICIES
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+@dataclass
+class PrepareArguments:
+    corpus: str = field(metadata={"help": f"which corpus to prepare: {', '.join(CORPORA)}"})
+    output_dir: str = field(metadata={"help": "folder to write"})
+    data_dir: str | None = field(default=None, metadata={"help": "folder of its source files, if it has any"})
+    config: str | None = field(default=None, metadata={"help": "YAML file with options of the corpus"})
+    split: str | None = field(default=None, metadata={"help": "how rows are divided; by default as the corpus says"})
+    fold: int | None = field(default=None, metadata={"help": "which fold is the test split; the policy's by default"})
+    no_verify_facts: bool = field(default=False, metadata={"help": "accept files that differ from those published"})
+    accept_license: bool = field(default=False, metadata={"help": "you accept the terms of the corpus"})
+    push_to_hub: str | None = field(
+        default=None, metadata={"help": "repository to which it is also pushed, privately, if its terms allow that"}
     )
-    parser.add_argument("--corpus", required=True, choices=list(CORPORA), help="which corpus to prepare")
-    parser.add_argument("--data_dir", help="folder of its source files, if it has any")
-    parser.add_argument("--output_dir", required=True, help="folder to write")
-    parser.add_argument("--config", help="YAML file with options of the corpus")
-    parser.add_argument("--split", choices=SPLIT_POLICIES, help="how rows are divided; the corpus's default if absent")
-    parser.add_argument("--fold", type=int, help="which fold is the test split; the policy's default if absent")
-    parser.add_argument("--no_verify_facts", action="store_true", help="accept files that differ from those published")
-    parser.add_argument("--accept_license", action="store_true", help="you accept the terms of the corpus")
-    parser.add_argument("--push_to_hub", metavar="REPO_ID", help="also publish it, privately, if its terms allow that")
-    parser.add_argument("--num_proc", type=int, help="processes that read and write recordings")
-    parser.add_argument("--cache_dir", help="where Arrow files are kept; the cache of `datasets` if absent")
-    parser.add_argument("--force", action="store_true", help="build it anew, whatever the cache holds")
-    parser.add_argument("--traceback", action="store_true", help="show where an error was raised")
-    return parser.parse_args()
+    num_proc: int | None = field(default=None, metadata={"help": "processes that read and write recordings"})
+    cache_dir: str | None = field(default=None, metadata={"help": "where Arrow files are kept"})
+    force: bool = field(default=False, metadata={"help": "build it anew, whatever the cache holds"})
+
+    def __post_init__(self):
+        if self.corpus not in CORPORA:
+            raise ValueError(f"--corpus {self.corpus}: choose one of {', '.join(CORPORA)}")
 
 
-def read_options(arguments: argparse.Namespace) -> dict:
+def read_options(arguments: PrepareArguments) -> dict[str, Any]:
     """Options of the corpus: those of the file, overruled by those of the command line."""
+    import yaml
+
     try:
         options = yaml.safe_load(Path(arguments.config).read_text(encoding="utf-8")) if arguments.config else {}
     except yaml.YAMLError as error:
@@ -70,7 +70,9 @@ def read_options(arguments: argparse.Namespace) -> dict:
     return options | ({"accept_license": True} if arguments.accept_license else {})
 
 
-def print_report(info: CorpusInfo) -> None:
+def print_report(info: Any) -> None:
+    from dataset_builders.splitting.leaks import describe_leak
+
     split = info.split
     print(f"{info.corpus}: split '{split.policy}', fold {split.fold} of {split.num_folds}, seed {split.seed}")
     for name, size in split.sizes.items():
@@ -84,7 +86,7 @@ def print_report(info: CorpusInfo) -> None:
         print(f"{note}: {count}")
 
 
-def prepare(arguments: argparse.Namespace) -> None:
+def main(arguments: PrepareArguments) -> None:
     builder = prepare_corpus(
         arguments.corpus,
         arguments.data_dir,
@@ -100,10 +102,5 @@ def prepare(arguments: argparse.Namespace) -> None:
         print(f"pushed to {push_corpus(arguments.output_dir, arguments.push_to_hub)}")
 
 
-def main() -> None:
-    arguments = parse_arguments()
-    run(lambda: prepare(arguments), argv=["--traceback"] if arguments.traceback else [])
-
-
 if __name__ == "__main__":
-    main()
+    run(main, PrepareArguments)

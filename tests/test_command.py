@@ -23,7 +23,14 @@ HEAVY = (
 )
 # What takes seconds to import.
 SLOW_MODULES = ("torch", "datasets", "peft", "accelerate", "scipy", "sklearn", "h5py", "nibabel")
-SCRIPTS = ("train_sft.py", "train_contrastive.py", "train_grpo.py", "generate.py", "push_to_hub.py")
+SCRIPTS = (
+    "train_sft.py",
+    "train_contrastive.py",
+    "train_grpo.py",
+    "generate.py",
+    "push_to_hub.py",
+    "prepare_dataset.py",
+)
 
 
 @dataclass
