@@ -4,7 +4,7 @@
 Maps of what a decoder uses, voxel by voxel, for a checkpoint of any stage: alignment, continuations or captions.
 
     python examples/map_voxels.py --checkpoint runs/aligned --dataset runs/nsd --subject subj08 --atlas streams \
-        --output_dir runs/aligned/maps
+        --sentence_encoder sentence-transformers/all-MiniLM-L6-v2 --output_dir runs/aligned/maps
 
 writes for each method and quantity (score, null, z, q, p) an image in the subject's own space (NIfTI, or GIFTI for
 surfaces), a table of all voxels as TSV, pictures as SVG, and `sections.json`, `sections.md` and `sections.html`.
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from transformers import AutoConfig
 
 from modeling_brainllm import (
@@ -34,6 +34,8 @@ from modeling_brainllm import (
 from trainers.arguments import DataArguments
 from trainers.data.corpora import keep_subjects, load_corpus_splits
 from trainers.data.geometry import SubjectGeometry, read_geometries
+from trainers.data.target_embeddings import add_text_embeddings
+from trainers.embedders.text_encoders import load_text_encoder
 from trainers.maps.attributions import attention_effects, exchange_effects, gradient_effects, occlusion_effects
 from trainers.maps.groups import neighbour_groups, random_groups, region_groups
 from trainers.maps.images import fill_image, write_brain_image
@@ -72,6 +74,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num_permutations", type=int, default=4_999, help="shuffles behind q and p")
     parser.add_argument("--atlas", help="atlas whose regions are listed")
     parser.add_argument("--region", nargs="+", default=[], help="ATLAS:REGION that maps should tell from the rest")
+    parser.add_argument(
+        "--sentence_encoder", help="that of the alignment, where the corpus holds no embedded captions"
+    )
     parser.add_argument("--report", help="folder of a saved report to which the sections are added")
     parser.add_argument("--nilearn", action="store_true", help="draw glass brains or surfaces; needs the extra `maps`")
     parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
@@ -95,6 +100,9 @@ def load_losses(args: argparse.Namespace) -> RowLosses:
     if AutoConfig.from_pretrained(args.checkpoint).model_type == "brain_contrastive":
         aligned = BrainContrastiveModel.from_pretrained(args.checkpoint, dtype=args.dtype).to(args.device)
         extractor = BrainLlamaFeatureExtractor.from_pretrained(args.checkpoint)
+        if args.sentence_encoder and "text_embedding" not in rows.column_names:
+            embedder = load_text_encoder(args.sentence_encoder, args.device)
+            rows = add_text_embeddings(DatasetDict({args.split: rows}), embedder)[args.split]
         return AlignmentLosses(aligned, extractor, rows, space=next(iter(aligned.heads)), **options)
     model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype).to(args.device)
     return LikelihoodLosses(model, BrainLlamaProcessor.from_pretrained(args.checkpoint), rows, **options)

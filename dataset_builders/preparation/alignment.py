@@ -213,99 +213,12 @@ def windows(
     return found, dropped
 
 
-def lanczos(
-    values: np.ndarray, times: np.ndarray, frame_times: np.ndarray, *, window: int = 3, cutoff: float | None = None
-) -> np.ndarray:
-    """
-    Resamples features of words to frames by a Lanczos filter.
-
-    `y(T) = sum_k L((T - t_k) cutoff) x(t_k)`, with `L(u) = sinc(u) sinc(u / window)` for |u| <= window, 0 elsewhere.
-    The weights are not normalised: a feature that is 1 for each word becomes about the number of words a frame. The
-    Huth lab's encoding models use it with window 3 (HuthLab/semantic-decoding, `utils_ridge/interpdata.py`).
-
-    Args:
-        values (`np.ndarray`):
-            `[words, features]`.
-        times (`np.ndarray`):
-            `[words]` seconds, not falling. The Huth lab takes the middle of each word.
-        frame_times (`np.ndarray`):
-            `[frames]` seconds, the centres of the frames, rising.
-        window (`int`, *optional*, defaults to 3):
-            Lobes on each side.
-        cutoff (`float`, *optional*):
-            Cutoff frequency in Hz; by default one over the mean distance of the frames.
-
-    Returns:
-        `np.ndarray`: float64 `[frames, features]`.
-
-    Raises:
-        ValueError: shapes differ, times are not finite or not in order, or there is one frame only and no `cutoff`.
-    """
-    values, times, frame_times = (np.asarray(array, dtype=np.float64) for array in (values, times, frame_times))
-    _check_series(values, times, frame_times)
-    if cutoff is None:
-        if len(frame_times) < 2:
-            raise ValueError("one frame has no distance to the next: pass cutoff= in Hz")
-        cutoff = 1 / float(np.mean(np.diff(frame_times)))
-    if not cutoff > 0 or window < 1:
-        raise ValueError(f"cutoff={cutoff}, window={window}: expected a positive frequency in Hz, and at least 1 lobe")
-    reach = window / cutoff
-    firsts = np.searchsorted(times, frame_times - reach, side="left")
-    lasts = np.searchsorted(times, frame_times + reach, side="right")
-    resampled = np.zeros((len(frame_times), values.shape[1]))
-    for frame, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
-        lobes = (frame_times[frame] - times[first:last]) * cutoff
-        resampled[frame] = (np.sinc(lobes) * np.sinc(lobes / window)) @ values[first:last]
-    return resampled
-
-
-def _check_series(values: np.ndarray, times: np.ndarray, frame_times: np.ndarray) -> None:
-    if values.ndim != 2 or times.shape != values.shape[:1] or frame_times.ndim != 1:
-        raise ValueError(
-            f"values {values.shape}, times {times.shape}, frame_times {frame_times.shape}: "
-            "expected [words, features], [words] and [frames]"
-        )
-    for name, series, least in (("times", times, 0), ("frame_times", frame_times, np.nextafter(0, 1))):
-        if not np.isfinite(series).all() or (np.diff(series) < least).any():
-            raise ValueError(f"{name} must be finite and in order: sort the words, and check the clock")
-
-
-def delay_features(features: np.ndarray, delays: Sequence[int] = BRAINLLM_DELAYS) -> np.ndarray:
-    """
-    Finite impulse response: each frame beside the features of the frames before it.
-
-    Args:
-        features (`np.ndarray`):
-            `[frames, features]`.
-        delays (`Sequence[int]`, *optional*, defaults to `(1, 2, 3, 4)`):
-            In frames, none negative.
-
-    Returns:
-        `np.ndarray`: `[frames, delays * features]`, the type of `features`: block d holds `features[t - delays[d]]` at
-        row t, and zeros before the first frame.
-
-    Raises:
-        ValueError: `features` has not two axes, or a delay is negative.
-    """
-    if features.ndim != 2 or not delays or min(delays) < 0:
-        raise ValueError(
-            f"features {features.shape}, delays={tuple(delays)}: expected [frames, features] and delays of at least 0"
-        )
-    num_frames, width = features.shape
-    delayed = np.zeros((num_frames, len(delays) * width), dtype=features.dtype)
-    for block, delay in enumerate(delays):
-        delayed[delay:, block * width : (block + 1) * width] = features[: max(num_frames - delay, 0)]
-    return delayed
-
-
 __all__ = [
     "BRAINLLM_DELAYS",
     "LEBEL_CLOCK",
     "Clock",
     "Window",
     "bids_clock",
-    "delay_features",
-    "lanczos",
     "narratives_clock",
     "tang_clock",
     "windows",

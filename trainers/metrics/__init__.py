@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores as pure functions of strings and arrays, without torch or transformers: one definition for all who score."""
 
-from .baselines import best_constant_caption, constant_baseline, human_ceiling, shuffled_baseline
+from .baselines import best_constant_caption, human_ceiling
 from .captions import (
     bleu_from_statistics,
     bleu_statistics,
@@ -58,7 +58,6 @@ __all__ = [
     "caption_rouge_l",
     "caption_scores",
     "classic_meteor",
-    "constant_baseline",
     "corpus_bleu",
     "corpus_bleu_from_statistics",
     "corpus_bleu_statistics",
@@ -77,7 +76,6 @@ __all__ = [
     "rouge_f1",
     "sentence_bleu",
     "sentence_similarity",
-    "shuffled_baseline",
     "text_scores",
     "two_way_identification",
     "word_error_rate",

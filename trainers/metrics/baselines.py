@@ -16,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from .captions import bleu_from_statistics, caption_bleu, caption_rouge_l, caption_scores
-from .cider import MAX_ORDER, SIGMA, Cider, DocumentFrequencies, caption_words, check_captions, ngrams
+from .captions import bleu_from_statistics, caption_scores
+from .cider import MAX_ORDER, SIGMA, DocumentFrequencies, caption_words, check_captions, ngrams
 
 
 _BLEU = tuple(f"bleu_{n}" for n in range(1, MAX_ORDER + 1))
@@ -184,78 +184,6 @@ class _ConstantBleu:
         )
 
 
-def constant_baseline(
-    references: Sequence[Sequence[str]],
-    candidates: Sequence[str] | None = None,
-    frequencies: DocumentFrequencies | None = None,
-) -> dict[str, np.ndarray | float]:
-    """For each score, what its best constant caption gets: the searched baseline of every column of a table.
-
-    BLEU-1 to BLEU-4 and CIDEr are searched one by one with [`best_constant_caption`]; ROUGE-L, for which no sums
-    exist, is that of the best of these five.
-
-    Args:
-        references (`Sequence[Sequence[str]]`):
-            All reference captions of each image of the evaluation.
-        candidates (`Sequence[str]`, *optional*), frequencies ([`DocumentFrequencies`], *optional*):
-            See [`best_constant_caption`].
-
-    Returns:
-        `dict[str, np.ndarray | float]`: The table; see [`caption_scores`].
-
-    Raises:
-        ValueError: see [`best_constant_caption`].
-    """
-    frequencies = frequencies or DocumentFrequencies.fit(references)
-    found = {
-        metric: [best_constant_caption(references, metric, candidates, frequencies)] * len(references)
-        for metric in ("cider", *_BLEU)
-    }
-    rouge = [caption_rouge_l(captions, references) for captions in found.values()]
-    return {
-        **{metric: caption_bleu(found[metric], references)[metric] for metric in _BLEU},
-        "rouge_l": max(rouge, key=np.mean),
-        "cider": Cider(frequencies)(found["cider"], references),
-    }
-
-
-def shuffled_baseline(
-    predictions: Sequence[str],
-    references: Sequence[Sequence[str]],
-    control_brains: np.ndarray,
-    frequencies: DocumentFrequencies | None = None,
-) -> dict[str, np.ndarray | float]:
-    """What a system's captions score on other images: its style, its frequent words, its length, and no brain.
-
-    Args:
-        predictions (`Sequence[str]`):
-            One caption per sample.
-        references (`Sequence[Sequence[str]]`):
-            All reference captions of each sample.
-        control_brains (`np.ndarray` of shape `(permutations, samples)` or `(samples,)`):
-            The sample whose caption each sample gets, e.g. of
-            [`~trainers.statistics.permutations.permute_across_groups`].
-        frequencies ([`DocumentFrequencies`], *optional*):
-            For CIDEr; by default those of `references`.
-
-    Returns:
-        `dict[str, np.ndarray | float]`: The table, each entry the mean over permutations; see [`caption_scores`].
-
-    Raises:
-        ValueError: a sample gets its own caption.
-    """
-    control_brains = np.atleast_2d(control_brains)
-    own = np.flatnonzero((control_brains == np.arange(len(predictions))).any(axis=0))
-    if len(own):
-        raise ValueError(
-            f"`control_brains` gives samples {own[:5].tolist()} their own caption: give that of another image."
-        )
-    frequencies = frequencies or DocumentFrequencies.fit(references)
-    return _mean_table(
-        [caption_scores([predictions[i] for i in row], references, frequencies) for row in control_brains.tolist()]
-    )
-
-
 def human_ceiling(
     references: Sequence[Sequence[str]], frequencies: DocumentFrequencies | None = None
 ) -> dict[str, np.ndarray | float]:
@@ -294,4 +222,4 @@ def _mean_table(tables: Sequence[dict[str, np.ndarray | float]]) -> dict[str, np
     return {name: value if value.ndim else float(value) for name, value in means.items()}
 
 
-__all__ = ["best_constant_caption", "constant_baseline", "human_ceiling", "shuffled_baseline"]
+__all__ = ["best_constant_caption", "human_ceiling"]

@@ -144,7 +144,8 @@ class BrainSFTTrainer(BrainTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """Batches of rows of like length, if asked for: by a column `length`, tokens of instructions, or words."""
-        rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        args = self.args
         is_instructions = isinstance(rows, InstructionRows)
         if args.train_sampling_strategy != "group_by_length" or (
             not is_instructions and "length" in rows.column_names

@@ -11,8 +11,6 @@ from dataset_builders.preparation.alignment import (
     LEBEL_CLOCK,
     Clock,
     bids_clock,
-    delay_features,
-    lanczos,
     narratives_clock,
     tang_clock,
     windows,
@@ -208,104 +206,6 @@ class TestWindows:
             windows([], LEBEL_CLOCK, 10, **{option: value})
         with pytest.raises(ValueError, match="num_frames=0: expected at least 1"):
             windows([], LEBEL_CLOCK, 0)
-
-
-def dense_lanczos(values, times, frame_times, lobes):
-    """The filter written out: sin(pi u) sin(pi u / a) a / (pi u)^2 within a lobes, 1 at 0, for every pair of times."""
-    cutoff = (len(frame_times) - 1) / (frame_times[-1] - frame_times[0])
-    weights = np.zeros((len(frame_times), len(times)))
-    for row, frame_time in enumerate(frame_times):
-        for column, time in enumerate(times):
-            u = cutoff * (frame_time - time)
-            if u == 0:
-                weights[row, column] = 1.0
-            elif abs(u) <= lobes:
-                weights[row, column] = (
-                    lobes * math.sin(math.pi * u) * math.sin(math.pi * u / lobes) / (math.pi * u) ** 2
-                )
-    return weights @ values
-
-
-class TestLanczos:
-    @pytest.mark.parametrize("lobes", [1, 2, 3])
-    def test_against_the_formula_written_out(self, lobes):
-        generator = np.random.default_rng(0)
-        times = np.sort(generator.uniform(-3, 90, 200))
-        values = generator.standard_normal((200, 3))
-        frame_times = LEBEL_CLOCK.frame_centres(35)
-        expected = dense_lanczos(values, times, frame_times, lobes)
-        np.testing.assert_allclose(lanczos(values, times, frame_times, window=lobes), expected, rtol=0, atol=1e-12)
-
-    def test_samples_on_the_frames_pass_unchanged(self):
-        """The filter is 1 at 0 and 0 at every other whole number."""
-        values = np.random.default_rng(1).standard_normal((20, 2))
-        times = 1.5 * np.arange(20)
-        np.testing.assert_allclose(lanczos(values, times, times), values, atol=1e-12)
-
-    def test_a_slow_wave_of_many_words_is_kept(self):
-        """Sampled ten times a frame, a sine slower than the frames comes back, ten times as large."""
-        times = np.arange(0, 200, 0.2)
-        frame_times = np.arange(20.0, 180.0, 2.0)
-        wave = np.sin(2 * np.pi * times / 40)[:, None]
-        expected = 10 * np.sin(2 * np.pi * frame_times / 40)[:, None]
-        assert np.abs(lanczos(wave, times, frame_times) - expected).max() < 0.2
-
-    def test_the_cutoff_is_that_of_the_frames_unless_it_is_given(self):
-        values, times, frame_times = np.ones((4, 1)), np.arange(4.0), np.arange(3) * 2.0
-        same = lanczos(values, times, frame_times)
-        np.testing.assert_array_equal(lanczos(values, times, frame_times, cutoff=0.5), same)
-        np.testing.assert_array_equal(lanczos(values, times, frame_times[1:2], cutoff=0.5), same[1:2])
-
-    def test_no_words_give_zeros(self):
-        assert not lanczos(np.zeros((0, 5)), np.zeros(0), np.arange(4.0)).any()
-
-    @pytest.mark.parametrize(
-        ("values", "times", "frame_times", "options", "problem"),
-        [
-            (
-                np.zeros(3),
-                np.arange(3),
-                np.arange(4),
-                {},
-                r"values \(3,\), times \(3,\), frame_times \(4,\):",
-            ),
-            (np.zeros((3, 1)), np.arange(2), np.arange(4), {}, r"times \(2,\)"),
-            (np.zeros((3, 1)), np.arange(3), np.zeros((2, 2)), {}, r"frame_times \(2, 2\)"),
-            (np.zeros((2, 1)), [1, 0], np.arange(4), {}, "times must be finite and in order"),
-            (np.zeros((2, 1)), [0, math.nan], np.arange(4), {}, "times must be finite"),
-            (np.zeros((2, 1)), [0, 1], [0, 0, 1], {}, "frame_times must be finite and in order"),
-            (np.zeros((2, 1)), [0, 1], [1], {}, "pass cutoff="),
-            (np.zeros((2, 1)), [0, 1], [0, 1], {"cutoff": 0.0}, "cutoff=0.0, window=3: expected a positive"),
-            (np.zeros((2, 1)), [0, 1], [0, 1], {"window": 0}, "window=0"),
-        ],
-    )
-    def test_impossible_input(self, values, times, frame_times, options, problem):
-        with pytest.raises(ValueError, match=problem):
-            lanczos(values, times, frame_times, **options)
-
-
-class TestDelays:
-    @pytest.mark.parametrize("delays", [(1, 2, 3, 4), (0,), (2, 0, 9, 40)])
-    def test_each_block_is_the_past(self, delays):
-        features = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
-        delayed = delay_features(features, delays)
-        assert (delayed.shape, delayed.dtype) == ((12, 3 * len(delays)), np.float32)
-        for frame in range(12):
-            past = [features[frame - d] if frame >= d else np.zeros(3) for d in delays]
-            np.testing.assert_array_equal(delayed[frame], np.concatenate(past))
-
-    def test_a_response_is_a_matrix_product(self):
-        """With the kernel as weights, the delayed features give the convolution."""
-        kernel, impulses = np.array([0.5, 1.0, 0.2]), np.random.default_rng(1).standard_normal(30)
-        response = delay_features(impulses[:, None], (0, 1, 2)) @ kernel
-        np.testing.assert_allclose(response, np.convolve(impulses, kernel)[:30])
-
-    @pytest.mark.parametrize(
-        ("features", "delays"), [(np.zeros(3), (1,)), (np.zeros((3, 1)), ()), (np.zeros((3, 1)), (-1,))]
-    )
-    def test_impossible_input(self, features, delays):
-        with pytest.raises(ValueError, match=r"expected \[frames, features\] and delays of at least 0"):
-            delay_features(features, delays)
 
 
 def test_pairs_of_windows_follow_one_another():
