@@ -26,10 +26,10 @@ import overview
 GUIDE = sorted((REPOSITORY / "docs").glob("*.md"))
 DOCUMENTS = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")]
 RESULTS = sorted((REPOSITORY / "examples" / "benchmarks" / "results").glob("*.md"))
-NUMBER_WORDS = {20: "twenty"}
+NUMBER_WORDS = {20 + i: word for i, word in enumerate("twenty twenty-one twenty-two twenty-three twenty-four".split())}
 #: A figure that prose may name, and what it is counted from.
 CLAIMS = {
-    r"(\w+) kinds of\s+leak": NUMBER_WORDS.get(len(LEAK_KINDS), str(len(LEAK_KINDS))),
+    r"([\w-]+) kinds of\s+leak": NUMBER_WORDS.get(len(LEAK_KINDS), str(len(LEAK_KINDS))),
     r"(\d+) sentences, \d+ passages": str(_PEREIRA_FACTS["sentences"]),
     r"\d+ sentences, (\d+) passages": str(_PEREIRA_FACTS["stories"]),
 }
