@@ -26,7 +26,7 @@ import overview
 GUIDE = sorted((REPOSITORY / "docs").glob("*.md"))
 DOCUMENTS = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")]
 RESULTS = sorted((REPOSITORY / "examples" / "benchmarks" / "results").glob("*.md"))
-NUMBER_WORDS = {20 + i: word for i, word in enumerate("twenty twenty-one twenty-two twenty-three twenty-four".split())}
+NUMBER_WORDS = {20: "twenty", 21: "twenty-one", 22: "twenty-two", 23: "twenty-three", 24: "twenty-four"}
 #: A figure that prose may name, and what it is counted from.
 CLAIMS = {
     r"([\w-]+) kinds of\s+leak": NUMBER_WORDS.get(len(LEAK_KINDS), str(len(LEAK_KINDS))),
