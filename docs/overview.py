@@ -28,12 +28,12 @@ def text(x: float, y: float, words: str, color: str = INK, size: int = 14, ancho
 def box(x: float, y: float, width: float, title: str, below: str) -> str:
     middle = x + width / 2
     frame = f'<rect x="{x}" y="{y}" width="{width}" height="56" rx="8" fill="#f8fafc" stroke="{SOFT}"/>'
-    return frame + text(middle, y + 25, title, anchor="middle") + text(middle, y + 44, below, SOFT, 11, "middle")
+    return frame + text(middle, y + 25, title, anchor="middle") + text(middle, y + 44, below, SOFT, 10, "middle")
 
 
 def arrow(x: float, y: float, length: float, color: str) -> str:
     head = f'<path d="M{x + length} {y} l-7 -4 v8 z" fill="{color}"/>'
-    return f'<path d="M{x} {y} h{length - 6}" stroke="{color}" stroke-width="2"/>' + head
+    return f'<path d="M{x} {y} h{max(length - 6, 1)}" stroke="{color}" stroke-width="2"/>' + head
 
 
 def recording(x: float, y: float, color: str, number: int) -> str:
@@ -47,19 +47,21 @@ def recording(x: float, y: float, color: str, number: int) -> str:
 
 def draw() -> str:
     parts = ['<rect width="900" height="220" fill="#ffffff"/>']
+    parts.append(f'<rect x="200" y="20" width="424" height="180" rx="12" fill="#f1f5f9" stroke="{SOFT}"/>')
     for number, (whose, color, meaning) in enumerate(ARMS):
         y = 50 + 60 * number
         parts += [
             text(20, y - 14, whose, color, 13),
             recording(20, y + 10, color, number),
-            arrow(122, y + 10, 40, color),
+            arrow(126, y + 10, 70, color),
         ]
-        parts += [arrow(628, y + 10, 40, color), text(680, y + 7, "a text, its likelihood", color, 14)]
-        parts += [text(680, y + 24, meaning, SOFT, 11)]
+        parts += [arrow(630, y + 10, 40, color), text(684, y + 7, "a text, its likelihood", color, 14)]
+        parts += [text(684, y + 24, meaning, SOFT, 11)]
     for number, (title, below) in enumerate(STEPS):
-        parts.append(box(172 + 156 * number, 92, 140, title, below))
-        parts += [arrow(312 + 156 * number, 120, 16, SOFT)] if number < len(STEPS) - 1 else []
-    parts.append(text(396, 200, "the same model, the same prompt, the same decoding", SOFT, 12, "middle"))
+        left = 210 + 138 * number
+        parts.append(box(left, 82, 128, title, below))
+        parts += [arrow(left + 128, 110, 10, SOFT)] if number < len(STEPS) - 1 else []
+    parts.append(text(412, 44, "the same model, prompt and decoding", SOFT, 12, "middle"))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 220" role="img" '
         'aria-label="One model decodes each text from its own brain, from another passage\'s brain and from none">\n'
