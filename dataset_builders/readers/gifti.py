@@ -62,6 +62,13 @@ def read_gifti_series(path: str | Path) -> np.ndarray:
     arrays = _parse(path)
     if len(arrays) == 1 and arrays[0].ndim == 2:
         series = arrays[0]
+        standard = any(size in _STANDARD_SURFACES for size in series.shape)
+        if not standard and series.shape[1] > series.shape[0]:
+            raise ValueError(
+                f"{path} holds one array of {series.shape}, in which the first axis stands for vertices by the GIFTI "
+                f"standard: {series.shape[1]} frames of {series.shape[0]} vertices. Is it transposed? Write one data "
+                "array a frame"
+            )
         vertices_are_last = series.shape[1] in _STANDARD_SURFACES and series.shape[0] not in _STANDARD_SURFACES
         return np.ascontiguousarray(series if vertices_are_last else series.T)
     shapes = sorted({array.shape for array in arrays})

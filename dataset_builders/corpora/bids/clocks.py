@@ -9,10 +9,10 @@ When the volumes of a BIDS run were measured, from all that its files say of it.
 | `DelayTime` | JSON | at the end of each TR nothing is measured for so long |
 | `VolumeTiming`, `AcquisitionDuration` | JSON | onset of each volume, and how long it is measured (sparse sampling) |
 | `StartTime` | JSON of the derivative | the moment of a volume to which its slices were resampled |
-| `NumberOfVolumesDiscardedByUser` | JSON of the derivative | volumes that it lacks at the beginning, beyond those of the raw run |
+| `NumberOfVolumesDiscardedByUser` | JSON of the derivative | volumes that it lacks, beyond those of the raw run |
 
-Onsets of events.tsv count from the first volume of the raw run, dropped or not (BIDS 1.10, "Task events"). Where two of
-these disagree nothing is guessed: the run is refused.
+Onsets of events.tsv count from the first volume of the raw run, dropped later or not (BIDS 1.10, "Task events"). Where
+two of these disagree nothing is guessed: the run is refused.
 """
 
 import math
@@ -174,7 +174,8 @@ def _volume_onsets(path: Path, said: Mapping[str, Any], num_frames: int, dropped
         )
     if len(timing) != num_frames + dropped:
         raise ValueError(
-            f"{path}: VolumeTiming names {len(timing)} volumes; the series has {num_frames}, and {dropped} were dropped"
+            f"{path}: VolumeTiming names {len(timing)} volumes; the series has {num_frames}, and {dropped} were "
+            "dropped"
         )
     return np.array(timing[dropped:], dtype=np.float64)
 
