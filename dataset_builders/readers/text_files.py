@@ -156,7 +156,7 @@ def read_tsv(path: str | Path, required: tuple[str, ...] = ()) -> list[dict[str,
     A table in the form of BIDS: UTF-8, one header line, cells divided by tabs.
 
     Many programs quote cells with quotation marks in them, as in tables with commas, and double these: such cells are
-    unquoted. Lines without any text are left out.
+    unquoted. Blank lines at the end are left out.
 
     Args:
         path (`str` or `Path`):
@@ -172,7 +172,7 @@ def read_tsv(path: str | Path, required: tuple[str, ...] = ()) -> list[dict[str,
         ValueError: a required column is missing, a name stands twice, or a row has another number of cells.
     """
     lines = read_lines(path)
-    header = [name.strip() for name in lines[0].split("\t")] if lines else []
+    header = [_unquoted(name.strip()) for name in lines[0].split("\t")] if lines else []
     missing = [name for name in required if name not in header]
     if missing:
         raise ValueError(f"{path} has no column {missing[0]!r}, only {header}: it needs {', '.join(required)}")
@@ -181,8 +181,6 @@ def read_tsv(path: str | Path, required: tuple[str, ...] = ()) -> list[dict[str,
     rows = []
     for number, line in enumerate(lines[1:], 2):
         cells = [_unquoted(cell.strip()) for cell in line.split("\t")]
-        if not any(cells):
-            continue
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}, line {number}: {len(cells)} cells, and the header names {len(header)}: cells are divided by "

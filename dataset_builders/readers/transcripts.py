@@ -35,8 +35,8 @@ TEXT_COLUMNS = ("word", "words", "text", "token", "stimulus", "value")
 _MISSING = ("", "n/a")
 _IN_BRACES = re.compile(r"\{([^{}]*)\}")
 _LETTER = re.compile(r"[^\W\d_]")
-# Fewer cells do not tell conditions from words.
-_MANY_CELLS, _LEAST_DISTINCT = 12, 1.5
+# No experiment has more conditions.
+_FEW_TEXTS = 12
 _FILE_NAME = re.compile(r"\.\w{2,4}$", re.ASCII)
 
 
@@ -125,11 +125,12 @@ def read_event_table(path: str | Path) -> list[Event]:
 def _holds_words(cells: list[str]) -> bool:
     """
     Whether the cells differ, most have letters and none names a file: codes and sound files are no words, and nor are
-    conditions, of which a few recur: of `n` words of running text far more than `sqrt(n)` differ.
+    conditions, of which a few recur; of `n` words of running text far more than `sqrt(n)` differ.
     """
     letters = sum(bool(_LETTER.search(cell)) for cell in cells)
-    recur = len(cells) >= _MANY_CELLS and len(set(cells)) < _LEAST_DISTINCT * math.sqrt(len(cells))
-    return len(set(cells)) > 1 and not recur and 2 * letters > len(cells) and not any(map(_FILE_NAME.search, cells))
+    texts = len(set(cells))
+    recur = texts < min(_FEW_TEXTS, 1.5 * math.sqrt(len(cells))) and 3 * texts <= len(cells)
+    return texts > 1 and not recur and 2 * letters > len(cells) and not any(map(_FILE_NAME.search, cells))
 
 
 def _find_text_column(path: str | Path, events: list[Event]) -> str:
