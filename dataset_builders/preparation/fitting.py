@@ -21,6 +21,8 @@ from .voxel_selection import most_reliable, num_stimuli
 
 # Most that rounding to float16 may change values by, as a share of their standard deviation.
 _MOST_ROUNDING = 0.01
+# Larger values do not fit into float16 at all, which is found out when they are stored.
+_LARGEST_ROUNDED = 65_000
 
 
 def fit_preprocessing(
@@ -110,7 +112,7 @@ def _check_rounding(subject: str, recording_statistics: Sequence[RecordingStatis
     kept = fitted.kept[~fitted.unusable]
     moments = _moments_by_unit(["all"] * len(recording_statistics), recording_statistics)["all"]
     deviation = moments.deviation[kept]
-    largest = np.minimum(np.abs(moments.mean[kept]) + deviation, np.finfo(np.float16).max)
+    largest = np.minimum(np.abs(moments.mean[kept]) + deviation, _LARGEST_ROUNDED)
     lost = np.spacing(largest.astype(np.float16)).astype(np.float64) / np.sqrt(12)
     share = float(np.median(lost / deviation)) if len(kept) else 0.0
     if share > _MOST_ROUNDING:

@@ -127,7 +127,7 @@ def compute_recording_statistics(
 def _check_frames(recording: Recording, values: np.ndarray) -> None:
     """Raises if frames hold no value at all: they would take every voxel with them."""
     empty = np.flatnonzero(~np.isfinite(values).any(axis=1))
-    if len(empty):
+    if 0 < len(empty) < len(values):
         where = ", ".join(map(str, recording.sources)) or recording.recording_id
         raise ValueError(
             f"{where}: {len(empty)} of {len(values)} frames hold no value (the first is {empty[0]}, "

@@ -88,7 +88,7 @@ def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: s
         raise PermissionError(f"{info.corpus} may not be published, not even in private. {info.redistribution}")
     rows = load_from_disk(str(folder))
     # The card is written below, by us; what pushing adds to it (configurations, sizes) is merged in.
-    configs = [_config(SAMPLES_CONFIG, list(rows)) | {"default": True}]
+    configs = [_config(SAMPLES_CONFIG, [str(name) for name in rows]) | {"default": True}]
     rows.push_to_hub(repo_id, config_name=SAMPLES_CONFIG, private=private, token=token, set_default=True)
     if (folder / RECORDINGS_DIR).is_dir():
         recordings = cast("Dataset", load_from_disk(str(folder / RECORDINGS_DIR)))

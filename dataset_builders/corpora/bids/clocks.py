@@ -148,7 +148,7 @@ def _dropped(
         names = [name for name in fields if name.startswith(_DISCARDED) and name != _BY_SCANNER]
         whole = f"a number of volumes, of the {num_frames} that are left"
         found = [_number(path, name, fields[name], 0, math.inf, whole) for name in names]
-        if any(not count.is_integer() for count in found):
+        if any(count % 1 for count in found):
             raise ValueError(f"{path}: its JSON says {names[0]}={found[0]!r}; expected {whole}")
         counts.append(int(sum(found)))
     # A derivative hands on what the raw run says of itself; those volumes were never part of the raw series.

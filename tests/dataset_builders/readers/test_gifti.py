@@ -340,8 +340,8 @@ def test_bundled_files_that_are_no_series(name):
 
 
 def test_one_array_that_is_transposed(path):
-    """By the standard it would be a series of 129 frames of 12 vertices; no surface is that small."""
-    values = np.random.default_rng(0).normal(size=(12, 129)).astype(np.float32)
-    with pytest.raises(ValueError, match=r"129 frames of 12 vertices. Is it transposed\?"):
+    """By the standard it would be a series of 2,600 frames of 12 vertices; no surface is that small."""
+    values = np.random.default_rng(0).normal(size=(12, 2600)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"2600 frames of 12 vertices. Is it transposed\?"):
         read_gifti_series(save(path, [values]))
     np.testing.assert_array_equal(read_gifti_series(save(path, [values.T])), values)
