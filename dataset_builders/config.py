@@ -2,12 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be chosen about any corpus."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from datasets import BuilderConfig, Version
 
 from .schema import BAD_VOXELS, DTYPES, IN_RECORDINGS, IN_ROWS, STANDARDIZE
 from .splitting.policies import DEFAULT_SEED, PAPER, PAPER_NUM_FOLDS, PASSAGE, SPLIT_POLICIES, SUBJECT
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type as annotated; a whole number is a number, but yes and no are none."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(_is_of(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list | tuple) and all(_is_of(item, parts[0]) for item in value)
+    if kind in (int, float):
+        return not isinstance(value, bool) and isinstance(value, int if kind is int else int | float)
+    return isinstance(value, NoneType if kind is None else origin or kind)
 
 
 @dataclass
@@ -98,6 +114,11 @@ class BrainCorpusConfig(BuilderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # A YAML file may give numbers where files name subjects in digits.
+        for name in ("subjects", "test_subjects"):
+            if isinstance(getattr(self, name), list | tuple):
+                setattr(self, name, [str(subject) for subject in getattr(self, name)])
+        self._check_types()
         for name, known in {
             "split": SPLIT_POLICIES,
             "standardize": STANDARDIZE,
@@ -115,8 +136,16 @@ class BrainCorpusConfig(BuilderConfig):
             raise ValueError(f"fold={self.fold}: choose from 0 to {self.num_folds - 1}")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction={self.validation_fraction}: choose from 0 up to, not including, 1")
-        # A YAML file may give numbers where files name subjects in digits.
-        self.subjects = None if self.subjects is None else [str(subject) for subject in self.subjects]
+
+    def _check_types(self) -> None:
+        """Raises if an option is not of its kind: a number in quotes, one name where a list of names is meant."""
+        kinds = get_type_hints(type(self))
+        for name in {field.name for field in fields(self)} - {field.name for field in fields(BuilderConfig)}:
+            value = getattr(self, name)
+            if not _is_of(value, kinds[name]):
+                remedy = f"; write [{value}]" if isinstance(value, str) and _is_of([value], kinds[name]) else ""
+                kind = str(kinds[name]) if get_origin(kinds[name]) else kinds[name].__name__
+                raise ValueError(f"{name}={value!r} is of the wrong kind: expected {kind}{remedy}")
 
     def require_at_least(self, **least: float) -> None:
         """Raises `ValueError` if a field is given and less than this."""

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The row: what every corpus builder writes and every trainer reads; and what a builder says before it is written."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -69,6 +70,13 @@ SPLITS = (TRAIN, VALIDATION, TEST)
 IN_ROWS, IN_RECORDINGS = "rows", "recordings"
 
 
+_RECORDING_ID = re.compile(r"(?![.])[\w.+-]+/(?![.])[\w.+-]+")
+
+
+def _listed(sources: tuple[Path, ...]) -> str:
+    return ", ".join(map(str, sources)) or "the files"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """
@@ -76,7 +84,7 @@ class Recording:
 
     Args:
         recording_id (`str`):
-            `<subject>/<run>`, unique in the corpus; letters, digits, `.`, `_`, `-` and one `/`.
+            `<subject>/<run>`, unique in the corpus; letters, digits, `.`, `_`, `-`, `+` and one `/`.
         subject (`str`):
             Whose brain it is.
         num_frames, num_features (`int`):
@@ -104,6 +112,15 @@ class Recording:
     sources: tuple[Path, ...] = ()
     standardized: bool = False
     made_of: "Average | None" = None
+
+    def __post_init__(self) -> None:
+        # Ids become paths below the cache and names of files on the Hub.
+        if _RECORDING_ID.fullmatch(self.recording_id) and self.recording_id.split("/")[0] == self.subject:
+            return
+        raise ValueError(
+            f"{self.recording_id!r} cannot name a recording of {self.subject!r}: expected <subject>/<run> of letters, "
+            f"digits, `.`, `_`, `-` and `+`, neither of which begins with a dot; rename it in {_listed(self.sources)}"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

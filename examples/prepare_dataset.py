@@ -82,6 +82,8 @@ def print_report(info: Any) -> None:
         print(f"  {describe_leak(leak)}")
     for difference in info.facts["differences"]:
         print(f"differs from what is published: {difference}")
+    for reason, files in info.not_taken.items():
+        print(f"not taken: {len(files)} files, such as {files[0]}: {reason}")
     for note, count in info.facts["notes"].items():
         print(f"{note}: {count}")
 

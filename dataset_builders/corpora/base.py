@@ -64,6 +64,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = BrainCorpusConfig
     #: Globs of the source files under `data_dir`.
     SOURCE_PATTERNS: ClassVar[tuple[str, ...]] = ()
+    #: Options that name a source file below `data_dir`, or anywhere.
+    SOURCE_OPTIONS: ClassVar[tuple[str, ...]] = ()
     LICENCE: ClassVar[str]
     CITATION: ClassVar[str]
     HOMEPAGE: ClassVar[str]
@@ -78,11 +80,14 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     def __init__(self, cache_dir: str | None = None, *, data_dir: str | Path | None = None, **kwargs: Any):
         if data_dir is not None:
             data_dir = str(data_dir)
-            kwargs["source_fingerprint"] = self._source_fingerprint(Path(data_dir))
+            named = [kwargs[option] for option in self.SOURCE_OPTIONS if kwargs.get(option)]
+            kwargs["source_fingerprint"] = _source_fingerprint(self.source_files(Path(data_dir), named))
         #: What was dropped or noticed on the way, counted; goes into `corpus.json`.
         self.notes: Counter[str] = Counter()
         #: How it differs from what is published, where that is allowed; goes there too.
         self.differences: list[str] = []
+        #: Files that look like recordings and are not taken, by reason; go there too.
+        self.not_taken: dict[str, list[str]] = {}
         self._keep = _RESUMABLE
         super().__init__(cache_dir=cache_dir, data_dir=data_dir, **kwargs)
 
@@ -168,10 +173,11 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         """All rows in their splits. Call `download_and_prepare()` before."""
         return cast("DatasetDict", self.as_dataset())
 
-    def _source_fingerprint(self, folder: Path) -> str:
-        files = sorted({path for pattern in self.SOURCE_PATTERNS for path in folder.glob(pattern) if path.is_file()})
-        states = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-        return blake2b(repr(states).encode(), digest_size=8).hexdigest()
+    @classmethod
+    def source_files(cls, folder: Path, named: Sequence[str] = ()) -> list[Path]:
+        """All files that rows may be built from: once one of them changes, the cache forgets the rows."""
+        found = {path for pattern in cls.SOURCE_PATTERNS for path in folder.glob(pattern)}
+        return sorted(path for path in found | {folder / name for name in named} if path.is_file())
 
     def _info(self) -> DatasetInfo:
         return DatasetInfo(
@@ -216,6 +222,10 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         recordings = self.list_recordings()
         if not recordings:
             raise ValueError(f"{self.config.data_dir} holds no recording of {self.corpus_name}")
+        twice = [name for name, count in Counter(one.recording_id for one in recordings).items() if count > 1]
+        if twice:
+            files = [str(path) for one in recordings if one.recording_id == twice[0] for path in one.sources]
+            raise ValueError(f"{twice[0]} is the name of several recordings ({', '.join(files)}): keep one of them")
         found = sorted({recording.subject for recording in recordings})
         unknown = [subject for subject in self.config.subjects or () if subject not in found]
         if unknown:
@@ -307,6 +317,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
             ),
             preprocessing=preparation.description,
             facts=facts | {"notes": dict(self.notes)},
+            not_taken=dict(self.not_taken),
             fingerprint=_fingerprint(samples, splits, digests, preparation.description),
         )
 
@@ -331,6 +342,12 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         spent = ["recording_statistics"] if self.config.store != IN_ROWS else ["recording_statistics", RECORDINGS_DIR]
         for name in spent:
             shutil.rmtree(Path(self._output_dir) / name)
+
+
+def _source_fingerprint(files: Sequence[Path]) -> str:
+    """Hash of the names, sizes and times of change of some files."""
+    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return blake2b(repr(states).encode(), digest_size=8).hexdigest()
 
 
 def _fingerprint(

@@ -241,7 +241,11 @@ def _load_pair(texts_path: Path, brain_path: Path) -> tuple[Path, dict[Any, Any]
 
 def _choose_stories(texts: dict[Any, Any], wanted: list[str] | None, path: Path) -> list[tuple[Any, str]]:
     """Pairs of the file's key and our name. Numbers are padded so that names sort as numbers do."""
-    keys = {f"{key:03d}" if isinstance(key, (int, np.integer)) else str(key): key for key in texts}
+    names = [f"{key:03d}" if isinstance(key, (int, np.integer)) else str(key) for key in texts]
+    keys = dict(zip(names, texts, strict=True))
+    if len(keys) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{path}: several keys mean the story {twice!r}: rename one of them")
     return [(keys[name], name) for name in _choose(keys, wanted, "stories", str(path))]
 
 

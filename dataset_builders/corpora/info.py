@@ -69,6 +69,8 @@ class CorpusInfo:
             What was done to brain values, and what came out.
         facts (`dict`):
             Counts measured while reading, and how they differ from those that the builder expects.
+        not_taken (`dict[str, list[str]]`):
+            Files that look like recordings and were not taken, by reason.
         fingerprint (`str`):
             Hash of the content of all rows and of their division. Equal on every machine for equal data.
     """
@@ -84,6 +86,7 @@ class CorpusInfo:
     known_defects: list[str] = field(default_factory=list)
     preprocessing: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    not_taken: dict[str, list[str]] = field(default_factory=dict)
     fingerprint: str = ""
 
     def to_json(self) -> str:

@@ -19,6 +19,12 @@ from .storage import checked_values
 from .voxel_selection import most_reliable, num_stimuli
 
 
+# Most that rounding to float16 may change values by, as a share of their standard deviation.
+_MOST_ROUNDING = 0.01
+# Larger values do not fit into float16 at all, which is found out when they are stored.
+_LARGEST_ROUNDED = 65_000
+
+
 def fit_preprocessing(
     recordings: Sequence[Recording],
     recording_statistics: Sequence[RecordingStatistics],
@@ -57,6 +63,8 @@ def fit_preprocessing(
     fitted = _fit_statistics(recordings, recording_statistics, standardize, bad_voxels, dtype, wanted)
     if num_reliable_voxels is not None:
         fitted = _with_reliable_voxels(fitted, recordings, repeats or {}, standardize, num_reliable_voxels)
+    if dtype == "float16" and standardize == "none" and num_components is None:
+        _check_rounding(recordings[0].subject, recording_statistics, fitted)
     if num_components is not None:
         fitted = _with_components(fitted, recordings, training, standardize, num_components)
     return fitted
@@ -97,6 +105,21 @@ def _fit_statistics(
         deviations={unit: moments.deviation[kept] for unit, moments in units.items()},
         dtype=dtype,
     )
+
+
+def _check_rounding(subject: str, recording_statistics: Sequence[RecordingStatistics], fitted: Preprocessing) -> None:
+    """Raises if float16 would lose too much of most voxels: raw values far from zero that vary little."""
+    kept = fitted.kept[~fitted.unusable]
+    moments = _moments_by_unit(["all"] * len(recording_statistics), recording_statistics)["all"]
+    deviation = moments.deviation[kept]
+    largest = np.minimum(np.abs(moments.mean[kept]) + deviation, _LARGEST_ROUNDED)
+    lost = np.spacing(largest.astype(np.float16)).astype(np.float64) / np.sqrt(12)
+    share = float(np.median(lost / deviation)) if len(kept) else 0.0
+    if share > _MOST_ROUNDING:
+        raise ValueError(
+            f"{subject}: rounding to float16 changes values by {np.median(lost):.2g} (root mean square), "
+            f"{share:.1%} of what they vary by: choose dtype='float32', or standardize='recording'"
+        )
 
 
 def _with_reliable_voxels(

@@ -112,6 +112,8 @@ def compute_recording_statistics(
     for part in parts:
         part.keep(values)
     not_finite = np.logical_not(np.isfinite(values).all(axis=0))
+    if not_finite.all():
+        _check_frames(recording, values)
     finite = values[frames] if 0 < len(frames) < len(values) else values
     if not_finite.any():
         finite = np.where(not_finite, 0, finite)
@@ -120,6 +122,17 @@ def compute_recording_statistics(
     )
     recording_statistics.save(path)
     return recording_statistics
+
+
+def _check_frames(recording: Recording, values: np.ndarray) -> None:
+    """Raises if frames hold no value at all: they would take every voxel with them."""
+    empty = np.flatnonzero(~np.isfinite(values).any(axis=1))
+    if 0 < len(empty) < len(values):
+        where = ", ".join(map(str, recording.sources)) or recording.recording_id
+        raise ValueError(
+            f"{where}: {len(empty)} of {len(values)} frames hold no value (the first is {empty[0]}, "
+            "counted from 0): take a series in which they are interpolated and not censored, or leave the run out"
+        )
 
 
 __all__ = ["Moments", "RecordingStatistics", "compute_recording_statistics"]

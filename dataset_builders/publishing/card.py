@@ -18,6 +18,9 @@ from ..splitting.leaks import describe_leak
 #: License names of the Hub for those of the corpora.
 _HUB_LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "CC0": "cc0-1.0", "Apache 2.0": "apache-2.0"}
 
+# Files that are named for each reason; `corpus.json` names them all.
+_LISTED_FILES = 20
+
 _CARD = """---
 {metadata}
 ---
@@ -33,7 +36,7 @@ _CARD = """---
 {sizes}
 
 {leaks}
-{defects}
+{not_taken}{defects}
 ## Brain values
 
 {preprocessing}
@@ -96,6 +99,11 @@ def _list(title: str, lines: list[str]) -> str:
     return f"\n## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" if lines else ""
 
 
+def _some(files: list[str]) -> str:
+    more = f" and {len(files) - _LISTED_FILES} more" if len(files) > _LISTED_FILES else ""
+    return ", ".join(f"`{file}`" for file in files[:_LISTED_FILES]) + more
+
+
 _STORED_APART = """
 Rows refer to frames of `recordings/`, where each run is stored once and which `load_from_disk` opens as well.
 `trainers.data.corpora.load_corpus_splits` puts both together without copying.
@@ -146,6 +154,7 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
         division=_division(info.split),
         sizes=_table(("split", "rows"), list(info.split.sizes.items())),
         leaks=_leaks(info.split),
+        not_taken=_list("Not taken", [f"{reason}: {_some(files)}" for reason, files in info.not_taken.items()]),
         defects=_list("Known defects", info.known_defects),
         preprocessing=_preprocessing(info),
         storage=_STORED_APART if isinstance(features[BRAIN_VALUES], dict) else "",

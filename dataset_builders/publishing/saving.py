@@ -4,8 +4,9 @@
 
 import os
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from datasets import Dataset, load_from_disk
 from huggingface_hub import DatasetCard, HfApi
@@ -87,27 +88,45 @@ def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: s
         raise PermissionError(f"{info.corpus} may not be published, not even in private. {info.redistribution}")
     rows = load_from_disk(str(folder))
     # The card is written below, by us; what pushing adds to it (configurations, sizes) is merged in.
+    configs = [_config(SAMPLES_CONFIG, [str(name) for name in rows]) | {"default": True}]
     rows.push_to_hub(repo_id, config_name=SAMPLES_CONFIG, private=private, token=token, set_default=True)
     if (folder / RECORDINGS_DIR).is_dir():
         recordings = cast("Dataset", load_from_disk(str(folder / RECORDINGS_DIR)))
         recordings.push_to_hub(repo_id, config_name=RECORDINGS_DIR, split="train", private=private, token=token)
+        configs.append(_config(RECORDINGS_DIR, ["train"]))
     api = HfApi(token=token)
     api.upload_folder(
         repo_id=repo_id,
         repo_type="dataset",
         folder_path=folder,
         allow_patterns=[CORPUS_FILE, f"{SUBJECTS_DIR}/*.safetensors"],
+        delete_patterns=_left_by_earlier_pushes(configs, api.list_repo_files(repo_id, repo_type="dataset")),
         commit_message="Add facts, statistics and geometry",
     )
-    _push_card(folder, repo_id, token)
+    _push_card(folder, repo_id, configs, token)
     return f"{api.endpoint}/datasets/{repo_id}"
 
 
-def _push_card(folder: Path, repo_id: str, token: str | None) -> None:
+def _config(name: str, splits: list[str]) -> dict[str, Any]:
+    """What the card says of one configuration."""
+    return {"config_name": name, "data_files": [{"split": one, "path": f"{name}/{one}-*"} for one in splits]}
+
+
+def _left_by_earlier_pushes(configs: list[dict[str, Any]], files: list[str]) -> list[str]:
+    """Files of an earlier push: splits and subjects that there are no longer."""
+    now = [part["path"] for config in configs for part in config["data_files"]]
+    rows = [file for file in files if file.startswith((f"{SAMPLES_CONFIG}/", f"{RECORDINGS_DIR}/"))]
+    return [file for file in rows if not any(fnmatch(file, path) for path in now)] + [f"{SUBJECTS_DIR}/*"]
+
+
+def _push_card(folder: Path, repo_id: str, configs: list[dict[str, Any]], token: str | None) -> None:
     written = DatasetCard.load(folder / "README.md")
-    pushed = DatasetCard.load(repo_id, token=token)
-    for name, value in pushed.data.to_dict().items():
-        written.data[name] = value
+    sizes = DatasetCard.load(repo_id, token=token).data.to_dict().get("dataset_info", [])
+    names = {config["config_name"] for config in configs}
+    # Of the card that is there only what describes the rows pushed just now: the rest may speak of earlier ones.
+    sizes = [sizes] if isinstance(sizes, dict) else sizes
+    written.data["dataset_info"] = [size for size in sizes if size.get("config_name") in names]
+    written.data["configs"] = configs
     written.push_to_hub(repo_id, repo_type="dataset", token=token, commit_message="Add the card")
 
 

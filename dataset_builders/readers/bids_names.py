@@ -20,6 +20,9 @@ from .text_files import read_text
 
 #: Entities that a derivative shares with the raw run that it was made from, in the order in which names hold them.
 RUN_ENTITIES = ("sub", "ses", "task", "acq", "dir", "run")
+#: Those that sidecars of the raw run may name as well: echoes and reconstructions of one run, of which a derivative
+#: holds one.
+RAW_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part")
 #: Entities that are numbers: `run-1` is `run-01`.
 _INDICES = ("run", "echo")
 _ENTITY = re.compile(r"([A-Za-z0-9]+)-([A-Za-z0-9+]+)")
@@ -117,4 +120,14 @@ def read_metadata(paths: Iterable[Path]) -> dict[str, Any]:
     return fields
 
 
-__all__ = ["RUN_ENTITIES", "BidsName", "join", "parse_name", "parse_names", "pick", "read_metadata", "sidecars"]
+__all__ = [
+    "RAW_ENTITIES",
+    "RUN_ENTITIES",
+    "BidsName",
+    "join",
+    "parse_name",
+    "parse_names",
+    "pick",
+    "read_metadata",
+    "sidecars",
+]

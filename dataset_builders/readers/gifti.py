@@ -39,6 +39,8 @@ _CHARACTER_SETS = ("UTF-8", "UTF-16", "ISO-8859-1", "US-ASCII")
 _AXIS_ORDERS: dict[str, Literal["C", "F"]] = {"RowMajorOrder": "C", "ColumnMajorOrder": "F"}
 # Vertices of one hemisphere of fsaverage4 to 6 and of fsaverage.
 _STANDARD_SURFACES = (2562, 10242, 40962, 163842)
+# Scans that last longer have finer surfaces than they have frames.
+_MANY_FRAMES = 2000
 _MESH_INTENTS = ("NIFTI_INTENT_POINTSET", "NIFTI_INTENT_TRIANGLE")
 _CHUNK = 1 << 20
 
@@ -62,6 +64,13 @@ def read_gifti_series(path: str | Path) -> np.ndarray:
     arrays = _parse(path)
     if len(arrays) == 1 and arrays[0].ndim == 2:
         series = arrays[0]
+        standard = any(size in _STANDARD_SURFACES for size in series.shape)
+        if not standard and series.shape[1] > max(series.shape[0], _MANY_FRAMES):
+            raise ValueError(
+                f"{path} holds one array of {series.shape}, in which the first axis stands for vertices by the GIFTI "
+                f"standard: {series.shape[1]} frames of {series.shape[0]} vertices. Is it transposed? Write one data "
+                "array a frame"
+            )
         vertices_are_last = series.shape[1] in _STANDARD_SURFACES and series.shape[0] not in _STANDARD_SURFACES
         return np.ascontiguousarray(series if vertices_are_last else series.T)
     shapes = sorted({array.shape for array in arrays})

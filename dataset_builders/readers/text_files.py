@@ -127,10 +127,10 @@ def read_text(path: str | Path, encoding: str | None = None) -> tuple[str, str]:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """Lines of a UTF-8 file, without their ends of any system; empty lines at the end of the file are left out."""
+    """Lines of a UTF-8 file, without their ends of any system; blank lines at the end of the file are left out."""
     text, _ = read_text(path, "utf-8-sig")
     lines = _LINE_END.split(text)
-    while lines and not lines[-1]:
+    while lines and not lines[-1].strip():
         lines.pop()
     return lines
 
@@ -144,9 +144,19 @@ def to_number(cell: str) -> float:
     return number if math.isfinite(number) else math.nan
 
 
+def _unquoted(cell: str) -> str:
+    """A cell without the quotation marks around it, if it was quoted: then those inside are doubled."""
+    inside = cell[1:-1]
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside.replace('""', "")
+    return inside.replace('""', '"') if quoted else cell
+
+
 def read_tsv(path: str | Path, required: tuple[str, ...] = ()) -> list[dict[str, str]]:
     """
-    A table in the form of BIDS: UTF-8, one header line, cells divided by tabs and never quoted.
+    A table in the form of BIDS: UTF-8, one header line, cells divided by tabs.
+
+    Many programs quote cells with quotation marks in them, as in tables with commas, and double these: such cells are
+    unquoted. Blank lines at the end are left out.
 
     Args:
         path (`str` or `Path`):
@@ -162,7 +172,7 @@ def read_tsv(path: str | Path, required: tuple[str, ...] = ()) -> list[dict[str,
         ValueError: a required column is missing, a name stands twice, or a row has another number of cells.
     """
     lines = read_lines(path)
-    header = [name.strip() for name in lines[0].split("\t")] if lines else []
+    header = [_unquoted(name.strip()) for name in lines[0].split("\t")] if lines else []
     missing = [name for name in required if name not in header]
     if missing:
         raise ValueError(f"{path} has no column {missing[0]!r}, only {header}: it needs {', '.join(required)}")
@@ -170,7 +180,7 @@ def read_tsv(path: str | Path, required: tuple[str, ...] = ()) -> list[dict[str,
         raise ValueError(f"{path} names a column twice in {header}: give each a name of its own")
     rows = []
     for number, line in enumerate(lines[1:], 2):
-        cells = [cell.strip() for cell in line.split("\t")]
+        cells = [_unquoted(cell.strip()) for cell in line.split("\t")]
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}, line {number}: {len(cells)} cells, and the header names {len(header)}: cells are divided by "

@@ -33,7 +33,10 @@ NON_WORDS = frozenset({"", "sp", "br", "lg", "ls", "ns", "sentence_start", "sent
 TEXT_COLUMNS = ("word", "words", "text", "token", "stimulus", "value")
 
 _MISSING = ("", "n/a")
+_IN_BRACES = re.compile(r"\{([^{}]*)\}")
 _LETTER = re.compile(r"[^\W\d_]")
+# No experiment has more conditions.
+_FEW_TEXTS = 12
 _FILE_NAME = re.compile(r"\.\w{2,4}$", re.ASCII)
 
 
@@ -54,8 +57,8 @@ def read_words_textgrid(
             As in [`~dataset_builders.readers.text_files.read_text`].
 
     Returns:
-        `list[Word]`: in the order of time, in their own case, without braces around them; a run of white space within
-        a label is one space.
+        `list[Word]`: in the order of time, in their own case; a run of white space within a label is one space. Braces
+        are left out, and with them what they hold if it is no word: `WORD{LG}` is `WORD`.
 
     Raises:
         FileNotFoundError, ValueError: as [`~dataset_builders.readers.textgrid.read_textgrid`] and
@@ -63,11 +66,8 @@ def read_words_textgrid(
         ValueError: no label of the tier is a word.
     """
     found = read_textgrid(path, encoding).tier(tier)
-    words = [
-        Word(" ".join(interval.text.strip().strip("{}").split()), interval.start, interval.end)
-        for interval in found.intervals
-    ]
-    words = [word for word in words if word.text.lower() not in drop]
+    words = [Word(_without_marks(interval.text, drop), interval.start, interval.end) for interval in found.intervals]
+    words = [word for word in words if word.text and word.text.lower() not in drop]
     if not words:
         raise ValueError(
             f"{path}: none of the {len(found.intervals)} labels of tier {found.name!r} is a word: check the tier, and "
@@ -76,11 +76,17 @@ def read_words_textgrid(
     return words
 
 
+def _without_marks(label: str, drop: Set[str]) -> str:
+    """A label without braces, and without non-words in them."""
+    text = _IN_BRACES.sub(lambda mark: " " if mark[1].strip().lower() in drop else mark[1], label)
+    return " ".join(text.replace("{", "").replace("}", "").split())
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A row of an events table: `onset` and `duration` in seconds of the run, and all cells of the row by column."""
 
-    onset: float
+    onset: float  # NaN where the table says `n/a`
     duration: float  # NaN where the table says `n/a`
     cells: dict[str, str]
 
@@ -96,7 +102,8 @@ def read_event_table(path: str | Path) -> list[Event]:
     """
     All rows of a BIDS events table, sorted by onset; rows of one onset keep their order.
 
-    Onsets may be negative (before the first frame) and durations 0 or `n/a`, as BIDS allows.
+    Onsets may be negative (before the first frame) and durations 0 or `n/a`, as BIDS allows. Rows whose onset is `n/a`
+    stand at the end: they happened at no known time.
 
     Raises:
         FileNotFoundError, ValueError: as [`~dataset_builders.readers.text_files.read_tsv`] does.
@@ -105,20 +112,25 @@ def read_event_table(path: str | Path) -> list[Event]:
     """
     events = []
     for number, cells in enumerate(read_tsv(path, required=("onset", "duration")), 2):
-        onset = _seconds(path, number, "onset", cells["onset"])
+        onset = math.nan if cells["onset"] == "n/a" else _seconds(path, number, "onset", cells["onset"])
         duration = math.nan
         if cells["duration"] != "n/a":
             duration = _seconds(path, number, "duration", cells["duration"])
         if duration < 0:
             raise ValueError(f"{path}, line {number}: duration is {duration} s; expected at least 0")
         events.append(Event(onset, duration, cells))
-    return sorted(events, key=lambda event: event.onset)
+    return sorted(events, key=lambda event: (math.isnan(event.onset), event.onset))
 
 
 def _holds_words(cells: list[str]) -> bool:
-    """Whether the cells differ, most have letters and none names a file: codes and sound files are no words."""
+    """
+    Whether the cells differ, most have letters and none names a file: codes and sound files are no words, and nor are
+    conditions, of which a few recur; of `n` words of running text far more than `sqrt(n)` differ.
+    """
     letters = sum(bool(_LETTER.search(cell)) for cell in cells)
-    return len(set(cells)) > 1 and 2 * letters > len(cells) and not any(map(_FILE_NAME.search, cells))
+    texts = len(set(cells))
+    recur = texts < min(_FEW_TEXTS, 1.5 * math.sqrt(len(cells))) and 3 * texts <= len(cells)
+    return texts > 1 and not recur and 2 * letters > len(cells) and not any(map(_FILE_NAME.search, cells))
 
 
 def _find_text_column(path: str | Path, events: list[Event]) -> str:
@@ -128,8 +140,8 @@ def _find_text_column(path: str | Path, events: list[Event]) -> str:
         if cells and _holds_words(cells):
             return column
     raise ValueError(
-        f"{path}: none of the columns {columns} is recognised as the words (looked for {', '.join(TEXT_COLUMNS)}): "
-        "pass text_column="
+        f"{path}: none of the columns {columns} is recognised as the words (looked for {', '.join(TEXT_COLUMNS)}; "
+        "texts of which a few recur are conditions): pass text_column="
     )
 
 
@@ -160,6 +172,12 @@ def read_events(path: str | Path, text_column: str | None = None) -> tuple[list[
     if not spoken:
         raise ValueError(
             f"{path}: none of the {len(events)} rows has a word in column {column!r}: pass another column"
+        )
+    untimed = [event.cells[column] for event in spoken if math.isnan(event.onset)]
+    if untimed:
+        raise ValueError(
+            f"{path}: {len(untimed)} words have the onset n/a (the first is {untimed[0]!r}): give them times, or "
+            f"n/a in column {column!r} to leave them out"
         )
     words = [
         Word(event.cells[column], event.onset, event.onset + (0.0 if math.isnan(event.duration) else event.duration))

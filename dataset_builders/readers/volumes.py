@@ -107,10 +107,14 @@ def read_mask(path: str | Path, series: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError, ValueError: as [`read_nifti`] does.
-        ValueError: shapes or affines of mask and series differ, or no voxel is in the mask.
+        ValueError: shapes or affines of mask and series differ, the mask has several volumes, or no voxel is in it.
     """
     mask, grid = nifti_header(path), nifti_header(series)
-    if mask.shape != grid.shape[:3]:
+    if len(mask.shape) == 4 and mask.shape[3] > 1:
+        raise ValueError(
+            f"{path} has {mask.shape[3]} volumes and a mask has one: write the one that is meant to a file"
+        )
+    if mask.shape[:3] != grid.shape[:3]:
         raise ValueError(
             f"{path} has the shape {mask.shape} and {series} has {grid.shape[:3]}: choose the mask of the same space "
             "and resolution"
@@ -120,7 +124,7 @@ def read_mask(path: str | Path, series: str | Path) -> np.ndarray:
             f"{path} has the affine {mask.affine.tolist()} and {series} has {grid.affine.tolist()}: choose the mask "
             "of the same space and resolution"
         )
-    inside = read_nifti(path) > 0
+    inside = read_nifti(path).reshape(mask.shape[:3]) > 0
     if not inside.any():
         raise ValueError(f"{path} has no voxel greater than zero: check that it is a mask")
     return inside

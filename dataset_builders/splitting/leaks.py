@@ -22,7 +22,7 @@ Every pair of splits is compared; train comes before validation, validation befo
 | `shared_text` | was perceived within a sentence that occurs in the earlier split |
 | `near_text` | was perceived within such a sentence but for case, punctuation and one word, changed or moved |
 | `shared_words` | holds twelve words in a row that the earlier split has under the name of another stimulus |
-| `retold_stimulus` | belongs to a story that the earlier split tells under another name, with words missing or changed |
+| `retold_stimulus` | belongs to a story that the earlier split tells under another name, maybe with other words |
 | `shared_references` | has the captions of an image of the earlier split: one image under two names |
 | `near_references` | has them but for case, punctuation and one caption |
 | `target_in_prompt` | has its completion inside a prompt of the same story in the earlier split |
@@ -83,8 +83,8 @@ LEAK_KINDS = {
 
 #: How long the brain responds to a word, at least, as decoders have it: Tang et al. (2023) look at delays of 2 to 8 s.
 RESPONSE_SECONDS = 8.0
-# Among thousands of sentences of a small vocabulary a few differ in one word, and people quote: such a share of rows is
-# no leak.
+# Among thousands of sentences of a small vocabulary a few differ in one word, and people quote: such shares of rows
+# are no leak.
 _CHANCE_SHARES = {"near_text": 0.005, "near_references": 0.005, "shared_words": 0.01}
 _NUM_EXAMPLES = 3
 

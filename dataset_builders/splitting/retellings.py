@@ -25,7 +25,7 @@ from .fingerprints import words_of
 _SEQUENCE = 3
 # Sequences in common order, at least: so many, so many times what chance gives, and this share of the shorter text (a
 # quotation or the greeting of a series is no retelling).
-_LEAST_IN_ORDER, _OF_CHANCE, _LEAST_SHARE = 16, 2.0, 0.05
+_LEAST_IN_ORDER, _OF_CHANCE, _LEAST_SHARE = 24, 2.0, 0.05
 # Of people who read one text in their own way, two stand for all; of many texts that hold a sequence, the first few.
 _TELLINGS_OF_A_GROUP, _PARTNERS = 2, 8
 
@@ -118,22 +118,20 @@ def retold_rows(samples: Sequence[Sample], sides: np.ndarray) -> Iterator[tuple[
 
 def _tellings(samples: Iterable[Sample]) -> Iterator[Telling]:
     """The longest tellings of each group, of texts in the order of their frames."""
-    runs: defaultdict[str, defaultdict[tuple[str, str], list[tuple[int, str]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    runs: defaultdict[str, defaultdict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
-        runs[sample.group][sample.subject, sample.recording].append((min(sample.frames, default=0), sample.text))
+        runs[sample.group][sample.recording].append(sample)
     for group, found in runs.items():
         # Rows of one sentence repeat its text; equal tellings of several people are one.
-        texts = {tuple(text for text, _ in groupby(text for _, text in _in_order(rows))) for rows in found.values()}
+        texts = {tuple(text for text, _ in groupby(_texts(rows))) for rows in found.values()}
         for text in sorted(texts, key=lambda text: (-len(" ".join(text)), text))[:_TELLINGS_OF_A_GROUP]:
             words = words_of(" ".join(text))
             if len(words) >= _LEAST_IN_ORDER + _SEQUENCE - 1:
                 yield Telling.of(group, words)
 
 
-def _in_order(rows: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    return sorted(rows, key=lambda row: row[0])
+def _texts(samples: Iterable[Sample]) -> list[str]:
+    return [sample.text for sample in sorted(samples, key=lambda sample: min(sample.frames, default=0))]
 
 
 __all__ = ["Telling", "merge_retellings", "retold_rows"]

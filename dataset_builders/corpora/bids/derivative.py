@@ -28,7 +28,7 @@ class BidsDerivativeConfig(StoryConfig):
     Args:
         derivative (`str`, *optional*):
             Folder below `derivatives`, such as `"fmriprep"`. Defaults to the only one that holds subjects.
-        space, res, desc (`str`, *optional*):
+        space, res, desc, echo, rec (`str`, *optional*):
             Entities that the series must have; `""` for a series without the entity. Need be given only where the
             derivative holds several forms of its series.
         tasks (`list[str]`, *optional*):
@@ -45,6 +45,8 @@ class BidsDerivativeConfig(StoryConfig):
     space: str | None = None
     res: str | None = None
     desc: str | None = None
+    echo: str | None = None
+    rec: str | None = None
     tasks: list[str] | None = None
     confounds: list[str] | None = None
     detrend: bool = False
@@ -100,7 +102,7 @@ class BidsDerivativeBuilder(BrainCorpusBuilder):
 
     def find_events(self, series: Series) -> Path:
         """The raw events of a run, by inheritance. Raises `FileNotFoundError` if there are none."""
-        paths = sidecars(self.data_dir, series.entities, "events", ".tsv")
+        paths = sidecars(self.data_dir, series.raw_entities, "events", ".tsv")
         if not paths:
             folder = self.data_dir / series.subject
             found = sorted(path.name for path in folder.glob("**/*_events.tsv"))
@@ -116,8 +118,8 @@ class BidsDerivativeBuilder(BrainCorpusBuilder):
 
     def list_recordings(self) -> list[Recording]:
         config = self.config
-        choice = {"space": config.space, "res": config.res, "desc": config.desc}
-        found = find_series(self.derivative_dir, choice, config.subjects, config.tasks)
+        choice = {name: getattr(config, name) for name in ("space", "res", "desc", "echo", "rec")}
+        found, self.not_taken = find_series(self.derivative_dir, choice, config.subjects, config.tasks)
         #: The files of each recording.
         self.series = {f"{series.subject}/{series.run_name}": series for series in found if self.wants(series)}
         self._grids: dict[str, Grid] = {}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which stories a scan of Narratives played, and when: `events.tsv` and `participants.tsv` of ds002345."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,13 +29,15 @@ def story_rows(path: Path) -> list[Event]:
 
     Raises:
         FileNotFoundError, ValueError: as [`~dataset_builders.readers.transcripts.read_event_table`] does.
-        ValueError: there is no such row.
+        ValueError: there is no such row, or one has no onset.
     """
     events = read_event_table(path)
     rows = [event for event in events if event.cells.get("trial_type") == "story"]
     if not rows:
         kinds = sorted({event.cells.get("trial_type", "n/a") for event in events})
         raise ValueError(f"{path} has no row of trial_type story, only {', '.join(kinds) or 'none at all'}")
+    if any(math.isnan(row.onset) for row in rows):
+        raise ValueError(f"{path}: onset is 'n/a' for a story; expected a number of seconds")
     return rows
 
 

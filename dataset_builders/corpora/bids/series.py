@@ -6,13 +6,15 @@ Brain series of a BIDS derivative: which there are, and which voxels of volumes 
 The series of a run is one NIfTI file, read within a brain mask, or two GIFTI files, one for each hemisphere.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ...readers.bids_names import RUN_ENTITIES, BidsName, join, parse_names, pick
+from ...readers.bids_names import RAW_ENTITIES, RUN_ENTITIES, BidsName, join, parse_name, parse_names, pick
 from ...readers.volumes import nifti_header, read_mask
 from ...schema import Geometry
 from .surfaces import HEMISPHERES
@@ -20,6 +22,9 @@ from .surfaces import HEMISPHERES
 
 _VOLUMES = (".nii.gz", ".nii")
 _SURFACE = ".func.gii"
+# In any spelling: of volumes, surfaces and CIFTI, compressed or not.
+_EXTENSION = re.compile(r"(\.[a-z]+)?\.(nii|gii)(\.\w+)?$", re.IGNORECASE)
+_OTHER_TASK = "another task was chosen"
 # Affines of one grid written by different programs differ by less, in millimetres.
 _SAME_PLACE = 1e-2
 
@@ -34,6 +39,11 @@ class Series:
     def entities(self) -> dict[str, str]:
         """Entities of the run, which raw files share: `sub`, `ses`, `task`, `acq`, `dir`, `run`."""
         return pick(self.names[0].entities)
+
+    @property
+    def raw_entities(self) -> dict[str, str]:
+        """Those by which sidecars of the raw run apply: its echo and reconstruction as well."""
+        return pick(self.names[0].entities, RAW_ENTITIES)
 
     @property
     def subject(self) -> str:
@@ -71,7 +81,7 @@ def find_series(
     choice: Mapping[str, str | None],
     subjects: Sequence[str] | None = None,
     tasks: Sequence[str] | None = None,
-) -> list[Series]:
+) -> tuple[list[Series], dict[str, list[str]]]:
     """
     The series of a derivative, by subject and run.
 
@@ -83,30 +93,85 @@ def find_series(
         subjects, tasks (`Sequence[str]`, *optional*):
             Only these, as `"sub-01"` and `"story"`.
 
+    Returns:
+        `tuple`: the series; and what looks like one and is not taken, files by reason.
+
     Raises:
         FileNotFoundError: there is no series.
-        ValueError: nothing is left after the choice, several forms of a series are left, a run occurs twice, or a
-            hemisphere is missing.
+        ValueError: nothing is left after the choice, several forms of a series are left, a run occurs twice, a
+            hemisphere is missing, or nothing is taken of a subject.
     """
     patterns = ("sub-*/func/*", "sub-*/ses-*/func/*")
-    names = [
-        name
-        for name in parse_names(path for pattern in patterns for path in folder.glob(pattern))
-        if (name.extension in _VOLUMES and name.suffix == "bold")
-        or (name.extension == _SURFACE and name.suffix in ("", "bold"))
-    ]
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if _looks_recorded(path)})
+    reasons = {path: _unreadable(path) for path in paths}
+    names = parse_names(path for path in paths if not reasons[path])
     if not names:
         raise FileNotFoundError(
             f"{folder} holds no series sub-*/[ses-*/]func/*_bold.nii.gz or *_hemi-L*.func.gii (CIFTI is not read): "
             "check the folder, and that its files were fetched"
         )
-    names = _only(names, "sub", subjects and [subject.removeprefix("sub-") for subject in subjects], folder)
-    names = _only(names, "task", tasks, folder)
-    names = _of_one_form(names, choice, folder)
+    wanted = None if subjects is None else [subject.removeprefix("sub-") for subject in subjects]
+    of_subjects = _only(names, "sub", wanted, folder)
+    of_tasks = _only(of_subjects, "task", tasks, folder)
     runs: dict[str, list[BidsName]] = {}
-    for name in names:
+    for name in _of_one_form(of_tasks, choice, folder):
         runs.setdefault(join(pick(name.entities)), []).append(name)
-    return [_series(stem, found) for stem, found in runs.items()]
+    for name in of_subjects:
+        if join(pick(name.entities)) not in runs:
+            reasons[name.path] = "its run is not there in the chosen form" if name in of_tasks else _OTHER_TASK
+    places = [path for path in sorted(folder.glob("sub-*")) if wanted is None or path.name[4:] in wanted]
+    left_out: defaultdict[str, list[str]] = defaultdict(list)
+    for place in places:
+        own = {path: reason for path, reason in reasons.items() if reason and place in path.parents}
+        for path, reason in own.items():
+            left_out[reason].append(str(path.relative_to(folder)))
+        recorded = any(join(pick(name.entities, ("sub",))) == place.name for found in runs.values() for name in found)
+        if not recorded and place.is_dir() and _OTHER_TASK not in own.values():
+            found = "; ".join(f"{path.name}: {reason}" for path, reason in list(own.items())[:3])
+            raise ValueError(
+                f"{place} holds no recording that can be taken ({found or 'it has none'}): mend it, or name the other "
+                "subjects in subjects="
+            )
+    return [_series(stem, found) for stem, found in runs.items()], dict(left_out)
+
+
+def _looks_recorded(path: Path) -> bool:
+    """Whether a file may be meant as a recording, by its name in any spelling."""
+    extension = _EXTENSION.search(path.name)
+    if extension is None:
+        return False
+    suffix = path.name[: extension.start()].lower().rpartition("_")[2]
+    return extension[0].lower().startswith(_SURFACE) or ("bold" in suffix and "ref" not in suffix)
+
+
+def _unreadable(path: Path) -> str:
+    """Why a file that looks like a recording is none that can be read; `""` if it is."""
+    name, extension = parse_name(path), _EXTENSION.search(path.name)
+    if name is None or extension is None or name.extension != extension[0]:
+        return "its name does not follow BIDS (entities `key-value` of letters and digits, joined by `_`): rename it"
+    if name.extension.lower() in (".dtseries.nii", ".ptseries.nii"):
+        return "CIFTI is not read"
+    if name.extension in _VOLUMES and name.suffix == "bold":
+        return ""
+    if name.extension == _SURFACE and name.suffix in ("", "bold"):
+        return ""
+    if name.extension.lower() in (*_VOLUMES, _SURFACE) and name.extension not in (*_VOLUMES, _SURFACE):
+        return f"its extension is written {name.extension}: rename it to {name.extension.lower()}"
+    return f"it ends with {name.suffix}{name.extension}, and _bold.nii, _bold.nii.gz and .func.gii are read"
+
+
+def num_raw_frames(root: Path, series: Series) -> int | None:
+    """Frames of the raw series that a run was made from, if that is there and can be read."""
+    place = root / series.subject
+    place = place / join(pick(series.entities, ("ses",))) if "ses" in series.entities else place
+    for name in parse_names((place / "func").glob("*_bold.nii*")):
+        if name.suffix == "bold" and pick(name.entities) == series.entities and name.path.exists():
+            try:
+                shape = nifti_header(name.path).shape
+            except ValueError:  # a pointer of git-annex, say: nothing of the raw series is needed
+                continue
+            return shape[3] if len(shape) == 4 else 1
+    return None
 
 
 def _only(names: list[BidsName], key: str, wanted: Sequence[str] | None, folder: Path) -> list[BidsName]:
@@ -218,4 +283,4 @@ def find_brain_mask(series: Series) -> Path | None:
     return found[0] if found else None
 
 
-__all__ = ["Grid", "Series", "common_grid", "find_brain_mask", "find_series"]
+__all__ = ["Grid", "Series", "common_grid", "find_brain_mask", "find_series", "num_raw_frames"]

@@ -148,9 +148,10 @@ def read_stimuli(path: str | Path, num_subjects: int) -> Stimuli:
     if numbers is None:
         raise ValueError(f"{path}: expected a table of whole numbers and found none. {_REMEDY}")
     if not np.array_equal(numbers[0], np.arange(numbers.shape[1])):
+        from_one = np.array_equal(numbers[0], np.arange(numbers.shape[1]) + 1)
         raise ValueError(
             f"{path}: 'nsdId' must count 0, 1, 2, ... and goes from {numbers[0].min()} to {numbers[0].max()} in "
-            f"{numbers.shape[1]} rows{'; it counts from 1' if numbers[0, 0] == 1 else ''}. {_REMEDY}"
+            f"{numbers.shape[1]} rows{'; it counts from 1' if from_one else ''}. {_REMEDY}"
         )
     for name, known in {"cocoSplit": COCO_SPLITS, "shared1000": ("True", "False")}.items():
         unknown = set(rows[name]).difference(known)

@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard
 
 from dataset_builders import CORPORA, builder_class, load_corpus, prepare_corpus, push_corpus, save_corpus
 from dataset_builders.corpora.info import CorpusInfo
-from dataset_builders.schema import COLUMNS, row_features
+from dataset_builders.schema import COLUMNS, Recording, row_features
 
 
 REPOSITORY = Path(__file__).parents[3]
@@ -108,6 +108,11 @@ class TestHub:
         printed = run_python(PULL, str(tmp_path / "out"), env=local_hub.environment(tmp_path / "puller"))
         assert printed.split()[-1] == "equal"
 
+    def test_a_corpus_is_pushed_again_and_again(self, tmp_path, run_python, local_hub):
+        """Other rows, fewer splits, recordings no longer apart: the Hub always holds what was pushed, and no more."""
+        printed = run_python(PUSH_AGAIN, str(tmp_path / "out"), env=local_hub.environment(tmp_path / "pusher"))
+        assert printed.split() == ["equal"] * 4
+
     def test_corpora_that_forbid_it_are_refused(self, tmp_path, sentences, write):
         folder = write(tmp_path / "data", "pereira", sentences())
         builder = prepare_corpus("brainllm2025", folder, tmp_path / "cache", verify_facts=False)
@@ -122,6 +127,26 @@ from dataset_builders import prepare_corpus, push_corpus, save_corpus
 builder = prepare_corpus("synthetic_sentences", num_passages=10, num_frames=3, store="recordings")
 save_corpus(builder, sys.argv[1])
 print(push_corpus(sys.argv[1], "lab/planted"))
+"""
+
+PUSH_AGAIN = """
+import sys
+from datasets import load_dataset
+from huggingface_hub import HfApi
+from dataset_builders import prepare_corpus, push_corpus, save_corpus
+for more in ({}, {"num_passages": 12}, {"validation_fraction": 0.0}, {"store": "rows"}):
+    options = {"num_passages": 10, "num_frames": 3, "store": "recordings"} | more
+    builder = prepare_corpus("synthetic_sentences", **options)
+    save_corpus(builder, sys.argv[1])
+    push_corpus(sys.argv[1], "lab/planted")
+    rows = {name: split["sample_id"] for name, split in builder.as_dataset_dict().items()}
+    for arguments in (("lab/planted",), ("lab/planted", "samples")):
+        pulled = load_dataset(*arguments, download_mode="force_redownload")
+        assert {name: split["sample_id"][:] for name, split in pulled.items()} == {n: s[:] for n, s in rows.items()}
+    files = HfApi().list_repo_files("lab/planted", repo_type="dataset")
+    assert any(file.startswith("recordings/") for file in files) == (options["store"] == "recordings")
+    assert {file.split("/")[1].split("-")[0] for file in files if file.startswith("samples/")} == set(rows)
+    print("equal")
 """
 
 PULL = """
@@ -196,3 +221,63 @@ def test_force_builds_anew(tmp_path):
     replace(true, fingerprint="stale").save(first.prepared_dir)
     assert prepare_corpus("synthetic_sentences", **options).corpus_info.fingerprint == "stale"
     assert prepare_corpus("synthetic_sentences", force=True, **options).corpus_info == true
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"subjects": "sub-01"}, r"subjects='sub-01' is of the wrong kind: .*; write \[sub-01\]"),
+            ({"test_subjects": "sub-01"}, r"test_subjects='sub-01' is of the wrong kind"),
+            ({"rois": "V1"}, r"rois='V1' is of the wrong kind: expected .*; write \[V1\]"),
+            ({"num_folds": "4"}, "num_folds='4' is of the wrong kind: expected int"),
+            ({"num_folds": True}, "num_folds=True is of the wrong kind: expected int"),
+            ({"num_folds": 4.0}, "num_folds=4.0 is of the wrong kind: expected int"),
+            ({"validation_fraction": "0.1"}, "validation_fraction='0.1' is of the wrong kind: expected float"),
+            ({"verify_facts": "no"}, "verify_facts='no' is of the wrong kind: expected bool"),
+            ({"num_passages": "ten"}, "num_passages='ten' is of the wrong kind: expected int"),
+        ],
+    )
+    def test_kinds_are_checked(self, tmp_path, options, message):
+        with pytest.raises(ValueError, match=message):
+            prepare_corpus("synthetic_sentences", cache_dir=tmp_path, **options)
+
+    def test_what_is_meant_is_taken(self):
+        config = builder_class("synthetic_sentences").BUILDER_CONFIG_CLASS
+        assert config(subjects=[1, "02"], validation_fraction=0).subjects == ["1", "02"]
+
+
+class TestIds:
+    """Ids become paths below the cache: they are checked where they are made, in every corpus."""
+
+    @pytest.mark.parametrize("run", ["../x", "/x", "a/../../x", "..", ".x", "", "a b", "a\\b", "a/b", "a:b", "a\nb"])
+    def test_a_recording_may_not_leave_its_folder(self, run):
+        with pytest.raises(ValueError, match="cannot name a recording of 'S1': expected <subject>/<run>"):
+            Recording(f"S1/{run}", "S1", 1, 1, list)
+
+    @pytest.mark.parametrize("subject", ["..", "../S1", "", "S2", ".S1"])
+    def test_nor_may_a_subject(self, subject):
+        with pytest.raises(ValueError, match="cannot name a recording"):
+            Recording("S1/run" if subject == "S2" else f"{subject}/run", subject, 1, 1, list)
+
+    @pytest.mark.parametrize("run", ["story", "ses-1_task-a+b_run-1", "001", "wheretheressmoke.v2", "geschichte_ä"])
+    def test_names_of_the_corpora_are_taken(self, run):
+        assert Recording(f"S1/{run}", "S1", 1, 1, list).recording_id == f"S1/{run}"
+
+    @pytest.mark.parametrize("key", ["../../escaped", "/tmp/escaped", "a/b"])
+    def test_keys_of_published_pickles(self, tmp_path, sentences, write, key):
+        truth = sentences()
+        truth = {subject: {1: stories[1], key: stories[2]} for subject, stories in truth.items()}
+        folder = write(tmp_path / "data", "pereira", truth)
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(ValueError, match=r"cannot name a recording of 'P01'.*rename it in .*P01.wq.pkl"):
+            prepare_corpus("brainllm2025", folder, tmp_path / "cache", verify_facts=False)
+        made = {path for path in tmp_path.rglob("*") if path.is_file()} - set(before)
+        assert all(tmp_path / "cache" in path.parents for path in made)
+
+    def test_two_keys_of_one_name(self, tmp_path, sentences, write):
+        truth = sentences()
+        truth = {subject: {**stories, "001": stories[1]} for subject, stories in truth.items()}
+        folder = write(tmp_path / "data", "pereira", truth)
+        with pytest.raises(ValueError, match="several keys mean the story '001': rename one"):
+            prepare_corpus("brainllm2025", folder, tmp_path / "cache", verify_facts=False)

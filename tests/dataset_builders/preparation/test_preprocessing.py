@@ -50,6 +50,33 @@ class TestMoments:
         np.testing.assert_allclose(moments.deviation, values.astype(np.float64).std(0), rtol=1e-6)
 
 
+class TestValuesThatWouldBeLost:
+    def test_rounding_of_raw_values_to_float16_is_refused(self, tmp_path):
+        """Raw BOLD lies in the thousands: float16 knows only every eighth or sixteenth number there."""
+        values = [np.random.default_rng(0).normal(20_000, 50, (40, 30)).astype(np.float32)]
+        lost = np.sqrt(np.mean((values[0].astype(np.float16).astype(np.float64) - values[0]) ** 2))
+        assert lost == pytest.approx(4.6, abs=0.15)
+        with pytest.raises(ValueError, match=r"changes values by 4.6 .*, 9\.\d% of what they vary by: choose dtype"):
+            _fit(values, {0: range(40)}, tmp_path / "a", dtype="float16")
+        for name, options in {"b": {}, "c": {"dtype": "float16", "standardize": "recording"}}.items():
+            fitted = _fit(values, {0: range(40)}, tmp_path / name, **options)
+            assert fitted(values[0], "s/run0").shape == (40, 30)
+
+    @pytest.mark.parametrize("scale", [1e-3, 1, 300])
+    def test_values_about_zero_may_be_rounded(self, tmp_path, scale):
+        values = [np.random.default_rng(0).normal(0, scale, (40, 30)).astype(np.float32)]
+        stored = _fit(values, {0: range(40)}, tmp_path, dtype="float16")(values[0], "s")
+        assert np.sqrt(np.mean((stored - values[0]) ** 2)) < 1e-3 * scale
+
+    def test_frames_without_any_value_are_named(self, tmp_path):
+        values = _values(1)
+        values[0][[3, 7]] = np.nan
+        with pytest.raises(
+            ValueError, match=r"s/run0: 2 of 30 frames hold no value \(the first is 3, counted from 0\)"
+        ):
+            _fit(values, {0: range(30)}, tmp_path)
+
+
 class TestStandardize:
     def test_over_training_frames_of_a_subject(self, tmp_path):
         values = _values()

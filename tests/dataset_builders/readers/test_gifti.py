@@ -337,3 +337,11 @@ def test_bundled_files_that_are_no_series(name):
         ValueError, match=rf"{name} cannot be read as a GIFTI series: (it holds the mesh|a data array)"
     ):
         read_gifti_series(BUNDLED / name)
+
+
+def test_one_array_that_is_transposed(path):
+    """By the standard it would be a series of 2,600 frames of 12 vertices; no surface is that small."""
+    values = np.random.default_rng(0).normal(size=(12, 2600)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"2600 frames of 12 vertices. Is it transposed\?"):
+        read_gifti_series(save(path, [values]))
+    np.testing.assert_array_equal(read_gifti_series(save(path, [values.T])), values)

@@ -35,6 +35,24 @@ class TestWordsOfTextGrids:
         path = write_textgrid(tmp_path / "a.TextGrid", {"word": intervals})
         assert read_words_textgrid(path) == [Word("word", 1.0, 1.1)]
 
+    @pytest.mark.parametrize(
+        ("label", "word"),
+        [
+            ("WORD{LG}", "WORD"),
+            ("{LG}WORD", "WORD"),
+            ("WORD {ns} TWO", "WORD TWO"),
+            ("{WORD}", "WORD"),
+            ("{WORD}S", "WORDS"),
+            ("WORD{", "WORD"),
+            ("{ LG }{SP}", None),
+            ("{}", None),
+        ],
+    )
+    def test_marks_in_braces(self, tmp_path, label, word):
+        path = write_textgrid(tmp_path / "a.TextGrid", {"word": [(0.0, 0.5, label), (0.5, 1.0, "last")]})
+        expected = [Word("last", 0.5, 1.0)] if word is None else [Word(word, 0.0, 0.5), Word("last", 0.5, 1.0)]
+        assert read_words_textgrid(path) == expected
+
     def test_a_stop_list_of_ones_own(self, tmp_path):
         path = write_textgrid(tmp_path / "a.TextGrid", {"w": [(0.0, 0.5, "UH"), (0.5, 1.0, "sp"), (1.0, 2.0, "ns")]})
         assert read_words_textgrid(path, 0, drop={"", "sp", "uh"}) == [Word("ns", 1.0, 2.0)]
@@ -146,7 +164,7 @@ class TestEvents:
             ("onset", "onest", r"no column 'onset', only \['onest', .*\]: it needs onset, duration"),
             ("duration", "length", "no column 'duration'"),
             ("trial_type", "word", "names a column twice"),
-            ("3.25", "n/a", "line 2: onset is 'n/a'; expected a number of seconds"),
+            ("3.25", "n/a", "1 words have the onset n/a"),
             ("3.25", "", "line 2: onset is ''"),
             ("3.25", "3_2", "line 2: onset is '3_2'"),
             ("3.25", "nan", "line 2: onset is 'nan'"),
@@ -170,4 +188,41 @@ class TestEvents:
     def test_other_encodings_than_that_of_bids(self, tmp_path):
         path = write_events(tmp_path / "events.tsv", [ROWS[0] | {"word": "été"}], encoding="latin-1")
         with pytest.raises(ValueError, match="is not utf-8-sig text"):
+            read_events(path)
+
+
+class TestCells:
+    """Tables as programs write them: with quotation marks, blank lines and unknown onsets."""
+
+    @pytest.mark.parametrize(
+        ("cell", "text"),
+        [
+            ('"""Stop"', '"Stop'),
+            ('"Stop"', "Stop"),
+            ('"say ""yes"" now"', 'say "yes" now'),
+            ('"', '"'),
+            ('5" screen', '5" screen'),
+            ('"a" and "b"', '"a" and "b"'),
+            ('""', "n/a"),
+        ],
+    )
+    def test_quotation_marks(self, tmp_path, cell, text):
+        path = tmp_path / "events.tsv"
+        path.write_text(f'onset\tduration\t"word"\n1.0\t0.5\t{cell}\n2.0\t0.5\tlast\n')
+        words = [word.text for word in read_events(path, "word")[0]]
+        assert words == (["last"] if text == "n/a" else [text, "last"])
+
+    @pytest.mark.parametrize("blank", ["\n", " \n", "\t\t\n", "\n\n  \t\n"])
+    def test_blank_lines(self, tmp_path, blank):
+        path = tmp_path / "events.tsv"
+        path.write_text(f"onset\tduration\tword\n1.0\t0.5\tone\n2.0\t0.5\ttwo\n{blank}")
+        assert read_events(path)[0] == [Word("one", 1.0, 1.5), Word("two", 2.0, 2.5)]
+
+    def test_an_event_at_no_known_time(self, tmp_path):
+        """It is another event, if it has no word; a word must have its time."""
+        path = tmp_path / "events.tsv"
+        path.write_text("onset\tduration\tword\nn/a\tn/a\tn/a\n2.0\t0.5\ttwo\n1.0\t0.5\tone\n")
+        assert [word.text for word in read_events(path)[0]] == ["one", "two"]
+        path.write_text("onset\tduration\tword\nn/a\t0.5\tlost\n2.0\t0.5\ttwo\n1.0\t0.5\tone\n")
+        with pytest.raises(ValueError, match="1 words have the onset n/a .the first is 'lost'.: give them times"):
             read_events(path)

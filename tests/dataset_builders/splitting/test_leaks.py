@@ -285,6 +285,39 @@ class TestTimePolicy:
         assert find_leaks(samples, SIDES) == []
 
 
+class TestTellings:
+    def test_every_row_of_the_story_is_named(self):
+        corpus = leak_corpora.make("windows", 0)
+        told, story = (corpus.samples[corpus.rows(side)[0]] for side in ("train", "test"))
+        texts = {s.frames: s for s in corpus.samples if s.group == told.group and s.subject == told.subject}
+        for row in corpus.rows("test"):
+            sample = corpus.samples[row]
+            if sample.group == story.group:
+                said = texts[sample.frames]
+                corpus.change(row, prompt=said.prompt, completion=said.completion, text=said.text)
+        touched = np.count_nonzero([corpus.samples[row].group == story.group for row in corpus.rows("test")])
+        found = {leak["kind"]: leak["count"] for leak in corpus.findings()}
+        assert found["retold_stimulus"] == touched == 3 * 56
+
+    def test_one_name_in_all_splits_is_another_matter(self):
+        """Under `time` a story is in all splits by design, and tells itself again nowhere."""
+        corpus = leak_corpora.make("windows", 0, "time", num_folds=4, gap_frames=4)
+        assert {corpus.samples[row].group for row in corpus.rows("test")} == {
+            corpus.samples[row].group for row in corpus.rows("train")
+        }
+        assert corpus.findings() == []
+
+    def test_the_real_participant(self, participant):
+        """168 passages by people: none tells another again, and no twelve words in a row recur."""
+        from dataset_builders.corpora.brainllm2025 import BrainLLM2025
+
+        builder = BrainLLM2025(data_dir=participant)
+        samples = builder.list_samples(builder.list_recordings())
+        for fold in range(5):
+            found = {leak["kind"] for leak in find_leaks(samples, assign_splits(samples, fold=fold))}
+            assert not found & {"retold_stimulus", "shared_words"}
+
+
 @pytest.mark.slow
 class TestSize:
     def test_as_many_rows_as_the_largest_corpus(self):

@@ -77,7 +77,7 @@ class TestReadBackEqualsTruth:
             for first, spoken in expected.items():
                 sample = found[first]
                 before = [text for text, onset, _ in words if onset < spoken[0][1]]
-                assert sample.sample_id == f"bids/{stem.replace('_', '/', 1)}/{first}"
+                assert sample.sample_id == f"bids-in-small/{stem.replace('_', '/', 1)}/{first}"
                 assert sample.completion == " ".join(text for text, _, _ in spoken)
                 assert sample.prompt == " ".join(before[-32:])
                 np.testing.assert_allclose(sample.word_onsets, [onset for _, onset, _ in spoken])
@@ -102,7 +102,9 @@ class TestReadBackEqualsTruth:
 
     def test_a_story_can_be_named_by_entities(self, written):
         stories = {s.recording: (s.stimulus, s.group) for s in listed(written[0], story_entities=["task", "run"])[2]}
-        assert stories["sub-02/ses-a_task-story_run-1"] == ("task-story_run-1", "task-story_run-1")
+        # Named as the user wants it, and held together with the run that has the same words.
+        assert stories["sub-02/ses-a_task-story_run-1"] == ("task-story_run-1", "task-story_run-2")
+        assert stories["sub-01/ses-a_task-story_run-1"] == ("task-story_run-1", "task-story_run-1")
         assert stories["sub-01/ses-b_task-other"] == ("task-other", "task-other")
         with pytest.raises(ValueError, match=r"has none of story_entities=\['acq'\]: choose from sub, ses, task"):
             listed(written[0], story_entities=["acq"])
@@ -235,20 +237,23 @@ class TestChoices:
         np.testing.assert_array_equal(recordings[stem.replace("_", "/", 1)].read(), values)
 
     def test_repetition_time(self, copy):
-        """JSON of the derivative, else of the raw run, else the option, else the header."""
+        """What JSON and header say, if they agree; the option overrules them."""
         root, _ = copy
 
         def tr(**options):
             sample = listed(root, tasks=["story"], subjects=["sub-02"], **options)[2][0]
             return np.diff(sample.frame_times)[0]
 
-        assert tr(tr=3.0) == TR
+        assert tr(tr=3.0) == 3.0
         for path in (root / "derivatives").rglob("*.json"):
             path.unlink()
         (root / "task-story_bold.json").write_text('{"RepetitionTime": 2.5}')
-        assert tr(tr=3.0) == 2.5
+        with pytest.raises(
+            ValueError, match=r"2\.5 s by the JSON of the raw run, 2 s by the header: mend .* pass tr="
+        ):
+            tr()
+        assert tr(tr=2.5) == 2.5
         (root / "task-story_bold.json").unlink()
-        assert tr(tr=3.0) == 3.0
         assert tr() == TR
 
     def test_repetition_time_in_milliseconds(self, copy):
