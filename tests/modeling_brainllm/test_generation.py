@@ -53,7 +53,7 @@ def generate(model, input_ids, **kwargs):
 
 def teacher_forced(model, input_ids, brain, steps=10):
     """Greedy decoding by hand: a full forward pass for every token."""
-    features = model.model.encode_brain(**brain)
+    features = model.model.get_brain_features(**brain)
     finished = torch.zeros(len(input_ids), dtype=torch.bool)
     for _ in range(steps):
         token = model(input_ids, brain_features=features).logits[:, -1].argmax(-1)
@@ -97,7 +97,7 @@ class TestModes:
 
     def test_left_padded_batch_equals_single(self, variant):
         model, brain, input_ids = variant
-        features = model.model.encode_brain(**brain)
+        features = model.model.get_brain_features(**brain)
         padded = torch.cat([torch.full((3, 4), PAD), input_ids], dim=1)
         mask = torch.ones_like(padded)
         mask[:, :4] = 0

@@ -82,7 +82,7 @@ class Reading:
         draw has this seed.
         """
         return {
-            block: encode_brains(
+            block: get_brain_featuress(
                 self.model, self.processor, list(brains.values()), batch_size=self.batch_size,
                 control=control, seed=seed,
             )
@@ -162,7 +162,7 @@ class Reading:
         return texts
 
 
-def encode_brains(
+def get_brain_featuress(
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
     rows: Sequence[Mapping],
@@ -243,4 +243,4 @@ def _to(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
-__all__ = ["Reading", "continue_texts", "encode_brains"]
+__all__ = ["Reading", "continue_texts", "get_brain_featuress"]

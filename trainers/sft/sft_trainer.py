@@ -14,8 +14,9 @@ from transformers import EarlyStoppingCallback, EvalPrediction
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
+from ..common.adapter_base import require_saved_by_peft
 from ..common.base_trainer import BrainTrainer, rows_to_evaluate
-from ..common.distributed import call_through
+from ..common.distributed import plain_model
 from ..data.collator import (
     BOOKKEEPING,
     IGNORE_INDEX,
@@ -48,8 +49,10 @@ class BrainSFTTrainer(BrainTrainer):
     `metric_for_best_model`.
 
     Args:
-        model ([`BrainLlamaForCausalLM`]):
-            Model whose parameters that require a gradient are trained.
+        model ([`BrainLlamaForCausalLM`] or [`~peft.PeftModel`]):
+            Model whose parameters that require a gradient are trained. With LoRA put into it (`model.add_adapter`)
+            checkpoints hold brain modules and LoRA; of a `PeftModel` they are adapters, as PEFT saves them, which hold
+            the brain modules that its `modules_to_save` names.
         args ([`BrainSFTConfig`]):
             Options.
         train_dataset ([`~datasets.Dataset`], *optional*):
@@ -66,7 +69,8 @@ class BrainSFTTrainer(BrainTrainer):
             Further arguments of [`~transformers.Trainer`], e.g. `callbacks`.
 
     Raises:
-        ValueError: `eval_strategy` asks for an evaluation and there are no rows for it.
+        ValueError: `eval_strategy` asks for an evaluation and there are no rows for it; or brain modules are trained
+            that a `PeftModel` would not save.
         FloatingPointError: a loss or a gradient is NaN or infinite; names the step and the samples.
     """
 
@@ -100,6 +104,7 @@ class BrainSFTTrainer(BrainTrainer):
             stop = EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)
             kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), stop]
         processing_class.check_config(model.config)
+        require_saved_by_peft(model)
         read, collator = _how_to_read(args, processing_class)
         if train_dataset is not None:
             train_dataset = read(train_dataset)
@@ -109,7 +114,7 @@ class BrainSFTTrainer(BrainTrainer):
             if args.eval_permutations:
                 eval_dataset = WithControlBrains(eval_dataset, args.eval_permutations, seed=args.seed)
         if "caption" in (args.tasks or ()):
-            store_caption_settings(model, processing_class, args.max_new_tokens)
+            store_caption_settings(plain_model(model), processing_class, args.max_new_tokens)
         super().__init__(
             model=model,
             args=args,
@@ -129,17 +134,20 @@ class BrainSFTTrainer(BrainTrainer):
         self._logged_terms: dict[str, list[torch.Tensor]] = {}
 
     def _keep_learning_weights_whole(self, model: BrainLlamaForCausalLM) -> None:
-        """Steps of training are finer than the grain of half precision: only the frozen language model may be half."""
-        dtype: torch.dtype = model.model.language_model.dtype
-        if dtype.itemsize >= 4:
+        """Steps of training are finer than the grain of half precision: only what is frozen may be half."""
+        half = [p for p in model.parameters() if p.requires_grad and p.is_floating_point() and p.itemsize < 4]
+        if not half:
             return
         if self.accelerator.mixed_precision == "no":
             raise ValueError(
-                f"The model is in {dtype} and not trained in mixed precision, so that small steps would be lost. Set "
-                '`bf16=True` (or `mixed_precision: "bf16"` of `accelerate`), or load it with `dtype="float32"`.'
+                f"The model is in {half[0].dtype} and not trained in mixed precision, so that small steps would be "
+                'lost. Set `bf16=True` (or `mixed_precision: "bf16"` of `accelerate`), or load it with '
+                '`dtype="float32"`.'
             )
-        model.model.brain_encoder.float()
-        model.model.brain_interface.float()
+        for module in (plain_model(model).model.brain_encoder, plain_model(model).model.brain_interface):
+            module.float()
+        for parameter in half:  # and what PEFT has put into the language model
+            parameter.data = parameter.data.float()
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """Batches of instructions of like length, if asked for; the length of other rows is a column of theirs."""
@@ -260,7 +268,7 @@ class BrainSFTTrainer(BrainTrainer):
             brain_inputs["encoder_outputs"] = self.perturb_embeddings(brain_inputs["encoder_outputs"])
         brain_inputs["brain_index"] = candidates[exists]
         texts = {key: inputs[key][text] for key in TEXT_INPUTS if key in inputs}
-        token_losses, rows = call_through(model, "token_losses", **texts, **brain_inputs)
+        token_losses, rows = model(only="token_losses", **texts, **brain_inputs)
         num_tokens = inputs["labels"].ne(IGNORE_INDEX).sum(1)
         # Labelled tokens come text by text: their number less that of all texts before is the place within the text.
         ends = num_tokens[text].cumsum(0)
