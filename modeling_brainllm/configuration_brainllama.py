@@ -301,6 +301,11 @@ class BrainLlamaConfig(PreTrainedConfig):
             )
 
     @property
+    def num_token_ids(self) -> int:
+        """Ids that a prompt may hold: the vocabulary, and the placeholder and boundary tokens above it."""
+        return max(self.brain_token_id, self.brain_start_token_id, self.brain_end_token_id) + 1
+
+    @property
     def num_brain_tokens(self) -> int:
         """Language-model tokens of the longest brain sample: `num_tokens * tokens_per_embedding`."""
         return self.encoder_config.num_tokens * self.tokens_per_embedding

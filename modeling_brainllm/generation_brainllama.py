@@ -16,7 +16,14 @@
 import torch
 from torch import nn
 from transformers import Cache, DynamicCache, EncoderDecoderCache, GenerationMixin
-from transformers.generation import LogitsProcessor, LogitsProcessorList
+from transformers.generation import (
+    EncoderNoRepeatNGramLogitsProcessor,
+    EncoderRepetitionPenaltyLogitsProcessor,
+    LogitsProcessor,
+    LogitsProcessorList,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+)
 
 
 BRAIN_INPUTS = (
@@ -31,6 +38,15 @@ BRAIN_INPUTS = (
 )
 
 
+# Logits processors that use the prompt's tokens as columns of the scores.
+READERS_OF_PROMPTS = (
+    EncoderNoRepeatNGramLogitsProcessor,
+    EncoderRepetitionPenaltyLogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+)
+
+
 class BrainCache(EncoderDecoderCache):
     """The language model's self-attention cache, the adapters' keys and values, and which brain tokens are real."""
 
@@ -38,27 +54,63 @@ class BrainCache(EncoderDecoderCache):
         super().__init__(self_attention_cache, DynamicCache())
         self.brain_mask = brain_mask
 
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        super().reorder_cache(beam_idx)
+        self._take_rows(beam_idx)
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        super().batch_select_indices(indices)
+        self._take_rows(indices)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        super().batch_repeat_interleave(repeats)
+        if self.brain_mask is not None:
+            self.brain_mask = self.brain_mask.repeat_interleave(repeats, dim=0)
+
+    def _take_rows(self, rows: torch.Tensor) -> None:
+        if self.brain_mask is not None:
+            self.brain_mask = self.brain_mask[rows.to(self.brain_mask.device)]
+
 
 class PlaceholderSafeProcessor(LogitsProcessor):
     """
-    Runs logits processors on scores that have a column for every id of the prompt.
+    Runs a logits processor on scores that have a column for every id of the prompt.
 
-    Placeholder ids lie above the vocabulary, where processors that look up the score of each prompt token (repetition
-    penalty) would read out of bounds: the extra columns hold -inf for them and are cut off afterwards.
+    Placeholder ids lie above the vocabulary, where a processor that looks up the scores of the prompt's tokens would
+    read out of bounds: the extra columns hold -inf for them and are cut off afterwards.
     """
 
-    def __init__(self, processors: LogitsProcessorList, num_ids: int):
-        self.processors = processors
+    def __init__(self, processor: LogitsProcessor, num_ids: int):
+        self.processor = processor
         self.num_ids = num_ids
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         vocab_size = scores.shape[-1]
         padded = nn.functional.pad(scores, (0, self.num_ids - vocab_size), value=-torch.inf)
-        return self.processors(input_ids, padded)[:, :vocab_size]
+        return self.processor(input_ids, padded)[:, :vocab_size]
 
 
 class BrainGenerationMixin(GenerationMixin):
     """`generate()` of a model that has `get_brain_features` in its backbone."""
+
+    def _validate_generation_mode(self, generation_mode, generation_config, generation_mode_kwargs):
+        super()._validate_generation_mode(generation_mode, generation_config, generation_mode_kwargs)
+        assistant, is_prefix = generation_mode_kwargs.get("assistant_model"), self.config.interface == "prefix"
+        if assistant is not None and (is_prefix or getattr(assistant.config, "interface", "prefix") == "prefix"):
+            raise ValueError(
+                "An `assistant_model` must read the same prompt and brain: both models need the interface "
+                "'cross_attention'. Leave it out, or take `prompt_lookup_num_tokens`."
+            )
+        if generation_config.assistant_early_exit is not None:
+            raise ValueError(
+                "`assistant_early_exit` would leave out brain adapters with their layers. Take "
+                "`prompt_lookup_num_tokens`."
+            )
+        if generation_config.prefill_chunk_size is not None and is_prefix:
+            raise ValueError(
+                "`prefill_chunk_size` would tear the brain's placeholder tokens apart, which the interface 'prefix' "
+                "fills together. Leave it out."
+            )
 
     def prepare_inputs_for_generation(self, input_ids, inputs_embeds=None, is_first_iteration=False, **kwargs):
         model_inputs = super().prepare_inputs_for_generation(
@@ -84,8 +136,12 @@ class BrainGenerationMixin(GenerationMixin):
 
     def _get_logits_processor(self, *args, **kwargs) -> LogitsProcessorList:
         processors = super()._get_logits_processor(*args, **kwargs)
-        ids = (self.config.brain_token_id, self.config.brain_start_token_id, self.config.brain_end_token_id)
-        return LogitsProcessorList([PlaceholderSafeProcessor(processors, max(ids) + 1)] if processors else [])
+        num_ids = self.config.num_token_ids
+        # Each by itself: others keep a state of the vocabulary's size, and `generate` looks for some by their class.
+        return LogitsProcessorList(
+            PlaceholderSafeProcessor(each, num_ids) if isinstance(each, READERS_OF_PROMPTS) else each
+            for each in processors
+        )
 
 
 __all__ = ["BrainCache", "BrainGenerationMixin"]

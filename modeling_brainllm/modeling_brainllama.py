@@ -89,6 +89,22 @@ class BrainLlamaPreTrainedModel(ComposedCheckpoints, PreTrainedModel):
         "cross_attentions": BrainCrossAttention,
     }
 
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Module:
+        """
+        Nothing is to be done for a tokenizer that has the placeholder tokens, which need no rows; more is refused.
+
+        Raises:
+            ValueError: the vocabulary would become smaller, or reach into the ids of the placeholder tokens.
+        """
+        vocab_size, most = self.config.text_config.vocab_size, self.config.num_token_ids
+        if new_num_tokens is not None and not vocab_size <= new_num_tokens <= most:
+            raise ValueError(
+                f"The vocabulary of {vocab_size} cannot become one of {new_num_tokens}: ids {vocab_size}..{most - 1} "
+                "are the brain's placeholder tokens, and a slim checkpoint has the embeddings of its language model. "
+                "Add tokens to the language model first, save it, and compose with that (`from_text_model`)."
+            )
+        return self.get_input_embeddings()
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
@@ -196,6 +212,14 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         cache = past_key_values if isinstance(past_key_values, BrainCache) else None
         if cache is not None and cache.is_updated.get(0):
             layers = cache.cross_attention_cache.layers
+            if features is not None and brain_index is not None:
+                torch_compilable_check(
+                    torch.equal(
+                        features.keys_values[0][0][brain_index.clamp(min=0)].to(layers[0].keys), layers[0].keys
+                    ),
+                    "`past_key_values` holds the keys and values of another brain than the one that is given beside "
+                    "it. Begin with an empty cache, or leave the brain out to go on with the one in the cache.",
+                )
             return [(layer.keys, layer.values) for layer in layers], cache.brain_mask
         if features is None:
             return [], None
@@ -337,7 +361,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         if "flash" in attention:
             raise ValueError(
                 f"`segment_ids` need an attention with masks; found '{attention}'. Load the model with "
-                '`attn_implementation="sdpa"` or `"flex_attention"`, or leave packing off.'
+                '`attn_implementation="sdpa"` or `"eager"`, or leave packing off.'
             )
 
         def is_visible(batch_idx, head_idx, q_idx, kv_idx):

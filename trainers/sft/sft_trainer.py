@@ -3,7 +3,7 @@
 """Prompt tuning: brain encoder and interface are trained so that a frozen language model says what was perceived."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset, Sampler
 from transformers import EarlyStoppingCallback, EvalPrediction
+from transformers.trainer_utils import PredictionOutput
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..common.adapter_base import require_saved_by_peft
-from ..common.base_trainer import BrainTrainer, rows_to_evaluate
+from ..common.base_trainer import REMEDY, BrainTrainer, rows_to_evaluate
 from ..common.distributed import plain_model
 from ..data.collator import (
     BOOKKEEPING,
@@ -57,7 +58,7 @@ class BrainSFTTrainer(BrainTrainer):
             Options.
         train_dataset ([`~datasets.Dataset`], *optional*):
             Rows of a corpus.
-        eval_dataset ([`~datasets.Dataset`], *optional*):
+        eval_dataset ([`~datasets.Dataset`] or a `dict` of them, *optional*):
             Validation rows; never the test split, which decides nothing about training. A split without rows counts as
             none.
         processing_class ([`BrainLlamaProcessor`]):
@@ -108,11 +109,8 @@ class BrainSFTTrainer(BrainTrainer):
         read, collator = _how_to_read(args, processing_class)
         if train_dataset is not None:
             train_dataset = read(train_dataset)
-        eval_dataset = rows_to_evaluate(eval_dataset, args)
-        if eval_dataset is not None:
-            eval_dataset = read(eval_dataset)
-            if args.eval_permutations:
-                eval_dataset = WithControlBrains(eval_dataset, args.eval_permutations, seed=args.seed)
+        self._read = read
+        eval_dataset = self._to_evaluate(rows_to_evaluate(eval_dataset, args), args)
         if "caption" in (args.tasks or ()):
             store_caption_settings(plain_model(model), processing_class, args.max_new_tokens)
         super().__init__(
@@ -148,6 +146,27 @@ class BrainSFTTrainer(BrainTrainer):
             module.float()
         for parameter in half:  # and what PEFT has put into the language model
             parameter.data = parameter.data.float()
+
+    def _to_evaluate(self, rows: Any, args: BrainSFTConfig) -> Any:
+        """Rows (or several sets of them) as the options have them read, with their control brains."""
+        if rows is None or isinstance(rows, (str, WithControlBrains)):  # a name is of one of the sets given before
+            return rows
+        if isinstance(rows, Mapping):
+            return {name: self._to_evaluate(part, args) for name, part in rows.items()}
+        if not isinstance(rows, Sized):
+            raise ValueError(
+                f"`eval_dataset` is a {type(rows).__name__} without a length, but evaluation draws control brains from "
+                "all its rows. Give a `datasets.Dataset`, e.g. `Dataset.from_list(list(rows.take(1000)))`."
+            )
+        return WithControlBrains(self._read(rows), args.eval_permutations, seed=args.seed)
+
+    def evaluate(self, eval_dataset: Any = None, *args, **kwargs) -> dict[str, float]:
+        """Scores the validation rows, or other rows of a corpus, which are read and given control brains alike."""
+        return super().evaluate(self._to_evaluate(eval_dataset, self.args), *args, **kwargs)
+
+    def predict(self, test_dataset: Any, *args, **kwargs) -> PredictionOutput:
+        """Losses of rows of a corpus, which are read and given control brains as for `evaluate`."""
+        return super().predict(self._to_evaluate(test_dataset, self.args), *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """Batches of instructions of like length, if asked for; the length of other rows is a column of theirs."""
@@ -243,6 +262,16 @@ class BrainSFTTrainer(BrainTrainer):
             candidates = torch.cat([candidates, inputs["control_index"]], dim=1)
         with torch.no_grad(), self.compute_loss_context_manager():
             losses, num_tokens = self._text_losses(model, inputs, candidates)
+        if not losses[:, 0].isfinite().all():
+            names = [
+                name
+                for name, fine in zip(inputs["sample_id"], losses[:, 0].isfinite().all(-1), strict=True)
+                if not fine
+            ]
+            raise FloatingPointError(
+                f"The loss of the evaluated samples {', '.join(names)} is NaN or infinite after step "
+                f"{self.state.global_step}: the model's weights are broken, or these samples' brains. {REMEDY}"
+            )
         return None, losses.sum(-1).float(), num_tokens
 
     def _draw_candidates(self, inputs: Mapping[str, Any], num_negatives: int) -> torch.Tensor:
@@ -315,7 +344,7 @@ class WithControlBrains(Dataset):
         rows ([`~datasets.Dataset`]):
             Rows of one split.
         num_control_brains (`int`):
-            Donors per row.
+            Donors per row; 0 for the rows as they are.
         seed (`int`):
             Seed of the draw.
 
@@ -324,7 +353,9 @@ class WithControlBrains(Dataset):
     """
 
     def __init__(self, rows: Any, num_control_brains: int, seed: int):
-        self.rows = rows
+        self.rows, self.control_brains = rows, None
+        if not num_control_brains:
+            return
         brain_ids = list(rows["brain_id"])
         place = {brain_id: row for row, brain_id in enumerate(brain_ids)}
         permuted = permute_across_groups(list(rows["group"]), brain_ids, num_control_brains, seed, _blocks(rows))
@@ -334,6 +365,8 @@ class WithControlBrains(Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        if self.control_brains is None:
+            return self.rows[index]
         return {**self.rows[index], "control_brains": [self.rows[j] for j in self.control_brains[index]]}
 
 

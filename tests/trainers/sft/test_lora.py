@@ -87,7 +87,7 @@ class TestLora:
 
     def test_best_checkpoint_is_put_back(self, make_trainer, way):
         options = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
-        trainer = make_trainer(way, max_steps=8, load_best_model_at_end=True, learning_rate=0.3, **options)
+        trainer = make_trainer(way, max_steps=6, load_best_model_at_end=True, learning_rate=0.3, **options)
         trainer.train()
         losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
         assert losses.index(min(losses)) < len(losses) - 1, "the last is the best, which shows nothing"
