@@ -90,6 +90,23 @@ class PlaceholderSafeProcessor(LogitsProcessor):
         return self.processor(input_ids, padded)[:, :vocab_size]
 
 
+class FirstScoresProcessor(LogitsProcessor):
+    """Refuses to decode text from scores that are no numbers, at the first token: each look waits for the device."""
+
+    def __init__(self):
+        self.is_first = True
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        if self.is_first and not scores.isfinite().all():
+            rows = (~scores.isfinite().all(-1)).nonzero()[:, 0].tolist()
+            raise FloatingPointError(
+                f"The scores of the first token are NaN or infinite in the rows {rows}: weights of the checkpoint are "
+                "broken, or values of the brain too large for the model's type of numbers."
+            )
+        self.is_first = False
+        return scores
+
+
 class BrainGenerationMixin(GenerationMixin):
     """`generate()` of a model that has `get_brain_features` in its backbone."""
 
@@ -136,6 +153,8 @@ class BrainGenerationMixin(GenerationMixin):
 
     def _get_logits_processor(self, *args, **kwargs) -> LogitsProcessorList:
         processors = super()._get_logits_processor(*args, **kwargs)
+        if kwargs["generation_config"].remove_invalid_values is not True:
+            processors.insert(0, FirstScoresProcessor())
         num_ids = self.config.num_token_ids
         # Each by itself: others keep a state of the vocabulary's size, and `generate` looks for some by their class.
         return LogitsProcessorList(

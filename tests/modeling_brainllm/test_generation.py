@@ -395,3 +395,17 @@ class TestHalfPrecisionHead:
         with torch.no_grad():
             expected = torch.stack([model.lm_head(row) for row in model.model(input_ids, **brain).last_hidden_state])
         assert torch.equal(found, expected[:, -2:])
+
+
+def test_broken_weights_write_no_text(variant):
+    """With NaN in the brain modules or in the language model, by every way of decoding."""
+    model, brain, input_ids = variant
+    for part in ("brain_interface", "layers.1.mlp.up_proj"):
+        broken = copy.deepcopy(model)
+        with torch.no_grad():
+            for name, parameter in broken.named_parameters():
+                if part in name:
+                    parameter.fill_(torch.nan)
+        for mode in MODES.values():
+            with pytest.raises(FloatingPointError, match=r"first token are NaN or infinite in the rows \[0"):
+                generate(broken, input_ids, **brain, **mode)

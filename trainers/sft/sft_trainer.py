@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset as HFDataset
 from torch import nn
 from torch.utils.data import Dataset, Sampler
 from transformers import EarlyStoppingCallback, EvalPrediction
@@ -25,6 +26,7 @@ from ..data.collator import (
     BrainCollator,
     BrainDataCollator,
     read_as,
+    require_one_subject_per_brain,
 )
 from ..data.instructions import InstructionMaker, InstructionRows
 from ..data.packing import InstructionCollator, LengthGroupedSampler, row_lengths
@@ -108,7 +110,7 @@ class BrainSFTTrainer(BrainTrainer):
         require_saved_by_peft(model)
         read, collator = _how_to_read(args, processing_class)
         if train_dataset is not None:
-            train_dataset = read(train_dataset)
+            train_dataset = read(_checked(train_dataset))
         self._read = read
         eval_dataset = self._to_evaluate(rows_to_evaluate(eval_dataset, args), args)
         if "caption" in (args.tasks or ()):
@@ -155,13 +157,13 @@ class BrainSFTTrainer(BrainTrainer):
             return {name: self._to_evaluate(part, args) for name, part in rows.items()}
         if not isinstance(rows, Sized):
             raise ValueError(
-                f"`eval_dataset` is a {type(rows).__name__} without a length, but evaluation draws control brains from "
-                "all its rows. Give a `datasets.Dataset`, e.g. `Dataset.from_list(list(rows.take(1000)))`."
+                f"`eval_dataset` is a {type(rows).__name__} without a length, but evaluation draws control brains "
+                "from all its rows. Give a `datasets.Dataset`, e.g. `Dataset.from_list(list(rows.take(1000)))`."
             )
-        return WithControlBrains(self._read(rows), args.eval_permutations, seed=args.seed)
+        return WithControlBrains(self._read(_checked(rows)), args.eval_permutations, seed=args.seed)
 
     def evaluate(self, eval_dataset: Any = None, *args, **kwargs) -> dict[str, float]:
-        """Scores the validation rows, or other rows of a corpus, which are read and given control brains alike."""
+        """Scores the validation rows, or other rows of a corpus, read and given control brains alike."""
         return super().evaluate(self._to_evaluate(eval_dataset, self.args), *args, **kwargs)
 
     def predict(self, test_dataset: Any, *args, **kwargs) -> PredictionOutput:
@@ -390,6 +392,15 @@ def _how_to_read(args: BrainSFTConfig, processor: BrainLlamaProcessor) -> tuple[
         seed=args.seed,
     )
     return lambda rows: instruct(rows) if args.packing else instruct(rows).unpacked(), InstructionCollator(processor)
+
+
+def _checked(rows: Any) -> Any:
+    """Rows that enter, if there are some and each brain has one subject; a stream is checked batch by batch."""
+    if isinstance(rows, Sized) and not len(rows):
+        raise ValueError("The rows to be trained or evaluated on are none: the split is empty, or all were left out.")
+    if isinstance(rows, HFDataset):
+        require_one_subject_per_brain(rows["brain_id"], rows["subject"])
+    return rows
 
 
 def _blocks(rows: Any) -> list[tuple[str, int]]:
