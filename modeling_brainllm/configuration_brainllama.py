@@ -206,6 +206,11 @@ class BrainLlamaConfig(PreTrainedConfig):
             Commit of that repository.
         text_model_included (`bool`, *optional*, defaults to `True`):
             Whether the checkpoint of this configuration holds the language model's weights; `save_pretrained` sets it.
+        text_model_digest (`dict[str, str]`, *optional*):
+            Digests of the language model's weights and of its head, made when the model is composed; a slim
+            checkpoint is composed with no others.
+        adapters (`dict[str, dict]`, *optional*):
+            Options of the PEFT adapters that the checkpoint holds, by name; `save_pretrained` sets it.
         interface (`str`, *optional*, defaults to `"prefix"`):
             `"prefix"`: brain tokens fill placeholder tokens of the prompt. `"cross_attention"`: gated adapters between
             decoder layers attend to the brain tokens, and the prompt holds no placeholder.
@@ -248,6 +253,8 @@ class BrainLlamaConfig(PreTrainedConfig):
     text_model_id: str | None = None
     text_model_revision: str | None = None
     text_model_included: bool = True
+    text_model_digest: dict[str, str] | None = None
+    adapters: dict[str, dict] | None = None
     interface: Literal["prefix", "cross_attention"] = "prefix"
     projector_type: Literal["linear", "mlp"] = "linear"
     projector_intermediate_size: int | None = None
@@ -296,6 +303,11 @@ class BrainLlamaConfig(PreTrainedConfig):
                 f"`adapter_layers` must lie in 0..{depth - 1} for a language model of {depth} layers; got "
                 f"{list(self.adapter_layers)}. Choose layers that exist, e.g. {list(range(1, depth, 2))}."
             )
+
+    @property
+    def num_token_ids(self) -> int:
+        """Ids that a prompt may hold: the vocabulary, and the placeholder and boundary tokens above it."""
+        return max(self.brain_token_id, self.brain_start_token_id, self.brain_end_token_id) + 1
 
     @property
     def num_brain_tokens(self) -> int:

@@ -77,6 +77,26 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         self.region_sizes = region_sizes
         self.do_standardize = do_standardize
         self.subjects = dict(subjects or {})
+        for name, arrays in self.subjects.items():
+            self._check_known(name, arrays)
+
+    def _check_known(self, subject: str, arrays: dict[str, np.ndarray]) -> None:
+        """What a file or a caller says of a subject is usable: a brain divided by a deviation of 0 is none."""
+        for field in ("mean", "std"):
+            values = np.asarray(arrays.get(field, 1.0))
+            wrong = ~np.isfinite(values) | ((values <= 0) if field == "std" else False)
+            if (
+                wrong.any()
+                or ("mean" in arrays) != ("std" in arrays)
+                or values.shape != np.shape(arrays.get("mean", 1.0))
+            ):
+                raise ValueError(
+                    f"The statistics of subject '{subject}' must be finite `mean` and positive `std` of one shape "
+                    f"(in `{SUBJECTS_FILE}`); `{field}` has the shape {list(values.shape)} and "
+                    f"{np.count_nonzero(wrong)} values that are none. Call `fit` on the subject's training samples."
+                )
+        if "coordinates" in arrays:
+            self._check_geometry(subject, np.asarray(arrays["coordinates"]), np.asarray(arrays.get("regions")))
 
     @staticmethod
     def settings_of(config: PreTrainedConfig) -> dict[str, Any]:
@@ -118,6 +138,10 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         if self.input_kind != "voxels":
             raise ValueError('Voxel geometry belongs to `input_kind="voxels"`; this feature extractor has "frames".')
         coordinates, regions = _to_array(coordinates, f"`coordinates` of '{subject}'"), np.asarray(regions)
+        self._check_geometry(subject, coordinates, regions)
+        self.subjects[subject] = {"coordinates": coordinates.copy(), "regions": regions.astype(np.int64)}
+
+    def _check_geometry(self, subject: str, coordinates: np.ndarray, regions: np.ndarray) -> None:
         if coordinates.ndim != 2 or coordinates.shape[1] != 3 or not np.isfinite(coordinates).all():
             raise ValueError(
                 f"`coordinates` of subject '{subject}' must be finite [voxels, 3] in millimetres; found shape "
@@ -131,7 +155,6 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
                 f"{self.region_sizes} (one bound per atlas); found {regions.dtype} {list(regions.shape)} from "
                 f"{regions.min(initial=0)} to {regions.max(initial=0)}."
             )
-        self.subjects[subject] = {"coordinates": coordinates.copy(), "regions": regions.astype(np.int64)}
 
     def fit(self, values: Any, subject: str) -> "BrainLlamaFeatureExtractor":
         """
@@ -245,7 +268,14 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
             )
         if self.do_standardize:
             remedy = "Call `fit` on its training samples, or set `do_standardize=False` to pass raw values."
-            values = (values - self._known(subject, "mean", remedy)) / self._known(subject, "std", remedy)
+            with np.errstate(over="ignore"):  # what becomes infinite is refused
+                values = (values - self._known(subject, "mean", remedy)) / self._known(subject, "std", remedy)
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"Brain sample {name} of subject '{subject}' is finite, but not once it is standardised: "
+                    f"{np.count_nonzero(~np.isfinite(values))} values overflow, far out of the scale of the "
+                    "subject's statistics. Give values in the units of the training samples, or `fit` again."
+                )
         return values
 
     def _known(self, subject: str | None, name: str, remedy: str) -> np.ndarray:
@@ -334,6 +364,11 @@ def _to_array(brain: Any, where: str) -> np.ndarray:
         brain = _from_npz(brain, where)
     if hasattr(brain, "dataobj"):
         brain = _from_image(brain)
+    if np.ma.is_masked(brain):
+        raise ValueError(
+            f"{where} is a masked array of which {np.ma.count_masked(brain)} values are masked, and a model reads "
+            "all. Fill them (`.filled(...)`), or leave such features out for all samples."
+        )
     if isinstance(brain, torch.Tensor):
         brain = brain.detach().to("cpu", torch.float32).numpy()
     try:

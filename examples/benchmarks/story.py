@@ -131,7 +131,7 @@ def measure(args: argparse.Namespace, interface: str) -> dict:
     torch.manual_seed(0)
     model = build(args, interface)
     values = torch.randn(16, 4, 256, device=args.device)
-    features = model.model.encode_brain(brain_values=values)
+    features = model.model.get_brain_features(brain_values=values)
     bounded = ["read_anew"] if interface == "prefix" else ["read_anew", "carry"]
     found: dict = {"window": {}, "story": {}, "times_faster": {}}
     for place in args.places:

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from transformers import AutoFeatureExtractor
 
 from modeling_brainllm import BrainLlamaConfig, BrainLlamaFeatureExtractor, FrameEncoderConfig, VoxelEncoderConfig
@@ -336,3 +337,49 @@ class TestSaving:
         frames.fit(rng.normal(size=(9, FEATURES)), "P01")
         with pytest.raises(ValueError, match=r"\['P01'\] lie in brain_subjects.safetensors"):
             BrainLlamaFeatureExtractor(**frames.to_dict())
+
+
+class TestStatisticsThatAreNone:
+    @pytest.mark.parametrize(
+        ("field", "value"), [("std", 0), ("std", -1), ("std", np.nan), ("std", np.inf), ("mean", np.nan)]
+    )
+    def test_refused_where_they_are_loaded(self, frames, rng, tmp_path, field, value):
+        frames.fit(rng.normal(size=(9, FEATURES)), "S1").save_pretrained(tmp_path)
+        arrays = load_file(tmp_path / "brain_subjects.safetensors")
+        arrays[f"S1.{field}"][2] = value
+        save_file(arrays, tmp_path / "brain_subjects.safetensors")
+        with pytest.raises(
+            ValueError, match=rf"statistics of subject 'S1'.*brain_subjects\.safetensors.*`{field}`.* 1 val"
+        ):
+            BrainLlamaFeatureExtractor.from_pretrained(tmp_path)
+
+    @pytest.mark.parametrize("broken", ["lost", "short"])
+    def test_halves_that_do_not_agree(self, frames, rng, tmp_path, broken):
+        frames.fit(rng.normal(size=(9, FEATURES)), "S1").save_pretrained(tmp_path)
+        arrays = load_file(tmp_path / "brain_subjects.safetensors")
+        kept = {"S1.mean": arrays["S1.mean"]} if broken == "lost" else {**arrays, "S1.std": arrays["S1.std"][:-1]}
+        save_file(kept, tmp_path / "brain_subjects.safetensors")
+        with pytest.raises(ValueError, match=r"`mean` and positive `std` of one shape"):
+            BrainLlamaFeatureExtractor.from_pretrained(tmp_path)
+
+    def test_geometry_that_is_none(self, voxels, tmp_path):
+        voxels.save_pretrained(tmp_path)
+        arrays = load_file(tmp_path / "brain_subjects.safetensors")
+        arrays["sub-01.coordinates"][0, 0] = np.nan
+        save_file(arrays, tmp_path / "brain_subjects.safetensors")
+        with pytest.raises(ValueError, match=r"`coordinates` of subject 'sub-01' must be finite"):
+            BrainLlamaFeatureExtractor.from_pretrained(tmp_path)
+
+    def test_values_that_overflow_by_standardising(self, frames, rng):
+        frames.fit(1e-20 * rng.normal(size=(9, FEATURES)), "S1")
+        with pytest.raises(
+            ValueError, match=r"Brain sample 0 of subject 'S1' is finite, but not once it is standardised"
+        ):
+            frames(np.full((1, FEATURES), 1e30), subject="S1")
+
+    def test_masked_values(self, frames):
+        sample = np.ma.masked_array(np.ones((2, FEATURES)), mask=np.eye(2, FEATURES))
+        for given in (sample, [sample]):
+            with pytest.raises(ValueError, match="masked array of which 2 values are masked"):
+                frames(given)
+        assert frames(np.ma.masked_array(np.ones((2, FEATURES))))["brain_values"].sum() == 2 * FEATURES

@@ -3,6 +3,7 @@
 """Generation: every way of decoding agrees with the plain one, and the brain is read once."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -16,7 +17,8 @@ from testing_utils import (
     save_tiny_text_model,
     tiny_brain_model,
 )
-from transformers import CompileConfig
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import CompileConfig, LlamaForCausalLM, SynthIDTextWatermarkingConfig, WatermarkingConfig
 
 from modeling_brainllm import BrainLlamaForCausalLM, FrameEncoderConfig
 
@@ -53,7 +55,7 @@ def generate(model, input_ids, **kwargs):
 
 def teacher_forced(model, input_ids, brain, steps=10):
     """Greedy decoding by hand: a full forward pass for every token."""
-    features = model.model.encode_brain(**brain)
+    features = model.model.get_brain_features(**brain)
     finished = torch.zeros(len(input_ids), dtype=torch.bool)
     for _ in range(steps):
         token = model(input_ids, brain_features=features).logits[:, -1].argmax(-1)
@@ -97,7 +99,7 @@ class TestModes:
 
     def test_left_padded_batch_equals_single(self, variant):
         model, brain, input_ids = variant
-        features = model.model.encode_brain(**brain)
+        features = model.model.get_brain_features(**brain)
         padded = torch.cat([torch.full((3, 4), PAD), input_ids], dim=1)
         mask = torch.ones_like(padded)
         mask[:, :4] = 0
@@ -242,8 +244,10 @@ class TestGuidance:
     @pytest.mark.parametrize("mode", ["greedy", "beam"])
     def test_equals_the_definition(self, variant, scale, mode):
         model, brain, input_ids = variant
-        features = model.model.encode_brain(**brain)
-        hidden = model.model.encode_brain(**brain, condition_mask=torch.zeros(len(features.tokens), dtype=torch.bool))
+        features = model.model.get_brain_features(**brain)
+        hidden = model.model.get_brain_features(
+            **brain, condition_mask=torch.zeros(len(features.tokens), dtype=torch.bool)
+        )
         found = generate(
             model, input_ids, **brain, **MODES[mode], brain_guidance_scale=scale, max_new_tokens=6,
             return_dict_in_generate=True, output_scores=True, eos_token_id=None,
@@ -279,3 +283,177 @@ class TestGuidance:
         model, _, input_ids = variant
         with pytest.raises(ValueError, match="needs a brain"):
             generate(model, input_ids, brain_guidance_scale=2.0)
+
+
+# Every built-in logits processor that `generate` makes for a decoder, by the setting that asks for it.
+PROCESSORS = {
+    "guidance": {"guidance_scale": 1.5},
+    "guidance-negative": {"guidance_scale": 1.5, "negative_prompt_ids": torch.tensor([[0, 5, 6]] * 3)},
+    "repetition": {"repetition_penalty": 1.5},
+    "encoder-repetition": {"encoder_repetition_penalty": 1.5},
+    "ngram": {"no_repeat_ngram_size": 2},
+    "encoder-ngram": {"encoder_no_repeat_ngram_size": 2},
+    "bad-words": {"bad_words_ids": [[5], [6, 7]]},
+    "sequence-bias": {"sequence_bias": [[[5], 3.0], [[6, 7], -2.0]]},
+    "min-length": {"min_length": 20},
+    "min-new-tokens": {"min_new_tokens": 5},
+    "forced-bos": {"forced_bos_token_id": 4},
+    "forced-eos": {"forced_eos_token_id": 1},
+    "remove-invalid": {"remove_invalid_values": True},
+    "length-penalty": {"exponential_decay_length_penalty": (3, 1.2)},
+    "suppress": {"suppress_tokens": [4, 5]},
+    "begin-suppress": {"begin_suppress_tokens": [4]},
+    "renormalize": {"renormalize_logits": True, "num_beams": 2},
+    "prefix-allowed": {"prefix_allowed_tokens_fn": lambda batch, ids: [5, 6, 7]},
+    "watermark": {"watermarking_config": WatermarkingConfig()},
+    "synthid": {
+        "watermarking_config": SynthIDTextWatermarkingConfig(keys=[1, 2, 3, 4, 5], ngram_len=3), "do_sample": True,
+    },
+    "warpers": {
+        "do_sample": True, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "typical_p": 0.9, "epsilon_cutoff": 1e-3,
+        "eta_cutoff": 1e-3, "temperature": 0.7,
+    },
+    "top-h": {"do_sample": True, "top_h": 0.5},
+}  # fmt: skip
+
+
+class TestLogitsProcessors:
+    @pytest.mark.parametrize("setting", PROCESSORS)
+    def test_each_runs_and_with_beams_too(self, variant, setting):
+        model, brain, input_ids = variant
+        for beams in (1, 3):
+            if beams > 1 and setting in ("synthid", "guidance-negative"):
+                continue  # one keeps a state per row, the other has one prompt per row
+            kwargs = {"do_sample": False, "num_beams": beams, **brain, **PROCESSORS[setting]}
+            tokens = generate(model, input_ids, **kwargs)[:, input_ids.shape[1] :]
+            assert tokens.max() < VOCAB_SIZE
+
+    def test_guidance_by_hand(self, variant):
+        """The first token: log-probabilities with the brain, moved away from those of the last token alone."""
+        model, brain, input_ids = variant
+        given = model(input_ids, **brain).logits[:, -1].log_softmax(-1)
+        alone = model(input_ids[:, -1:]).logits[:, -1].log_softmax(-1)
+        expected = (1.5 * (given - alone) + alone).argmax(-1)
+        found = generate(model, input_ids, **brain, guidance_scale=1.5, do_sample=False, max_new_tokens=1)
+        assert torch.equal(found[:, -1], expected)
+
+
+class TestOtherWays:
+    """Each other way of decoding says what the plain one says, or is refused in a sentence."""
+
+    @pytest.mark.parametrize("way", ["lookup", "assistant", "chunks"])
+    def test_equals_the_plain_one_or_is_refused(self, variant, way):
+        model, _, _ = variant
+        encoder = "frames" if isinstance(model.config.encoder_config, FrameEncoderConfig) else "voxels"
+        brain, input_ids = brain_inputs(encoder, brains=1), prompt_ids(model, batch=1)
+        settings = {
+            "lookup": {"prompt_lookup_num_tokens": 3}, "assistant": {"assistant_model": model},
+            "chunks": {"prefill_chunk_size": 3},
+        }[way]  # fmt: skip
+        if way != "lookup" and model.config.interface == "prefix":
+            with pytest.raises(ValueError, match="`assistant_model`|`prefill_chunk_size`"):
+                generate(model, input_ids, **brain, do_sample=False, **settings)
+            return
+        found = generate(model, input_ids, **brain, do_sample=False, **settings)
+        assert torch.equal(found, generate(model, input_ids, **brain, do_sample=False))
+
+    @pytest.mark.parametrize("interface", INTERFACES)
+    def test_assistants_that_cannot_read_the_brain(self, text_model, interface):
+        model, plain = tiny_brain_model(text_model, interface, "frames"), LlamaForCausalLM.from_pretrained(text_model)
+        prompt = {"input_ids": prompt_ids(model, batch=1), **brain_inputs("frames", 1)}
+        with pytest.raises(ValueError, match=r"`assistant_model` must read the same prompt and brain"):
+            model.generate(**prompt, assistant_model=plain)
+        with pytest.raises(ValueError, match="would leave out brain adapters"):
+            model.generate(**prompt, assistant_early_exit=2)
+
+
+class TestBrainCache:
+    """Rows of a filled cache are moved about with all that belongs to them."""
+
+    @pytest.fixture
+    def filled(self, text_model):
+        """Model, next tokens, and a cache of three rows whose brains have 3, 1 and 2 real frames."""
+        model = tiny_brain_model(text_model, "cross_attention", "frames").eval()
+        ids, mask = prompt_ids(model), torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]])
+        brain = {**brain_inputs("frames"), "brain_attention_mask": mask}
+        return model, ids, brain, lambda: model(ids, **brain, use_cache=True).past_key_values
+
+    def following(self, model, cache, token):
+        return model(token, past_key_values=cache).logits[:, -1]
+
+    def test_select_reorder_and_repeat(self, filled):
+        model, ids, brain, fill = filled
+        token = torch.tensor([[5], [6], [7]])
+        expected = model(torch.cat([ids, token], 1), **brain).logits[:, -1]
+        rows = torch.tensor([2, 0])
+        cache = fill()
+        cache.batch_select_indices(rows)
+        torch.testing.assert_close(self.following(model, cache, token[rows]), expected[rows], rtol=1e-4, atol=1e-4)
+        order = torch.tensor([1, 2, 1])
+        cache = fill()
+        cache.reorder_cache(order)
+        torch.testing.assert_close(self.following(model, cache, token[order]), expected[order], rtol=1e-4, atol=1e-4)
+        cache = fill()
+        cache.batch_repeat_interleave(2)
+        found = self.following(model, cache, token.repeat_interleave(2, 0))
+        torch.testing.assert_close(found, expected.repeat_interleave(2, 0), rtol=1e-4, atol=1e-4)
+
+    def test_another_brain_beside_a_filled_cache(self, filled):
+        model, _, brain, fill = filled
+        other = {**brain, "brain_values": brain["brain_values"] + 1}
+        token = torch.tensor([[5], [6], [7]])
+        with pytest.raises(ValueError, match="holds the keys and values of another brain"):
+            model(token, past_key_values=fill(), **other)
+        expected = self.following(model, fill(), token)
+        assert torch.equal(model(token, past_key_values=fill(), **brain).logits[:, -1], expected)
+
+
+class TestVocabulary:
+    def test_a_tokenizer_with_placeholders_changes_nothing(self, variant):
+        model, brain, input_ids = variant
+        before = model(input_ids, **brain).logits
+        model.resize_token_embeddings(model.config.num_token_ids)
+        assert torch.equal(model(input_ids, **brain).logits, before)
+
+    @pytest.mark.parametrize("size", [VOCAB_SIZE - 1, VOCAB_SIZE + 4, 10 * VOCAB_SIZE])
+    def test_other_sizes_are_refused(self, variant, size):
+        model, _, _ = variant
+        for part in (model, model.model):
+            with pytest.raises(ValueError, match=rf"vocabulary of 99 cannot become one of {size}.*from_text_model"):
+                part.resize_token_embeddings(size)
+
+
+class TestHalfPrecisionHead:
+    def test_the_head_is_not_copied_for_each_row(self, variant):
+        """At the prompt, no tensor of `[batch, hidden, vocabulary]` comes about, and the logits stay."""
+        model, brain, input_ids = variant
+        model = copy.deepcopy(model).to(torch.bfloat16)
+        hidden = model.config.text_config.hidden_size
+        sizes = []
+
+        class Sizes(TorchDispatchMode):
+            def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+                made = function(*args, **(kwargs or {}))
+                sizes.extend(t.shape for t in (made if isinstance(made, tuple) else (made,)) if torch.is_tensor(t))
+                return made
+
+        with torch.no_grad(), Sizes():
+            found = model(input_ids, **brain, logits_to_keep=2).logits
+        assert not [s for s in sizes if math.prod(s) >= 3 * hidden * VOCAB_SIZE]
+        with torch.no_grad():
+            expected = torch.stack([model.lm_head(row) for row in model.model(input_ids, **brain).last_hidden_state])
+        assert torch.equal(found, expected[:, -2:])
+
+
+def test_broken_weights_write_no_text(variant):
+    """With NaN in the brain modules or in the language model, by every way of decoding."""
+    model, brain, input_ids = variant
+    for part in ("brain_interface", "layers.1.mlp.up_proj"):
+        broken = copy.deepcopy(model)
+        with torch.no_grad():
+            for name, parameter in broken.named_parameters():
+                if part in name:
+                    parameter.fill_(torch.nan)
+        for mode in MODES.values():
+            with pytest.raises(FloatingPointError, match=r"first token are NaN or infinite in the rows \[0"):
+                generate(broken, input_ids, **brain, **mode)

@@ -89,7 +89,7 @@ class TestBrain:
 
     def test_row_of_a_batch_equals_a_batch_of_one(self, variant):
         model, brain, input_ids = variant
-        features = model.model.encode_brain(**brain)
+        features = model.model.get_brain_features(**brain)
         batch = model(input_ids, **brain).logits
         for row in range(3):
             index = torch.tensor([row])

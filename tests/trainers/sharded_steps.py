@@ -20,7 +20,6 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from modeling_brainllm import BrainLlamaForCausalLM
 from trainers.common.checkpoints import own_class
-from trainers.common.distributed import call_through
 
 
 def shard(model: BrainLlamaForCausalLM) -> BrainLlamaForCausalLM:
@@ -40,7 +39,7 @@ def take_steps(model: BrainLlamaForCausalLM, rows: slice, steps: int = 3) -> tor
         ids, brains = prompt_ids(model, batch=4, seed=step), brain_inputs("frames", 4, seed=step)["brain_values"]
         labels = ids.masked_fill(ids >= model.config.text_config.vocab_size, -100)
         inputs = {"input_ids": ids[rows], "labels": labels[rows], "brain_values": brains[rows]}
-        loss = call_through(model, "token_losses", **inputs)[0].mean()
+        loss = model(only="token_losses", **inputs)[0].mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

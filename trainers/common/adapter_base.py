@@ -49,6 +49,29 @@ def describe_base(
     return {"interface": model.config.interface, "weights": weights}
 
 
+def require_saved_by_peft(model: Any) -> None:
+    """
+    Refuses a `PeftModel` of which weights are trained that PEFT does not save.
+
+    Args:
+        model ([`BrainLlamaForCausalLM`] or [`~peft.PeftModel`]):
+            A model to be trained.
+
+    Raises:
+        ValueError: a weight below the adapters requires a gradient.
+    """
+    if not hasattr(model, "get_base_model"):
+        return
+    marks = ("lora_", "modules_to_save.", *(config.peft_type.value.lower() for config in model.peft_config.values()))
+    lost = [n for n, p in model.named_parameters() if p.requires_grad and not any(mark in n for mark in marks)]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} weights are trained that a PeftModel does not save (first: {lost[0]}). Name their modules, "
+            'e.g. `modules_to_save=["brain_encoder", "brain_interface"]`, or use `model.add_adapter(config)` in place '
+            "of `get_peft_model(model, config)`: such a model saves brain modules and adapter together."
+        )
+
+
 def save_base(base: dict[str, Any], folder: str | Path) -> None:
     """Writes what [`describe_base`] found beside an adapter."""
     (Path(folder) / ADAPTER_BASE).write_text(json.dumps(base) + "\n", encoding="utf-8")
@@ -102,4 +125,4 @@ def _are_close(values: list[float], others: list[float]) -> bool:
     return torch.allclose(torch.tensor(values), torch.tensor(others), rtol=RELATIVE, atol=ABSOLUTE)
 
 
-__all__ = ["ADAPTER_BASE", "describe_base", "require_base", "save_base"]
+__all__ = ["ADAPTER_BASE", "describe_base", "require_base", "require_saved_by_peft", "save_base"]

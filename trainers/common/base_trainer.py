@@ -5,7 +5,7 @@
 import math
 import os
 import shutil
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,8 @@ def rows_to_evaluate(rows: Any, args: TrainingArguments) -> Any:
     Raises:
         ValueError: training is to be evaluated on a split without rows.
     """
+    if isinstance(rows, Mapping):
+        return {name: rows_to_evaluate(part, args) for name, part in rows.items()}
     if not isinstance(rows, Sized) or len(rows):
         return rows
     strategy = IntervalStrategy(args.eval_strategy)

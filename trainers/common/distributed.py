@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -124,37 +123,22 @@ def end_run(accelerator: Accelerator) -> None:
     accelerator.end_training()
 
 
-def call_through(model: nn.Module, method: str, **inputs) -> Any:
-    """
-    Calls a method of a model through `forward`, which is where DDP, DeepSpeed and FSDP prepare weights and gradients.
-
-    A method called on the unwrapped module would leave the gradients of each process to themselves, or, where weights
-    are sharded, find shards.
-
-    Args:
-        model (`nn.Module`):
-            A [`BrainLlamaForCausalLM`], wrapped or not.
-        method (`str`):
-            Dotted name of the method, e.g. `"model.encode_brain"`.
-        **inputs:
-            Its arguments.
-    """
-    module: Any = model
-    while not isinstance(module, BrainLlamaForCausalLM):
-        module = module.module
-    forward, module.forward = module.forward, attrgetter(method)(module)
-    try:
-        return model(**inputs)
-    finally:
-        module.forward = forward
+def plain_model(model: Any) -> BrainLlamaForCausalLM:
+    """The model itself, out of what DDP, DeepSpeed, a compiler or PEFT put around it."""
+    while not isinstance(model, BrainLlamaForCausalLM):
+        if hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        else:
+            model = model._orig_mod if hasattr(model, "_orig_mod") else model.module
+    return model
 
 
 __all__ = [
-    "call_through",
     "check_processes",
     "end_run",
     "end_stage",
     "local_shard",
+    "plain_model",
     "require_whole_weights",
     "unsharded",
     "wants_fsdp",

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from modeling_brainllm import BrainLlamaFeatureExtractor
@@ -41,7 +40,7 @@ class ContrastiveCollator:
     spaces: Sequence[str]
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        brains = [np.asarray(row["brain_values"], np.float32) for row in rows]
+        brains = [row["brain_values"] for row in rows]
         names = [row["sample_id"] for row in rows]
         inputs = dict(self.extractor(brains, [row["subject"] for row in rows], names=names))
         for space in self.spaces:

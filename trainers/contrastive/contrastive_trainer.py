@@ -135,7 +135,7 @@ class BrainContrastiveTrainer(BrainTrainer):
             return {key: value for part in parts for key, value in part.items()}
         start = time.perf_counter()
         model = self.accelerator.unwrap_model(self.model)
-        with self.compute_loss_context_manager():
+        with self.compute_loss_context_manager(), self.accelerator.autocast():
             found = diagnose_encoder(
                 model, self.processing_class, rows, self.args.per_device_eval_batch_size, self.args.seed
             )

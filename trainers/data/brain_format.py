@@ -30,6 +30,18 @@ BRAIN_FORMAT = "brain"
 BRAIN_VALUES = "brain_values"
 RECORDINGS = "recordings"
 
+
+class RecordingFiles(tuple):
+    """
+    Arrow files of recordings, perhaps none, as they stand in the format of rows.
+
+    A class of this file, so that a process that unpickles such rows (a spawned worker of a `DataLoader`) imports it,
+    and with it knows the format.
+    """
+
+    __slots__ = ()
+
+
 Rows = TypeVar("Rows", Dataset, DatasetDict)
 
 
@@ -46,7 +58,7 @@ def with_brain_arrays(rows: Rows, recordings: Sequence[str] | None = None) -> Ro
     some = next(iter(rows.values())) if isinstance(rows, DatasetDict) else rows
     if some.format["type"] == BRAIN_FORMAT:
         return rows
-    files = None if recordings is None else tuple(recordings)
+    files = RecordingFiles(recordings or ())
     return cast("Rows", rows.with_format(BRAIN_FORMAT, recordings=files))
 
 
@@ -99,6 +111,12 @@ class RecordingTable:
         if recording not in self._pieces:
             raise KeyError(f"no recording {recording!r} among those of the corpus; prepare it again")
         pieces, starts = self._pieces[recording], self._starts[recording]
+        number = starts[-1] + len(pieces[-1])
+        if len(frames) == 0 or frames.min() < 0 or frames.max() >= number:
+            raise ValueError(
+                f"a row refers to the frames {frames.tolist()} of the recording {recording!r}, which has the frames "
+                f"0..{number - 1}; prepare the corpus again"
+            )
         first, last = int(frames[0]), int(frames[-1])
         place = bisect_right(starts, first) - 1
         within = last < starts[place] + len(pieces[place])
@@ -120,7 +138,7 @@ class BrainFormatter(PythonFormatter):
 
     def __init__(self, features: Any = None, recordings: tuple[str, ...] | None = None, **kwargs: Any):
         super().__init__(features=features, **kwargs)
-        self.recordings = recordings
+        self.recordings = tuple(recordings or ())
 
     def format_row(self, pa_table: pa.Table) -> Mapping:
         return {name: column[0] for name, column in self.format_batch(pa_table).items()}
@@ -144,7 +162,7 @@ class BrainFormatter(PythonFormatter):
         return [array for chunk in column.chunks for array in _arrays_of(chunk)]
 
     def _looked_up(self, column: pa.ChunkedArray) -> list[np.ndarray]:
-        if self.recordings is None:
+        if not self.recordings:
             raise ValueError(
                 "These rows refer to recordings that are stored apart. Load the corpus with "
                 "`trainers.data.corpora.load_corpus_splits`, or give their files to `with_brain_arrays`."
@@ -175,6 +193,12 @@ def _arrays_of(lists: pa.ListArray) -> list[np.ndarray]:
 
 def _matrix(frames: pa.ListArray | pa.FixedSizeListArray) -> np.ndarray:
     """Lists of one length as `[frames, features]`, without a copy."""
+    lengths = frames.value_lengths() if len(frames) else None
+    if lengths is not None and (frames.null_count or pc.min(lengths) != pc.max(lengths)):  # ty: ignore[missing-attribute]
+        raise ValueError(
+            f"the frames of a brain sample must all have the same number of features; found "
+            f"{sorted(set(lengths.to_pylist()), key=str)}"
+        )
     return frames.flatten().to_numpy(zero_copy_only=True).reshape(len(frames), -1)
 
 

@@ -74,9 +74,8 @@ class BrainCollator:
         if "semantic_embedding" in brains[0]:
             embeddings = [np.asarray(brain["semantic_embedding"], dtype=np.float32) for brain in brains]
             return {"encoder_outputs": torch.from_numpy(np.stack([np.atleast_2d(several) for several in embeddings]))}
-        values = [np.asarray(brain["brain_values"], dtype=np.float32) for brain in brains]
-        names = {"subject": "subject", "brain_names": "sample_id"}
-        return {"brain": values, **{name: [brain[column] for brain in brains] for name, column in names.items()}}
+        names = {"brain": "brain_values", "subject": "subject", "brain_names": "sample_id"}
+        return {name: [brain[column] for brain in brains] for name, column in names.items()}
 
 
 @dataclass
@@ -203,8 +202,31 @@ def _join(prompt: str, completion: str) -> str:
     return f"{prompt} {completion}" if prompt else completion
 
 
+def require_one_subject_per_brain(brain_ids: Sequence[str], subjects: Sequence[str]) -> None:
+    """
+    Refuses rows of several subjects that share a `brain_id`: the text of one would read the brain of another.
+
+    Args:
+        brain_ids (`Sequence[str]`):
+            Column of rows.
+        subjects (`Sequence[str]`):
+            Another.
+
+    Raises:
+        ValueError: naming a brain and its subjects.
+    """
+    owners: dict[str, str] = {}
+    for brain_id, subject in zip(brain_ids, subjects, strict=True):
+        if owners.setdefault(brain_id, subject) != subject:
+            raise ValueError(
+                f"`brain_id` '{brain_id}' is given to subjects '{owners[brain_id]}' and '{subject}'. A brain sample "
+                "has one subject: put the subject's name into the `brain_id` when the corpus is built."
+            )
+
+
 def _distinct_brains(rows: Sequence[Row]) -> dict[str, Row]:
     """The first row of each brain, subject by subject, which is how the model orders brains of several subjects."""
+    require_one_subject_per_brain([row["brain_id"] for row in rows], [row["subject"] for row in rows])
     brains: dict[str, Row] = {}
     for subject in dict.fromkeys(row["subject"] for row in rows):
         for row in rows:
@@ -237,4 +259,5 @@ __all__ = [
     "BrainDataCollator",
     "keep_first_words",
     "read_as",
+    "require_one_subject_per_brain",
 ]

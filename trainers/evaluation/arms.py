@@ -83,7 +83,7 @@ class Reading:
         draw has this seed.
         """
         return {
-            block: encode_brains(
+            block: get_brain_featuress(
                 self.model, self.processor, list(brains.values()), batch_size=self.batch_size,
                 control=control, seed=seed,
             )
@@ -167,7 +167,7 @@ class Reading:
         return texts
 
 
-def encode_brains(
+def get_brain_featuress(
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
     rows: Sequence[Mapping],
@@ -248,4 +248,4 @@ def _to(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
-__all__ = ["Reading", "continue_texts", "encode_brains"]
+__all__ = ["Reading", "continue_texts", "get_brain_featuress"]

@@ -21,7 +21,7 @@ from ..scoring.caption_table import (
     SUBJECT_SAME_IMAGE,
 )
 from ..statistics.permutations import NO_BRAIN, TIME_SHIFT, no_brain, permute_across_groups, swap_subjects
-from .arms import continue_texts, encode_brains
+from .arms import continue_texts, get_brain_featuress
 from .controls import VALUE_CONTROLS
 
 
@@ -187,7 +187,7 @@ def _encode(
     members = [np.flatnonzero(subjects == subject) for subject in dict.fromkeys(subjects.tolist())]
     embeds = torch.cat(
         [
-            encode_brains(
+            get_brain_featuress(
                 model, processor, list(brains.select(own)), batch_size=batch_size, control=control, seed=seed
             )
             for own in members

@@ -186,7 +186,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
 
     @contextmanager
     def _model_for_generation(self) -> Generator[Any]:
-        """The PEFT model with whole weights, however they are sharded; as TRL generates."""
+        """The PEFT model with whole weights, however they are sharded, in mixed precision if the run is."""
         checkpointing: Any = self.args.gradient_checkpointing_kwargs
         with (
             unwrap_model_for_generation(
@@ -197,6 +197,8 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
                 gradient_checkpointing_kwargs=checkpointing,
             ) as model,
             torch.no_grad(),
+            # Generation calls what lies below the `forward` that accelerate wraps.
+            self.accelerator.autocast(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
             unsharded(self.model_wrapped),
         ):

@@ -109,7 +109,7 @@ class EncodedBrains:
     @torch.no_grad()
     def project(cls, model: BrainLlamaForCausalLM, embeds: torch.Tensor, mask: torch.Tensor | None) -> "EncodedBrains":
         """Runs projector and key-value projections over the encoder's output."""
-        features = model.model.encode_brain(encoder_outputs=embeds, brain_attention_mask=mask)
+        features = model.model.get_brain_features(encoder_outputs=embeds, brain_attention_mask=mask)
         return cls(embeds, mask, features)
 
     def inputs_of_rows(self, brain_index: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -3,19 +3,22 @@
 """Prompt tuning: brain encoder and interface are trained so that a frozen language model says what was perceived."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset as HFDataset
 from torch import nn
 from torch.utils.data import Dataset, Sampler
 from transformers import EarlyStoppingCallback, EvalPrediction
+from transformers.trainer_utils import PredictionOutput
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
-from ..common.base_trainer import BrainTrainer, rows_to_evaluate
-from ..common.distributed import call_through
+from ..common.adapter_base import require_saved_by_peft
+from ..common.base_trainer import REMEDY, BrainTrainer, rows_to_evaluate
+from ..common.distributed import plain_model
 from ..data.collator import (
     BOOKKEEPING,
     IGNORE_INDEX,
@@ -23,6 +26,7 @@ from ..data.collator import (
     BrainCollator,
     BrainDataCollator,
     read_as,
+    require_one_subject_per_brain,
 )
 from ..data.corpora import subjects_and_frames
 from ..data.instructions import InstructionMaker, InstructionRows
@@ -49,13 +53,15 @@ class BrainSFTTrainer(BrainTrainer):
     `metric_for_best_model`.
 
     Args:
-        model ([`BrainLlamaForCausalLM`]):
-            Model whose parameters that require a gradient are trained.
+        model ([`BrainLlamaForCausalLM`] or [`~peft.PeftModel`]):
+            Model whose parameters that require a gradient are trained. With LoRA put into it (`model.add_adapter`)
+            checkpoints hold brain modules and LoRA; of a `PeftModel` they are adapters, as PEFT saves them, which hold
+            the brain modules that its `modules_to_save` names.
         args ([`BrainSFTConfig`]):
             Options.
         train_dataset ([`~datasets.Dataset`], *optional*):
             Rows of a corpus.
-        eval_dataset ([`~datasets.Dataset`], *optional*):
+        eval_dataset ([`~datasets.Dataset`] or a `dict` of them, *optional*):
             Validation rows; never the test split, which decides nothing about training. A split without rows counts as
             none.
         processing_class ([`BrainLlamaProcessor`]):
@@ -67,7 +73,8 @@ class BrainSFTTrainer(BrainTrainer):
             Further arguments of [`~transformers.Trainer`], e.g. `callbacks`.
 
     Raises:
-        ValueError: `eval_strategy` asks for an evaluation and there are no rows for it.
+        ValueError: `eval_strategy` asks for an evaluation and there are no rows for it; or brain modules are trained
+            that a `PeftModel` would not save.
         FloatingPointError: a loss or a gradient is NaN or infinite; names the step and the samples.
     """
 
@@ -101,16 +108,14 @@ class BrainSFTTrainer(BrainTrainer):
             stop = EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)
             kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), stop]
         processing_class.check_config(model.config)
+        require_saved_by_peft(model)
         read, collator = _how_to_read(args, processing_class)
         if train_dataset is not None:
-            train_dataset = read(train_dataset)
-        eval_dataset = rows_to_evaluate(eval_dataset, args)
-        if eval_dataset is not None:
-            eval_dataset = read(eval_dataset)
-            if args.eval_permutations:
-                eval_dataset = WithControlBrains(eval_dataset, args.eval_permutations, seed=args.seed)
+            train_dataset = read(_checked(train_dataset))
+        self._read = read
+        eval_dataset = self._to_evaluate(rows_to_evaluate(eval_dataset, args), args)
         if "caption" in (args.tasks or ()):
-            store_caption_settings(model, processing_class, args.max_new_tokens)
+            store_caption_settings(plain_model(model), processing_class, args.max_new_tokens)
         super().__init__(
             model=model,
             args=args,
@@ -130,17 +135,41 @@ class BrainSFTTrainer(BrainTrainer):
         self._logged_terms: dict[str, list[torch.Tensor]] = {}
 
     def _keep_learning_weights_whole(self, model: BrainLlamaForCausalLM) -> None:
-        """Steps of training are finer than the grain of half precision: only the frozen language model may be half."""
-        dtype: torch.dtype = model.model.language_model.dtype
-        if dtype.itemsize >= 4:
+        """Steps of training are finer than the grain of half precision: only what is frozen may be half."""
+        half = [p for p in model.parameters() if p.requires_grad and p.is_floating_point() and p.itemsize < 4]
+        if not half:
             return
         if self.accelerator.mixed_precision == "no":
             raise ValueError(
-                f"The model is in {dtype} and not trained in mixed precision, so that small steps would be lost. Set "
-                '`bf16=True` (or `mixed_precision: "bf16"` of `accelerate`), or load it with `dtype="float32"`.'
+                f"The model is in {half[0].dtype} and not trained in mixed precision, so that small steps would be "
+                'lost. Set `bf16=True` (or `mixed_precision: "bf16"` of `accelerate`), or load it with '
+                '`dtype="float32"`.'
             )
-        model.model.brain_encoder.float()
-        model.model.brain_interface.float()
+        for module in (plain_model(model).model.brain_encoder, plain_model(model).model.brain_interface):
+            module.float()
+        for parameter in half:  # and what PEFT has put into the language model
+            parameter.data = parameter.data.float()
+
+    def _to_evaluate(self, rows: Any, args: BrainSFTConfig) -> Any:
+        """Rows (or several sets of them) as the options have them read, with their control brains."""
+        if rows is None or isinstance(rows, (str, WithControlBrains)):  # a name is of one of the sets given before
+            return rows
+        if isinstance(rows, Mapping):
+            return {name: self._to_evaluate(part, args) for name, part in rows.items()}
+        if not isinstance(rows, Sized):
+            raise ValueError(
+                f"`eval_dataset` is a {type(rows).__name__} without a length, but evaluation draws control brains "
+                "from all its rows. Give a `datasets.Dataset`, e.g. `Dataset.from_list(list(rows.take(1000)))`."
+            )
+        return WithControlBrains(self._read(_checked(rows)), args.eval_permutations, seed=args.seed)
+
+    def evaluate(self, eval_dataset: Any = None, *args, **kwargs) -> dict[str, float]:
+        """Scores the validation rows, or other rows of a corpus, read and given control brains alike."""
+        return super().evaluate(self._to_evaluate(eval_dataset, self.args), *args, **kwargs)
+
+    def predict(self, test_dataset: Any, *args, **kwargs) -> PredictionOutput:
+        """Losses of rows of a corpus, which are read and given control brains as for `evaluate`."""
+        return super().predict(self._to_evaluate(test_dataset, self.args), *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """Batches of rows of like length, if asked for: by a column `length`, tokens of instructions, or words."""
@@ -243,6 +272,16 @@ class BrainSFTTrainer(BrainTrainer):
             candidates = torch.cat([candidates, inputs["control_index"]], dim=1)
         with torch.no_grad(), self.compute_loss_context_manager():
             losses, num_tokens = self._text_losses(model, inputs, candidates)
+        if not losses[:, 0].isfinite().all():
+            names = [
+                name
+                for name, fine in zip(inputs["sample_id"], losses[:, 0].isfinite().all(-1), strict=True)
+                if not fine
+            ]
+            raise FloatingPointError(
+                f"The loss of the evaluated samples {', '.join(names)} is NaN or infinite after step "
+                f"{self.state.global_step}: the model's weights are broken, or these samples' brains. {REMEDY}"
+            )
         return None, losses.sum(-1).float(), num_tokens
 
     def _draw_candidates(self, inputs: Mapping[str, Any], num_negatives: int) -> torch.Tensor:
@@ -272,7 +311,7 @@ class BrainSFTTrainer(BrainTrainer):
             brain_inputs["condition_mask"] = drawn >= self.args.condition_dropout
         brain_inputs["brain_index"] = candidates[exists]
         texts = {key: inputs[key][text] for key in TEXT_INPUTS if key in inputs}
-        token_losses, rows = call_through(model, "token_losses", **texts, **brain_inputs)
+        token_losses, rows = model(only="token_losses", **texts, **brain_inputs)
         num_tokens = inputs["labels"].ne(IGNORE_INDEX).sum(1)
         # Labelled tokens come text by text: their number less that of all texts before is the place within the text.
         ends = num_tokens[text].cumsum(0)
@@ -319,7 +358,7 @@ class WithControlBrains(Dataset):
         rows ([`~datasets.Dataset`]):
             Rows of one split.
         num_control_brains (`int`):
-            Donors per row.
+            Donors per row; 0 for the rows as they are.
         seed (`int`):
             Seed of the draw.
 
@@ -328,7 +367,9 @@ class WithControlBrains(Dataset):
     """
 
     def __init__(self, rows: Any, num_control_brains: int, seed: int):
-        self.rows = rows
+        self.rows, self.control_brains = rows, None
+        if not num_control_brains:
+            return
         brain_ids = list(rows["brain_id"])
         place = {brain_id: row for row, brain_id in enumerate(brain_ids)}
         permuted = permute_across_groups(list(rows["group"]), brain_ids, num_control_brains, seed, _blocks(rows))
@@ -338,6 +379,8 @@ class WithControlBrains(Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        if self.control_brains is None:
+            return self.rows[index]
         return {**self.rows[index], "control_brains": [self.rows[j] for j in self.control_brains[index]]}
 
 
@@ -361,6 +404,15 @@ def _how_to_read(args: BrainSFTConfig, processor: BrainLlamaProcessor) -> tuple[
         seed=args.seed,
     )
     return lambda rows: instruct(rows) if args.packing else instruct(rows).unpacked(), InstructionCollator(processor)
+
+
+def _checked(rows: Any) -> Any:
+    """Rows that enter, if there are some and each brain has one subject; a stream is checked batch by batch."""
+    if isinstance(rows, Sized) and not len(rows):
+        raise ValueError("The rows to be trained or evaluated on are none: the split is empty, or all were left out.")
+    if isinstance(rows, HFDataset):
+        require_one_subject_per_brain(rows["brain_id"], rows["subject"])
+    return rows
 
 
 def _blocks(rows: Any) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ from torch import nn
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..common.base_trainer import BrainTrainer
-from ..common.distributed import call_through
+from ..common.distributed import plain_model
 from ..data.collator import BOOKKEEPING, IGNORE_INDEX, TEXT_INPUTS, BrainDataCollator
 from .warmup_config import BrainWarmupConfig
 
@@ -82,7 +82,7 @@ class BrainWarmupTrainer(BrainTrainer):
         """Mean squared distance of the brain tokens to the mean prompt embedding."""
         brain_inputs = {key: value for key, value in inputs.items() if key not in (*TEXT_INPUTS, *BOOKKEEPING)}
         index = brain_inputs.pop("brain_index")
-        features = call_through(model, "model.encode_brain", **self._without_positions(brain_inputs))
+        features = model(only="brain_features", **self._without_positions(brain_inputs))
         target = self._mean_prompt_embedding(inputs).to(features.tokens.dtype)
         squares = (features.tokens[index] - target[:, None]).square().mean(-1)
         real = torch.ones_like(squares, dtype=torch.bool) if features.mask is None else features.mask[index]
@@ -92,7 +92,7 @@ class BrainWarmupTrainer(BrainTrainer):
 
     def _without_positions(self, brain_inputs: dict[str, Any]) -> dict[str, Any]:
         """Frames from which the position table is taken away that the encoder will add."""
-        table = getattr(self.accelerator.unwrap_model(self.model).model.brain_encoder, "positions", None)
+        table = getattr(plain_model(self.model).model.brain_encoder, "positions", None)
         if table is None:
             return brain_inputs
         values = brain_inputs["brain_values"]
@@ -100,7 +100,7 @@ class BrainWarmupTrainer(BrainTrainer):
 
     def _mean_prompt_embedding(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Mean input embedding `(batch, hidden)` of the prompt's tokens: no label, padding, or special token."""
-        embed = self.accelerator.unwrap_model(self.model).get_input_embeddings()
+        embed = plain_model(self.model).get_input_embeddings()
         ids, special = inputs["input_ids"], torch.tensor(self.processing_class.tokenizer.all_special_ids)
         is_prompt = inputs["attention_mask"].bool() & inputs["labels"].eq(IGNORE_INDEX)
         # Placeholders lie above the vocabulary.

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Dataset, Features, List, Value, load_from_disk
+from torch.utils.data import DataLoader
 
 from dataset_builders import prepare_corpus, save_corpus
 from trainers import DataArguments, load_corpus_splits
@@ -55,6 +56,29 @@ class TestValuesInRows:
         rows = with_brain_arrays(_rows(values, List(Value("float32"))))
         np.testing.assert_array_equal(rows[1]["brain_values"], values[1])
 
+    def test_ragged_frames_are_refused(self):
+        """Frames of 3 and 5 features are no two frames of 4, alone and beside other rows."""
+        ragged = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0, 8.0]]
+        for lists in ([ragged], [[[1.0, 2.0]], ragged], [ragged, ragged]):
+            features = Features({"name": Value("string"), "brain_values": VARIABLE})
+            rows = Dataset.from_dict({"name": ["x"] * len(lists), "brain_values": lists}, features=features)
+            with pytest.raises(ValueError, match=r"same number of features; found \[3, 5\]"):
+                with_brain_arrays(rows)[-1]
+
+    def test_spawned_workers_know_the_format(self):
+        """A worker process that starts anew imports what the rows need, and nothing else tells it."""
+        values = [np.full((2, 5), i, np.float16) for i in range(6)]
+        loader = DataLoader(
+            with_brain_arrays(_rows(values, FIXED)), num_workers=2, multiprocessing_context="spawn", collate_fn=list
+        )
+        found = [row["brain_values"] for batch in loader for row in batch]
+        np.testing.assert_array_equal(np.stack(found), np.stack(values))
+
+    def test_saved_with_its_format_it_loads(self, tmp_path):
+        values = [np.full((2, 5), i, np.float16) for i in range(3)]
+        with_brain_arrays(_rows(values, FIXED)).save_to_disk(tmp_path / "rows")
+        np.testing.assert_array_equal(load_from_disk(str(tmp_path / "rows"))[2]["brain_values"], values[2])
+
 
 class TestValuesInRecordings:
     @pytest.fixture
@@ -98,6 +122,10 @@ class TestValuesInRecordings:
                 np.testing.assert_array_equal(table.take(name, np.array(frames)), own[frames])
         with pytest.raises(KeyError, match="no recording 'c'"):
             table.take("c", np.array([0]))
+
+        for frames in ([-2], [0, 1, 7], [], [6, -1]):
+            with pytest.raises(ValueError, match=r"refers to the frames .* recording 'a'.*0\.\.6"):
+                table.take("a", np.array(frames, dtype=int))
 
     def test_no_recordings(self, tmp_path):
         assert recording_files(str(tmp_path)) is None

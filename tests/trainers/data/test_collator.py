@@ -131,6 +131,17 @@ class TestBrains:
         assert placeholders.tolist() == [1, 3]
         assert batch["brain_attention_mask"].tolist() == [[1, 0, 0], [1, 1, 1]]
 
+    def test_one_brain_id_of_two_subjects_is_refused(self, processor, make_rows):
+        one, other = make_rows(2)[0], {**make_rows(2)[0], "subject": "s2"}
+        with pytest.raises(ValueError, match=r"'tiny/0' is given to subjects 's1' and 's2'"):
+            BrainDataCollator(processor)([one, other])
+
+    def test_masked_values_are_refused(self, processor, make_rows):
+        row = make_rows(1)[0]
+        row["brain_values"] = np.ma.masked_less(np.asarray(row["brain_values"]), 0)
+        with pytest.raises(ValueError, match="values are masked"):
+            BrainDataCollator(processor)([row])
+
 
 class TestLengths:
     def test_oldest_words_are_dropped(self, processor, make_rows):

@@ -12,7 +12,7 @@ from remembered_baselines import remembered_baselines  # noqa: F401 - a fixture
 from transformers import GenerationConfig, LlamaForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
-from trainers.evaluation.arms import encode_brains
+from trainers.evaluation.arms import get_brain_featuress
 from trainers.evaluation.caption_arms import OPTIONAL_ARMS, assign_control_brains, caption_arms
 from trainers.evaluation.captions import GREEDY_CAPTIONS, caption_generation, evaluate_captions
 from trainers.scoring.caption_table import MANDATORY_ARMS
@@ -154,7 +154,7 @@ class TestArms:
         for subject in VOXELS:
             (caption,) = {sample["texts"]["mean_brain"] for sample in report.samples if sample["subject"] == subject}
             rows = [row for row in data["test"] if row["subject"] == subject]
-            embeds = encode_brains(model.eval(), processor, rows, batch_size=8).mean(0, keepdim=True)
+            embeds = get_brain_featuress(model.eval(), processor, rows, batch_size=8).mean(0, keepdim=True)
             inputs = processor(text=PROMPT, encoder_outputs=embeds.detach())
             with torch.no_grad():
                 ids = model.generate(**inputs, **SHORT)[0, inputs["input_ids"].shape[1] :]

@@ -15,7 +15,7 @@ from transformers import LlamaForCausalLM
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
 from trainers.evaluation import controls
 from trainers.evaluation import texts as evaluation
-from trainers.evaluation.arms import encode_brains
+from trainers.evaluation.arms import get_brain_featuress
 from trainers.evaluation.texts import evaluate_arms
 from trainers.reports.texts import EvaluationReport
 from trainers.scoring.comparisons import compare_by_subject
@@ -129,7 +129,9 @@ class TestArms:
         model, processor, data = setting
         report = evaluate(setting, readings=["continuation"])
         brains = {row["brain_id"]: row for row in data["test"]}
-        embeds = encode_brains(model.eval(), processor, list(brains.values()), batch_size=8).mean(0, keepdim=True)
+        embeds = get_brain_featuress(model.eval(), processor, list(brains.values()), batch_size=8).mean(
+            0, keepdim=True
+        )
         row = data["test"][5]
         inputs = processor(text=[f"<|brain|>{row['prompt']} {row['completion']}"], encoder_outputs=embeds.detach())
         labels = inputs["input_ids"].clone()

@@ -109,7 +109,7 @@ def log_probs_packed(model, features, shared_prefix, *rows):
 
 def test_log_probabilities_equal_those_of_rows_apart(completions):
     model, brain, shared_prefix, rows = completions
-    features = model.model.encode_brain(**brain)
+    features = model.model.get_brain_features(**brain)
     apart, together = (f(model, features, shared_prefix, *rows) for f in (log_probs_apart, log_probs_packed))
     torch.testing.assert_close(together, apart, atol=2e-5, rtol=1e-5)
 
@@ -120,7 +120,7 @@ def test_gradients_equal_those_of_rows_apart(completions):
     for log_probs in (log_probs_apart, log_probs_packed):
         copied = copy.deepcopy(model)
         copied.model.language_model.requires_grad_(True)
-        log_probs(copied, copied.model.encode_brain(**brain), shared_prefix, *rows).mean().backward()
+        log_probs(copied, copied.model.get_brain_features(**brain), shared_prefix, *rows).mean().backward()
         gradients.append({name: p.grad for name, p in copied.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():

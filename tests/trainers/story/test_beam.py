@@ -31,7 +31,7 @@ def model_and_brains(request, tmp_path_factory):
         .double()
     )
     with torch.inference_mode():
-        return model, model.model.encode_brain(**brain_inputs("frames", brains=len(SIZES)))
+        return model, model.model.get_brain_features(**brain_inputs("frames", brains=len(SIZES)))
 
 
 def few(tokens=SAYABLE) -> torch.Tensor:

@@ -20,7 +20,7 @@ def make(tmp_path_factory):
         folder = save_tiny_text_model(tmp_path_factory.mktemp("text_model"), **text)
         model = tiny_brain_model(folder, interface, "frames", adapter_layers=(0,) if text else (0, 2))
         model = model.eval().double()  # logits of a random model are large: float32 alone would cost 1e-5
-        features = model.model.encode_brain(**brain_inputs("frames", brains=len(SIZES)))
+        features = model.model.get_brain_features(**brain_inputs("frames", brains=len(SIZES)))
         return model, features
 
     return build

@@ -38,7 +38,7 @@ class TestWarmupLoss:
         model, tokenizer = trainer.model.eval(), trainer.processing_class.tokenizer
         terms = []
         for row in rows:
-            token = model.model.encode_brain(brain_values=torch.tensor([row["brain_values"]])).tokens[0]
+            token = model.model.get_brain_features(brain_values=torch.tensor([row["brain_values"]])).tokens[0]
             ids = tokenizer(row["prompt"], add_special_tokens=False, return_tensors="pt")["input_ids"]
             target = model.get_input_embeddings()(ids)[0].mean(0)
             terms.append((token - target).square().mean())
