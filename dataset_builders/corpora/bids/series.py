@@ -129,8 +129,8 @@ def find_series(
         if not recorded and place.is_dir() and _OTHER_TASK not in own.values():
             listed = "; ".join(f"{path.name}: {reason}" for path, reason in list(own.items())[:3])
             raise ValueError(
-                f"{place} holds no recording that can be taken ({listed or 'it has none'}): mend it, or name the other "
-                "subjects in subjects="
+                f"{place} holds no recording that can be taken ({listed or 'it has none'}): mend it, or name the "
+                "other subjects in subjects="
             )
     return [_series(stem, result) for stem, result in runs.items()], dict(left_out)
 
