@@ -177,7 +177,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     def source_files(cls, folder: Path, named: Sequence[str] = ()) -> list[Path]:
         """All files that rows may be built from: once one of them changes, the cache forgets the rows."""
         found = {path for pattern in cls.SOURCE_PATTERNS for path in folder.glob(pattern)}
-        return sorted(path for path in found | {folder / name for name in named} if path.is_file())
+        found |= {folder / name for name in named}
+        return sorted(path for path in found if path.is_file() or path.is_symlink())
 
     def _info(self) -> DatasetInfo:
         return DatasetInfo(
@@ -346,7 +347,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
 
 def _source_fingerprint(files: Sequence[Path]) -> str:
     """Hash of the names, sizes and times of change of some files."""
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stats = [file.stat() if file.exists() else file.lstat() for file in files]
+    states = [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
     return blake2b(repr(states).encode(), digest_size=8).hexdigest()
 
 

@@ -85,7 +85,7 @@ def sidecars(root: Path, entities: Mapping[str, str], suffix: str, extension: st
     if "ses" in entities:
         folders.append(folders[-1] / join(pick(entities, ("ses",))))
     folders.append(folders[-1] / "func")
-    found = []
+    result = []
     for folder in folders:
         names = [name for name in parse_names(folder.glob(f"*{suffix}{extension}")) if name.suffix == suffix]
         applicable = [name for name in names if name.entities.items() <= entities.items()]
@@ -95,8 +95,8 @@ def sidecars(root: Path, entities: Mapping[str, str], suffix: str, extension: st
                 f"{folder}: {', '.join(name.path.name for name in applicable)} apply alike to {join(entities)}; "
                 "keep one of them"
             )
-        found += [by_number[number] for number in sorted(by_number)]
-    return found
+        result += [by_number[number] for number in sorted(by_number)]
+    return result
 
 
 def read_metadata(paths: Iterable[Path]) -> dict[str, Any]:

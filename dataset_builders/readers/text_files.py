@@ -74,14 +74,14 @@ def _implausible(text: str) -> int:
 
 def _one_byte_encoding(path: Path, raw: bytes) -> str:
     """The only alphabet that makes sense of the bytes."""
-    found = {}
+    result = {}
     for encoding in ONE_BYTE_ENCODINGS:
         try:
-            found[encoding] = _implausible(raw.decode(encoding))
+            result[encoding] = _implausible(raw.decode(encoding))
         except UnicodeDecodeError:
             continue
-    best = min(found.values())
-    likely = [encoding for encoding, count in found.items() if count == best]
+    best = min(result.values())
+    likely = [encoding for encoding, count in result.items() if count == best]
     if len(likely) > 1:
         raise ValueError(
             f"{path} is neither UTF-8 nor UTF-16, and could be {' or '.join(likely)}: pass the right one as encoding="

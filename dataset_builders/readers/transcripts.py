@@ -65,13 +65,13 @@ def read_words_textgrid(
             [`~dataset_builders.readers.textgrid.TextGrid.tier`] do.
         ValueError: no label of the tier is a word.
     """
-    found = read_textgrid(path, encoding).tier(tier)
-    words = [Word(_without_marks(interval.text, drop), interval.start, interval.end) for interval in found.intervals]
+    result = read_textgrid(path, encoding).tier(tier)
+    words = [Word(_without_marks(interval.text, drop), interval.start, interval.end) for interval in result.intervals]
     words = [word for word in words if word.text and word.text.lower() not in drop]
     if not words:
         raise ValueError(
-            f"{path}: none of the {len(found.intervals)} labels of tier {found.name!r} is a word: check the tier, and "
-            f"the labels to leave out, {sorted(drop)}"
+            f"{path}: none of the {len(result.intervals)} labels of tier {result.name!r} is a word: check the tier, "
+            f"and the labels to leave out, {sorted(drop)}"
         )
     return words
 

@@ -55,13 +55,13 @@ class LeakCheck:
     def touched(self, sides: np.ndarray, earlier: str, later: str) -> np.ndarray:
         """Sorted rows of `later` that are like a row of `earlier`, given the split of each row."""
         before, after = self._entries(sides, earlier), self._entries(sides, later)
-        found = _in(self.keys, before, after)
+        result = _in(self.keys, before, after)
         if self.owners is not None:
             owned = np.unique(self.keys * (self.owners.max(initial=0) + 1) + self.owners, return_inverse=True)[1]
             same = _in(owned, before, after)
-            found &= ~same if self.elsewhere else same
+            result &= ~same if self.elsewhere else same
         alike = np.zeros(self.items.max(initial=0) + 1, bool)
-        alike[self.holders[after[found]]] = True
+        alike[self.holders[after[result]]] = True
         return np.flatnonzero((sides == later) & (self.items >= 0) & alike[self.items])
 
     def _entries(self, sides: np.ndarray, name: str) -> np.ndarray:
@@ -115,15 +115,15 @@ def brain_checks(
     checks = {"shared_frames": LeakCheck(rows, table.rows, np.unique(table.places, return_inverse=True)[1])}
     if not digests:
         return checks
-    found = np.zeros((len(table.rows), VARIES.stop), np.uint8)
+    result = np.zeros((len(table.rows), VARIES.stop), np.uint8)
     for recording, entries in table.entries_by_recording(samples):
-        found[entries] = digests[recording][table.frames[entries]]
+        result[entries] = digests[recording][table.frames[entries]]
     subjects = codes(sample.subject for sample in samples)[table.rows]
 
     def check(columns: slice, by_subject: bool, **options: Any) -> LeakCheck:
         # Eight bytes of a hash are enough: among a million frames two are alike by chance once in 10^7 corpora.
-        hashes = np.ascontiguousarray(found[:, columns][:, :8]).view(np.uint64)[:, 0]
-        known = np.flatnonzero(found[:, VARIES][:, 0] & (hashes != 0))
+        hashes = np.ascontiguousarray(result[:, columns][:, :8]).view(np.uint64)[:, 0]
+        known = np.flatnonzero(result[:, VARIES][:, 0] & (hashes != 0))
         keys = np.unique(hashes[known], return_inverse=True)[1]
         return LeakCheck(rows, table.rows[known], keys, subjects[known] if by_subject else None, **options)
 
@@ -157,7 +157,7 @@ def _near(
 ) -> LeakCheck:
     """Rows are alike whose values are so but for one member; a value of few members is like no other."""
     members = {value: members_of(value) for value in values if value is not None}
-    members = {value: found for value, found in members.items() if len(found) >= least}
+    members = {value: result for value, result in members.items() if len(result) >= least}
     number = {value: index for index, value in enumerate(members)}
     items = np.array([number.get(value, -1) for value in values], dtype=np.int64)
     holders, keys = near_keys(list(members.values()))
@@ -207,13 +207,13 @@ def rows_in_prompts(samples: Sequence[Sample], sides: np.ndarray, earlier: str, 
     for row in np.flatnonzero(sides == earlier):
         if samples[row].stimulus in wanted and samples[row].prompt:
             prompts[samples[row].stimulus].add(f" {_normalised(samples[row].prompt)} ")
-    found = []
+    result = []
     for story, texts in prompts.items():
         joined = "\n".join(texts)  # a line break keeps a completion from matching across two prompts
         targets = {row: f" {_target(samples[row], policy)} " for row in wanted[story]}
         inside = {target for target in set(targets.values()) if target in joined}
-        found += [row for row, target in targets.items() if target in inside]
-    return np.array(sorted(found), dtype=np.int64)
+        result += [row for row, target in targets.items() if target in inside]
+    return np.array(sorted(result), dtype=np.int64)
 
 
 def _target(sample: Sample, policy: str) -> str:

@@ -105,7 +105,7 @@ def merge_retellings(texts: Sequence[Sequence[str]]) -> list[int]:
 def retold_rows(samples: Sequence[Sample], sides: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
     """For each pair of splits, rows of the later one whose story is told in the earlier one under another name."""
     rows = {split: [row for row in np.flatnonzero(sides == split) if not samples[row].references] for split in SPLITS}
-    tellings = {split: list(_tellings(samples[row] for row in found)) for split, found in rows.items()}
+    tellings = {split: list(_tellings(samples[row] for row in result)) for split, result in rows.items()}
     for earlier, later in combinations(SPLITS, 2):
         groups = set()
         for number, held in _candidates(tellings[later], tellings[earlier]):
@@ -121,9 +121,9 @@ def _tellings(samples: Iterable[Sample]) -> Iterator[Telling]:
     runs: defaultdict[str, defaultdict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         runs[sample.group][sample.recording].append(sample)
-    for group, found in runs.items():
+    for group, result in runs.items():
         # Rows of one sentence repeat its text; equal tellings of several people are one.
-        texts = {tuple(text for text, _ in groupby(_texts(rows))) for rows in found.values()}
+        texts = {tuple(text for text, _ in groupby(_texts(rows))) for rows in result.values()}
         for text in sorted(texts, key=lambda text: (-len(" ".join(text)), text))[:_TELLINGS_OF_A_GROUP]:
             words = words_of(" ".join(text))
             if len(words) >= _LEAST_IN_ORDER + _SEQUENCE - 1:

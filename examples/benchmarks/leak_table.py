@@ -211,7 +211,7 @@ PLANTS = (
 )  # fmt: skip
 
 
-def found(plant: Plant, shape: str, seed: int) -> bool:
+def is_found(plant: Plant, shape: str, seed: int) -> bool:
     """Whether the plant is found in a fresh corpus."""
     corpus, generator = make(shape, seed, plant.policy), np.random.default_rng(seed)
     test, train = (int(generator.choice(corpus.rows(name))) for name in (TEST, TRAIN))
@@ -227,7 +227,7 @@ def measure(repeats: int) -> dict:
             "plant": plant.title,
             "corpora": list(plant.shapes),
             "planted": repeats * len(plant.shapes),
-            "found": sum(found(plant, shape, seed) for shape in plant.shapes for seed in range(repeats)),
+            "found": sum(is_found(plant, shape, seed) for shape in plant.shapes for seed in range(repeats)),
         }
         for plant in PLANTS
     ]

@@ -115,21 +115,21 @@ def _agreed(path: Path, sources: Mapping[str, Any], chosen: float | None) -> flo
 
 def _acquired(path: Path, said: Mapping[str, Any], tr: float) -> float:
     """Seconds of each TR in which a volume is measured."""
-    found = []
+    result = []
     if "DelayTime" in said:
         delay = _number(path, "DelayTime", said["DelayTime"], 0, tr, f"seconds within the TR of {tr:g} s")
-        found.append(tr - delay)
+        result.append(tr - delay)
     duration = said.get("AcquisitionDuration")
     # Some converters write the length of the whole series here.
     if duration is not None and ("VolumeTiming" in said or not isinstance(duration, int | float) or duration <= tr):
         what = f"seconds, more than 0 and up to the {tr:g} s from volume to volume"
-        found.append(_number(path, "AcquisitionDuration", duration, 1e-6, tr * (1 + _SAME_TR), what))
-    if len(found) > 1 and not _same(*found):
+        result.append(_number(path, "AcquisitionDuration", duration, 1e-6, tr * (1 + _SAME_TR), what))
+    if len(result) > 1 and not _same(*result):
         raise ValueError(
-            f"{path}: by DelayTime a volume is measured for {found[0]:g} s and by AcquisitionDuration for "
-            f"{found[1]:g} s: mend the JSON"
+            f"{path}: by DelayTime a volume is measured for {result[0]:g} s and by AcquisitionDuration for "
+            f"{result[1]:g} s: mend the JSON"
         )
-    return found[0] if found else tr
+    return result[0] if result else tr
 
 
 def _centre(path: Path, start: Any, acquired: float) -> float:
@@ -147,10 +147,10 @@ def _dropped(
     for fields in (derived, raw):
         names = [name for name in fields if name.startswith(_DISCARDED) and name != _BY_SCANNER]
         whole = f"a number of volumes, of the {num_frames} that are left"
-        found = [_number(path, name, fields[name], 0, math.inf, whole) for name in names]
-        if any(count % 1 for count in found):
-            raise ValueError(f"{path}: its JSON says {names[0]}={found[0]!r}; expected {whole}")
-        counts.append(int(sum(found)))
+        result = [_number(path, name, fields[name], 0, math.inf, whole) for name in names]
+        if any(count % 1 for count in result):
+            raise ValueError(f"{path}: its JSON says {names[0]}={result[0]!r}; expected {whole}")
+        counts.append(int(sum(result)))
     # A derivative hands on what the raw run says of itself; those volumes were never part of the raw series.
     dropped = max(counts[0] - counts[1], 0)
     if num_raw_frames is not None and num_raw_frames - num_frames != dropped:

@@ -76,9 +76,11 @@ class Narratives2021(BidsDerivativeBuilder):
     SOURCE_PATTERNS: ClassVar[tuple[str, ...]] = (
         "participants.tsv",
         "*_bold.json",
-        "sub-*/func/*_events.tsv",
+        "*_events.tsv",
+        "sub-*/**/*_bold.json",
+        "sub-*/**/*_events.tsv",
         "stimuli/gentle/*/align.*",
-        "derivatives/*/sub-*/func/*",
+        "derivatives/*/sub-*/**/func/*",
         "derivatives/*/tpl-*/*",
     )
     LICENCE = "CC0 (recordings); fair use for research (stories)"

@@ -125,14 +125,14 @@ def find_series(
         own = {path: reason for path, reason in reasons.items() if reason and place in path.parents}
         for path, reason in own.items():
             left_out[reason].append(str(path.relative_to(folder)))
-        recorded = any(join(pick(name.entities, ("sub",))) == place.name for found in runs.values() for name in found)
+        recorded = any(stem.partition("_")[0] == place.name for stem in runs)
         if not recorded and place.is_dir() and _OTHER_TASK not in own.values():
-            found = "; ".join(f"{path.name}: {reason}" for path, reason in list(own.items())[:3])
+            listed = "; ".join(f"{path.name}: {reason}" for path, reason in list(own.items())[:3])
             raise ValueError(
-                f"{place} holds no recording that can be taken ({found or 'it has none'}): mend it, or name the other "
-                "subjects in subjects="
+                f"{place} holds no recording that can be taken ({listed or 'it has none'}): mend it, or name the "
+                "other subjects in subjects="
             )
-    return [_series(stem, found) for stem, found in runs.items()], dict(left_out)
+    return [_series(stem, result) for stem, result in runs.items()], dict(left_out)
 
 
 def _looks_recorded(path: Path) -> bool:
@@ -176,10 +176,10 @@ def num_raw_frames(root: Path, series: Series) -> int | None:
 
 def _only(names: list[BidsName], key: str, wanted: Sequence[str] | None, folder: Path) -> list[BidsName]:
     """Names with one of the wanted values of an entity, each of which must occur."""
-    found = sorted({name.entities.get(key, "") for name in names})
-    absent = [value for value in wanted or () if value not in found]
+    result = sorted({name.entities.get(key, "") for name in names})
+    absent = [value for value in wanted or () if value not in result]
     if absent:
-        raise ValueError(f"{folder} holds no {key}-{', '.join(absent)}: choose from {', '.join(found)}")
+        raise ValueError(f"{folder} holds no {key}-{', '.join(absent)}: choose from {', '.join(result)}")
     return [name for name in names if wanted is None or name.entities.get(key, "") in wanted]
 
 
@@ -194,8 +194,8 @@ def _of_one_form(names: list[BidsName], choice: Mapping[str, str | None], folder
     chosen = [name for name in names if all(name.entities.get(key, "") == value for key, value in wanted.items())]
     asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
     if not chosen:
-        found = ", ".join(sorted({_form(name) for name in names}))
-        raise ValueError(f"{folder} holds no series with {asked}: it has {found}")
+        result = ", ".join(sorted({_form(name) for name in names}))
+        raise ValueError(f"{folder} holds no series with {asked}: it has {result}")
     forms = sorted({_form(name) for name in chosen})
     if len(forms) > 1:
         raise ValueError(
@@ -279,8 +279,8 @@ def find_brain_mask(series: Series) -> Path | None:
     name = series.names[0]
     wanted = {**name.entities, "desc": "brain"}
     beside = parse_names(name.path.parent.glob("*_mask.nii*"))
-    found = [mask.path for mask in beside if mask.entities == wanted and mask.suffix == "mask"]
-    return found[0] if found else None
+    result = [mask.path for mask in beside if mask.entities == wanted and mask.suffix == "mask"]
+    return result[0] if result else None
 
 
 __all__ = ["Grid", "Series", "common_grid", "find_brain_mask", "find_series", "num_raw_frames"]

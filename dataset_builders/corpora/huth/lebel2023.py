@@ -71,6 +71,7 @@ class Lebel2023(BrainCorpusBuilder):
     BUILDER_CONFIG_CLASS = Lebel2023Config
     SOURCE_PATTERNS: ClassVar[tuple[str, ...]] = (
         "derivative/*.json",
+        "sub-*/ses-*/func/*_bold.*",
         "derivative/TextGrids/*.TextGrid",
         "derivative/preprocessed_data/*/*.hf5",
         "derivative/pycortex-db/*/transforms/*/mask_thick.nii.gz",

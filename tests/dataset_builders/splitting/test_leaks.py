@@ -29,7 +29,7 @@ leak_corpora, leak_table = import_module("leak_corpora"), import_module("leak_ta
 class TestLeakTable:
     @pytest.mark.parametrize("plant", leak_table.PLANTS, ids=lambda plant: f"{plant.kind}: {plant.title}")
     def test_planted_leaks_are_found(self, plant):
-        assert all(leak_table.found(plant, shape, seed) for shape in plant.shapes for seed in (10, 11))
+        assert all(leak_table.is_found(plant, shape, seed) for shape in plant.shapes for seed in (10, 11))
 
     @pytest.mark.parametrize(
         ("shape", "policy", "options"),

@@ -92,8 +92,8 @@ def test_echoes_and_reconstructions_are_chosen_by_name(root, entity, values):
 
 def _mask(root):
     """A mask for all, because each series has another name now."""
-    found = min(root.rglob("*_mask.nii.gz"))
-    shutil.copy(found, root / "mask.nii.gz")
+    result = min(root.rglob("*_mask.nii.gz"))
+    shutil.copy(result, root / "mask.nii.gz")
     return {"mask": "mask.nii.gz"}
 
 

@@ -81,9 +81,9 @@ def test_frame_times_are_those_of_the_standard(tmp_path, raw, derived, header):
         expected = onsets_and_lengths({**raw, "NumberOfVolumesDiscardedByUser": 0}, derived)
     else:
         expected = onsets_and_lengths(raw, derived)
-    found = frame_times(written(tmp_path / "ds", raw, derived, header))
-    assert len(found) > 30
-    for frame, time in found.items():
+    result = frame_times(written(tmp_path / "ds", raw, derived, header))
+    assert len(result) > 30
+    for frame, time in result.items():
         assert time == pytest.approx(expected[frame], abs=1e-6)
 
 
@@ -92,9 +92,9 @@ def test_a_sparse_series_every_six_seconds(tmp_path):
     raw = {"VolumeTiming": [6.0 * number for number in range(NUM_FRAMES)], "AcquisitionDuration": 1.5}
     root = written(tmp_path / "ds", raw, {}, header_tr=1.5)
     samples = list_corpus(Bids, root)[2]
-    found = {frame: time for s in samples for frame, time in zip(s.frames, s.frame_times, strict=True)}
-    assert found[3] == pytest.approx(18.75)
-    assert found[10] == pytest.approx(60.75)
+    result = {frame: time for s in samples for frame, time in zip(s.frames, s.frame_times, strict=True)}
+    assert result[3] == pytest.approx(18.75)
+    assert result[10] == pytest.approx(60.75)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_what_disagrees_is_refused(tmp_path, raw, derived, header, message):
 
 
 def test_the_option_overrules_files_that_disagree(tmp_path):
-    found = frame_times(written(tmp_path / "ds", {"RepetitionTime": 2.2}, {}), tr=2.0)
-    assert found[7] == pytest.approx(15.0)
+    result = frame_times(written(tmp_path / "ds", {"RepetitionTime": 2.2}, {}), tr=2.0)
+    assert result[7] == pytest.approx(15.0)
 
 
 class TestRawSeries:
