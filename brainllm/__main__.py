@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import __version__
+from .running import run
 
 
 #: Each command, the script that it runs, and what it is for.
@@ -76,10 +77,13 @@ def env() -> None:
 
 
 def run_script(script: str, arguments: list[str]) -> None:
-    """Runs a script as `python examples/script ...` does, in this process."""
-    sys.argv = [str(examples() / script), *arguments]
-    sys.path.insert(0, str(examples()))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    """Runs a script as `python examples/script ...` does, in this process; a user's error is one message."""
+    file, asked = examples() / script, "--traceback" in arguments
+    if "brainllm.running" not in file.read_text(encoding="utf-8"):  # its own parser knows no such option
+        arguments = [argument for argument in arguments if argument != "--traceback"]
+    sys.argv = [str(file), *arguments]
+    sys.path.insert(0, str(file.parent))
+    run(lambda: runpy.run_path(str(file), run_name="__main__"), argv=["--traceback"] if asked else [])
 
 
 def fail(message: str) -> NoReturn:

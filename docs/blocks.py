@@ -60,6 +60,16 @@ def corpora() -> str:
     return corpora_table({name: builder_class(name) for name in CORPORA})
 
 
+def decoded() -> str:
+    """The first two of the samples that `make demo` prints; `decoded.txt` of its folder, kept among the results."""
+    samples = result("demo.txt").split("\n\n")[:2]
+    return (
+        "What `make demo` prints, the first two of five samples, decoded from held-out synthetic brains without a "
+        "prompt:\n\n"
+        "```text\n" + "\n\n".join(samples) + "\n```"
+    )
+
+
 def columns() -> str:
     from dataset_builders.schema import COLUMNS
 
@@ -105,6 +115,7 @@ def first_sentence(path: Path) -> str:
 
 #: Document and name of a block → what stands in it.
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "decode"): decoded,
     ("README.md", "headline"): headline,
     ("README.md", "twin"): twin,
     ("README.md", "tree"): tree,

@@ -74,13 +74,15 @@ def print_table(reports: dict[str, EvaluationReport]) -> None:
             print(line)
 
 
-def print_texts(report: EvaluationReport, num_samples: int = 5) -> None:
-    print("\nDecoded from held-out brains, whole sentences without a prompt:")
+def describe_texts(report: EvaluationReport, num_samples: int = 5) -> str:
+    """Some samples, evenly over the test split, each with what was decoded from it and beside it."""
+    lines = []
     samples = [sample for sample in report.samples if sample["reading"] == "sentence"]
     for sample in samples[:: max(len(samples) // num_samples, 1)][:num_samples]:
-        print(f"\n   truth          {sample['truth']}")
+        lines.append(f"\ntruth          {sample['truth']}")
         for arm, label in (("brain", "its brain"), ("permuted", "another brain"), ("no_brain", "no brain")):
-            print(f"   {label:14} {texts_of(sample, arm)[0]}")
+            lines.append(f"{label:14} {texts_of(sample, arm)[0]}")
+    return "\n".join(lines).strip() + "\n"
 
 
 def plot(reports: dict[str, EvaluationReport], path: Path) -> None:
@@ -150,7 +152,9 @@ def main() -> None:
         for reading in report.readings:
             print(f"   {report.describe_effect(reading)}".replace("**", "").replace("`", ""))
     print_table(reports)
-    print_texts(reports["signal"])
+    texts = describe_texts(reports["signal"])
+    (folder / "decoded.txt").write_text(texts, encoding="utf-8")
+    print(f"\nDecoded from held-out brains, whole sentences without a prompt:\n\n{texts}")
     plot(reports, folder / "brain_counts.png")
     print(f"\nReports, checkpoints and {folder / 'brain_counts.png'} after {time.time() - started:.0f} s")
 

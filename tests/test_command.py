@@ -146,6 +146,16 @@ class TestCommand:
         printed = capsys.readouterr().out
         assert all(f"\n  {name} " in printed for name in [*COMMANDS, "init", "env"])
 
+    @pytest.mark.parametrize("command", ["map", "generate"])
+    def test_errors_of_every_script_are_one_message(self, command, tmp_path, monkeypatch):
+        """Whether or not the script reads its options as most do."""
+        own = ["--subject", "s1", "--output_dir", str(tmp_path)] if command == "map" else []
+        monkeypatch.setattr(sys, "argv", list(sys.argv))
+        with pytest.raises(SystemExit, match="error: Couldn't find any data file at /nowhere"):
+            main([command, "--checkpoint", "/nowhere", "--dataset", "/nowhere", *own])
+        with pytest.raises(FileNotFoundError):
+            main([command, "--checkpoint", "/nowhere", "--dataset", "/nowhere", *own, "--traceback"])
+
     def test_an_unknown_command(self, capsys):
         with pytest.raises(SystemExit):
             main(["teach"])

@@ -120,7 +120,7 @@ class TestGenerator:
     def test_a_block_that_is_gone_is_named(self, tmp_path, monkeypatch):
         (tmp_path / "README.md").write_text("nothing")
         monkeypatch.setattr(blocks, "REPOSITORY", tmp_path)
-        with pytest.raises(ValueError, match=r"README.md has no block 'headline'"):
+        with pytest.raises(ValueError, match=r"README.md has no block 'decode'"):
             blocks.out_of_date()
 
 

@@ -103,6 +103,7 @@ class TestDemo:
             assert found["signal", reading]["ci_low"] > 0.6
             assert 0.4 < found["noise", reading]["value"] < 0.6
         assert printed.count("truth") == 5
+        assert (tmp_path / "demo" / "decoded.txt").read_text() in printed
 
 
 def _package_model() -> str:
