@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Ridge regression from brains to embeddings, its penalty chosen inside the training rows: one decomposition a fold."""
+"""Ridge regression from brains to embeddings: one decomposition a fold, its penalty chosen inside the training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,7 +208,7 @@ class _Problem:
     def predict(
         self, train: np.ndarray, held_out: np.ndarray, targets: np.ndarray, alphas: Sequence[float]
     ) -> Iterator[np.ndarray]:
-        """Predictions `(held_out, embedding)` of rows held out by the map fitted to others, for each penalty in turn."""
+        """Predictions `(held_out, embedding)` by the map fitted to other rows, for each penalty in turn."""
         center = targets[train].mean(0)
         products, answers, questions = (self._rows if self.wide else self._features)(train, held_out, targets)
         values, vectors = np.linalg.eigh(products)
