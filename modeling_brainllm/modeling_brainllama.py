@@ -64,6 +64,8 @@ BRAIN_INPUTS = (
     "brain_features",
 )
 TEXT_MODEL_PARTS = ("language_model.", "lm_head.")
+# 64 MiB in float32, and in a step some two or three times that.
+LOGITS_AT_ONCE = 2**24
 # What a saved checkpoint offers to `trust_remote_code`; transformers itself would write the saved class only.
 AUTO_MAP = {
     "AutoConfig": "configuration_brainllama.BrainLlamaConfig",
@@ -750,8 +752,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
             `tuple(torch.Tensor, torch.Tensor)`: losses in nats and the text row of each, both of shape `(labels,)`.
         """
         hidden_states, targets, rows = _at_labels(self.model(**inputs).last_hidden_state, labels)
-        losses = nn.functional.cross_entropy(self.lm_head(hidden_states).float(), targets, reduction="none")
-        return losses, rows
+        return _HeadLosses.of(self.lm_head, hidden_states, targets), rows
 
     def prepare_inputs_for_generation(self, input_ids, inputs_embeds=None, is_first_iteration=False, **kwargs):
         model_inputs = super().prepare_inputs_for_generation(
@@ -800,6 +801,45 @@ def _at_labels(
     targets = nn.functional.pad(labels, (0, 1), value=-100)[:, 1:]
     rows, positions = (targets != -100).nonzero(as_tuple=True)
     return hidden_states[rows, positions], targets[rows, positions], rows
+
+
+class _HeadLosses(torch.autograd.Function):
+    """
+    Cross-entropy of each hidden state under a frozen head, some labels at a time, so that their logits never lie in
+    memory together.
+
+    A loss depends on its own hidden state alone. So its gradient is known once its logits are, and is kept, a vector
+    of the hidden size, in their place; no logit is computed twice.
+    """
+
+    @classmethod
+    def of(cls, head: nn.Module, hidden_states: torch.Tensor, targets: torch.LongTensor) -> torch.Tensor:
+        size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+        frozen = not any(parameter.requires_grad for parameter in head.parameters())
+        if len(targets) <= size or not frozen or torch.compiler.is_compiling():
+            return nn.functional.cross_entropy(head(hidden_states).float(), targets, reduction="none")
+        return cls.apply(hidden_states, targets, head, size, torch.is_grad_enabled() and hidden_states.requires_grad)
+
+    @staticmethod
+    def forward(ctx, hidden_states, targets, head, size, keep_gradient):
+        losses = hidden_states.new_empty(len(targets), dtype=torch.float32)
+        gradients = torch.empty_like(hidden_states) if keep_gradient else None
+        for start in range(0, len(targets), size):
+            part = slice(start, start + size)
+            with torch.set_grad_enabled(keep_gradient):
+                states = hidden_states[part].detach().requires_grad_(keep_gradient)
+                found = nn.functional.cross_entropy(head(states).float(), targets[part], reduction="none")
+                losses[part] = found.detach()
+                if keep_gradient:
+                    (gradients[part],) = torch.autograd.grad(found.sum(), states)
+            del found
+        ctx.save_for_backward(*[gradients] if keep_gradient else [])
+        return losses
+
+    @staticmethod
+    def backward(ctx, grad_losses):
+        (gradients,) = ctx.saved_tensors
+        return (grad_losses[:, None] * gradients).to(gradients.dtype), None, None, None, None
 
 
 BrainLlamaConfig.register_for_auto_class()
