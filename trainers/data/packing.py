@@ -28,7 +28,7 @@ from .collator import BOOKKEEPING_COLUMNS, IGNORE_INDEX, BrainCollator, Row
 
 
 # Batches from which the sampler sorts at a time: enough for lengths to meet their like, few enough to stay random.
-WINDOW = 50
+WINDOW = 200
 
 
 @dataclass
