@@ -49,6 +49,7 @@ from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_fil
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
+from .generation_brain_guidance import BrainGuidanceLogitsProcessor
 from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, VoxelEncoder
 from .modeling_brain_interface import BrainAdapter, BrainCrossAttention, BrainInterface
 
@@ -61,6 +62,7 @@ BRAIN_INPUTS = (
     "voxel_regions",
     "brain_subjects",
     "encoder_outputs",
+    "condition_mask",
     "brain_features",
 )
 TEXT_MODEL_PARTS = ("language_model.", "lm_head.")
@@ -403,6 +405,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
     ) -> BrainFeatures:
         """
         Runs encoder and projector, and the adapters' key and value projections, once per distinct brain sample.
@@ -416,6 +419,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
                 Geometry of the subjects; only for voxels.
             encoder_outputs (`torch.Tensor` of shape `(brains, encoder tokens, encoder hidden)`, *optional*):
                 The encoder's output, given instead of `brain_values`.
+            condition_mask (`torch.BoolTensor` of shape `(brains,)`, *optional*):
+                False for a brain that is hidden: the encoder's output is 0 in its place (the null condition).
         """
         if (brain_values is None) == (encoder_outputs is None):
             raise ValueError("Give exactly one of `brain_values` and `encoder_outputs` (the encoder's output).")
@@ -427,6 +432,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             is_list = isinstance(brain_values, (list, tuple))
             values = [value.to(dtype) for value in brain_values] if is_list else brain_values.to(dtype)
             encoder_outputs = self.brain_encoder(values, **geometry)
+        if condition_mask is not None:
+            encoder_outputs = encoder_outputs.masked_fill(~condition_mask[:, None, None], 0.0)
         tokens = projector(encoder_outputs.to(dtype))
         mask = None
         if brain_attention_mask is not None:
@@ -508,6 +515,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
         brain_features: BrainFeatures | None = None,
         segment_ids: torch.LongTensor | None = None,
         **kwargs,
@@ -532,7 +540,13 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
         if brain_features is None and (brain_values is not None or encoder_outputs is not None):
             brain_features = self.encode_brain(
-                brain_values, brain_attention_mask, voxel_coordinates, voxel_regions, brain_subjects, encoder_outputs
+                brain_values,
+                brain_attention_mask,
+                voxel_coordinates,
+                voxel_regions,
+                brain_subjects,
+                encoder_outputs,
+                condition_mask,
             )
         if brain_features is not None:
             brain_index = self._check_brain_index(
@@ -686,6 +700,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
         brain_features: BrainFeatures | None = None,
         segment_ids: torch.LongTensor | None = None,
         **kwargs,
@@ -714,6 +729,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
             voxel_regions=voxel_regions,
             brain_subjects=brain_subjects,
             encoder_outputs=encoder_outputs,
+            condition_mask=condition_mask,
             brain_features=brain_features,
             segment_ids=segment_ids,
             **kwargs,
@@ -753,6 +769,46 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         """
         hidden_states, targets, rows = _at_labels(self.model(**inputs).last_hidden_state, labels)
         return _HeadLosses.of(self.lm_head, hidden_states, targets), rows
+
+    def generate(self, inputs=None, *, brain_guidance_scale: float = 1.0, logits_processor=None, **kwargs):
+        """
+        [`~transformers.GenerationMixin.generate`], with brain guidance.
+
+        Args:
+            brain_guidance_scale (`float`, *optional*, defaults to 1.0):
+                Exponent on what the brain adds to each next token; see [`BrainGuidanceLogitsProcessor`].
+        """
+        if brain_guidance_scale != 1.0:
+            input_ids = kwargs.get("input_ids") if inputs is None else inputs
+            guidance = self._make_guidance(brain_guidance_scale, input_ids, kwargs)
+            logits_processor = LogitsProcessorList([guidance, *(logits_processor or ())])
+        return super().generate(inputs, logits_processor=logits_processor, **kwargs)
+
+    def _make_guidance(self, scale: float, input_ids: torch.LongTensor, kwargs: dict) -> BrainGuidanceLogitsProcessor:
+        """Encodes the brains once, for the text and for the null condition beside it."""
+        brain = {name: kwargs.pop(name, None) for name in BRAIN_INPUTS}
+        index, features = brain.pop("brain_index"), brain.pop("brain_features")
+        if features is None and (brain["brain_values"] is not None or brain["encoder_outputs"] is not None):
+            features = self.model.encode_brain(**brain)
+        if features is None:
+            raise ValueError(
+                f"`brain_guidance_scale={scale}` needs a brain: give `brain_values` or `encoder_outputs`."
+            )
+        index = self.model._check_brain_index(features, index, batch=len(input_ids))
+        kwargs |= {"brain_features": features, "brain_index": index}
+        config = self.config
+        zeros = features.tokens.new_zeros(
+            1, features.tokens.shape[1] // config.tokens_per_embedding, config.encoder_config.hidden_size
+        )
+        beams = kwargs.get("num_beams", getattr(kwargs.get("generation_config"), "num_beams", None)) or 1
+        return BrainGuidanceLogitsProcessor(
+            self,
+            scale,
+            self.model.encode_brain(encoder_outputs=zeros),
+            has_brain=index >= 0,
+            attention_mask=kwargs.get("attention_mask"),
+            use_cache=max(beams, self.generation_config.num_beams or 1) == 1,
+        )
 
     def prepare_inputs_for_generation(self, input_ids, inputs_embeds=None, is_first_iteration=False, **kwargs):
         model_inputs = super().prepare_inputs_for_generation(

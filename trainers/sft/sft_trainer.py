@@ -24,6 +24,7 @@ from ..data.collator import (
     BrainDataCollator,
     read_as,
 )
+from ..data.corpora import subjects_and_frames
 from ..data.instructions import InstructionMaker, InstructionRows
 from ..data.packing import InstructionCollator, LengthGroupedSampler, row_lengths
 from ..data.prompts import store_caption_settings
@@ -257,6 +258,10 @@ class BrainSFTTrainer(BrainTrainer):
         brain_inputs = {key: value for key, value in inputs.items() if key not in (*TEXT_INPUTS, *BOOKKEEPING)}
         if self.perturb_embeddings is not None and model.training:
             brain_inputs["encoder_outputs"] = self.perturb_embeddings(brain_inputs["encoder_outputs"])
+        if self.args.condition_dropout and model.training:
+            num_brains = len(brain_inputs.get("encoder_outputs", brain_inputs.get("brain_values")))
+            drawn = torch.rand(num_brains, device=candidates.device)
+            brain_inputs["condition_mask"] = drawn >= self.args.condition_dropout
         brain_inputs["brain_index"] = candidates[exists]
         texts = {key: inputs[key][text] for key in TEXT_INPUTS if key in inputs}
         token_losses, rows = call_through(model, "token_losses", **texts, **brain_inputs)
@@ -351,12 +356,11 @@ def _how_to_read(args: BrainSFTConfig, processor: BrainLlamaProcessor) -> tuple[
 
 
 def _blocks(rows: Any) -> list[tuple[str, int]]:
+    """Brains of one block can stand in for each other."""
     if isinstance(rows, InstructionRows):
-        blocks = _blocks(rows.source)
+        blocks = subjects_and_frames(rows.source)
         return [blocks[place] for place in rows.places]
-    if "brain_values" not in rows.column_names:
-        return [(subject, 1) for subject in rows["subject"]]
-    return [(row["subject"], len(row["brain_values"])) for row in rows.select_columns(["subject", "brain_values"])]
+    return subjects_and_frames(rows)
 
 
 def _summarize(prediction: EvalPrediction) -> dict[str, float]:
