@@ -117,17 +117,18 @@ def main() -> None:
         f"- A ridge fit of {job['rows']:,} × {job['features']:,} → {job['embedding']} on {job['cores']} cores: "
         f"{job['predicted seconds']:.0f} s, if all cores keep the rate of the one that was measured "
         f"({job['measured operations/s of one core'] / 1e9:.0f} · 10^9 operations/s); goal 60 s, not run at that "
-        f"size, and optimistic: much of a decomposition is bound by memory, not by cores. Exponent of the cost in rows {ridge['exponent in rows']:.2f} (a decomposition is cubic), features "
+        f"size, and optimistic: much of a decomposition is bound by memory, not by cores. Exponent of the "
+        f"cost in rows {ridge['exponent in rows']:.2f} (a decomposition is cubic), features "
         f"{ridge['exponent in features']:.2f}, components {ridge['exponent in embedding']:.2f}.\n"
         f"- The whole report of {report['images']:,} images and {report['arms']} arms: "
         f"{report['seconds']['whole']['processor']:.1f} CPU seconds by `report_time.py`; goal 5 s.\n"
         "- Collation in one process takes "
-        f"{results['collation']['voxels'][share]:.1%} (voxels) and {results['collation']['frames'][share]:.1%} (frames) "
+        f"{results['collation']['voxels'][share]:.1%} (voxels), {results['collation']['frames'][share]:.1%} (frames) "
         "of a step at 900 samples/s: the goal of .5 % is missed there. The recipes for NSD set four workers, beside "
         "which it was not measured.\n"
-        "- Padding is of lengths drawn from one distribution, not of a corpus, and the sampler's window of 200 batches "
-        "was chosen among 50, 100, 200 and 400 (.044, .025, .013, .007 in batches of 16) on these very lengths. Before "
-        "is the library's grouping by words, which plain text had.",
+        "- Padding is of lengths drawn from one distribution, not of a corpus, and the sampler's window of 200 "
+        "batches was chosen among 50, 100, 200 and 400 (.044, .025, .013, .007 in batches of 16) on these lengths. "
+        "Before is the library's grouping by words, which plain text had.",
         "## What was not run, and what is open",
         NOT_RUN,
         OPEN,
