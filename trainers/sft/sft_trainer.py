@@ -242,8 +242,9 @@ class BrainSFTTrainer(BrainTrainer):
         own = inputs["brain_index"]
         if num_negatives == 0:
             return own[:, None]
-        frames = inputs["brain_attention_mask"].sum(1)[own].tolist() if "brain_attention_mask" in inputs else own * 0
-        blocks = list(zip(inputs["subject"], list(frames), strict=True))
+        # Numbers, not tensors: equal blocks must be one key.
+        frames = inputs["brain_attention_mask"].sum(1)[own] if "brain_attention_mask" in inputs else own * 0
+        blocks = list(zip(inputs["subject"], frames.tolist(), strict=True))
         return draw_candidates(own.tolist(), inputs["group"], blocks, num_negatives).to(own.device)
 
     def _text_losses(

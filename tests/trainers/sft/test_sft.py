@@ -145,6 +145,13 @@ class TestCandidates:
                 assert share.max() == 1
                 assert share.float().mean() == pytest.approx(min(1.0, 3 / len(allowed)), abs=0.05)
 
+    def test_rows_without_frames_have_control_brains(self):
+        """Embeddings and voxels have no mask of frames; their texts are one block of their subject all the same."""
+        inputs = {"brain_index": torch.arange(6), "group": list("aabbcc"), "subject": ["one"] * 6}
+        drawn = BrainSFTTrainer._draw_candidates(None, inputs, 3)
+        assert drawn.shape == (6, 4)
+        assert (drawn >= 0).all()
+
     def test_the_cost_is_that_of_the_batch(self):
         """Groups are looked at so many times a text, however large the batch."""
 
