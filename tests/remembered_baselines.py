@@ -13,7 +13,7 @@ from trainers.scoring import caption_table as caption_figures
 @pytest.fixture(autouse=True, scope="module")
 def remembered_baselines() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(caption_figures, "best_constant_caption", _remember(caption_figures.best_constant_caption))
+        patch.setattr(caption_figures, "best_constant_captions", _remember(caption_figures.best_constant_captions))
         yield
 
 

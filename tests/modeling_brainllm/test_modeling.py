@@ -18,7 +18,7 @@ from testing_utils import (
 )
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
-from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, FrameEncoderConfig
+from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, FrameEncoderConfig, modeling_brainllama
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +177,23 @@ class TestLoss:
         losses, rows = model.token_losses(labels, input_ids=input_ids, **brain)
         torch.testing.assert_close(losses.mean().double(), by_hand, atol=1e-5, rtol=1e-5)
         assert rows.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+    @pytest.mark.parametrize("labels_at_once", [1, 2, 4, 9])
+    def test_logits_of_some_labels_at_a_time(self, variant, labels_at_once, monkeypatch):
+        """Losses and gradients are those of all logits together, whatever each loss counts for."""
+        model, brain, input_ids = variant
+        found = []
+        for at_once in (9, labels_at_once):
+            monkeypatch.setattr(modeling_brainllama, "LOGITS_AT_ONCE", at_once * model.lm_head.weight.shape[0])
+            copied = copy.deepcopy(model)
+            losses, _ = copied.token_losses(labels_for(input_ids), input_ids=input_ids, **brain)
+            (losses * torch.linspace(-1, 1, 9)).sum().backward()
+            gradients = {name: p.grad for name, p in copied.named_parameters() if p.grad is not None}
+            with torch.no_grad():
+                silent, _ = copied.token_losses(labels_for(input_ids), input_ids=input_ids, **brain)
+            found.append((losses, silent, gradients))
+        assert len(found[0][2])
+        torch.testing.assert_close(found[1], found[0], atol=1e-4, rtol=1e-4)
 
     def test_training_computes_the_same_loss_on_label_positions_only(self, variant):
         model, brain, input_ids = variant

@@ -28,7 +28,7 @@ from .collator import BOOKKEEPING_COLUMNS, IGNORE_INDEX, BrainCollator, Row
 
 
 # Batches from which the sampler sorts at a time: enough for lengths to meet their like, few enough to stay random.
-WINDOW = 50
+WINDOW = 200
 
 
 @dataclass
@@ -108,23 +108,35 @@ def fold(
     return torch.cat(ids), torch.cat(labels), numbers
 
 
-def row_lengths(rows: Any, processor: BrainLlamaProcessor) -> np.ndarray:
+def row_lengths(
+    rows: Any,
+    processor: BrainLlamaProcessor,
+    max_prompt_tokens: int | None = None,
+    max_completion_tokens: int | None = None,
+) -> np.ndarray:
     """
-    Tokens `(rows,)` of each instruction as it is packed, without those of its brain.
+    Tokens `(rows,)` of the text of each row, without those of its brain.
 
     Args:
-        rows ([`InstructionRows`]):
-            Instructions.
+        rows ([`InstructionRows`] or [`~datasets.Dataset`]):
+            Instructions, counted as they are packed; or rows of a corpus with `prompt` and `completion`.
         processor ([`BrainLlamaProcessor`]):
             Processor of the model.
+        max_prompt_tokens (`int`, *optional*), max_completion_tokens (`int`, *optional*):
+            Where rows of a corpus are cut.
     """
-    prompts, segments = rows["prompt"], rows["segments"]
+    prompts = list(rows["prompt"])
     places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-    shared_prefixes = _count_tokens(processor, list(places))
+    lengths = _count_tokens(processor, list(places))[[places[prompt] for prompt in prompts]]
+    if "segments" not in rows.column_names:
+        completions = _count_tokens(processor, list(rows["completion"]))
+        prompt_cap, completion_cap = max_prompt_tokens or lengths.max(), max_completion_tokens or completions.max()
+        return np.minimum(lengths, prompt_cap) + np.minimum(completions, completion_cap)
+    segments = rows["segments"]
     # The prompt's last token comes once for each segment but the first, which has it from the prompt.
     counts = _count_tokens(processor, ["".join(segment) for row in segments for segment in row]) + 1
     owners = np.repeat(np.arange(len(segments)), [len(row) for row in segments])
-    return shared_prefixes[[places[prompt] for prompt in prompts]] + np.bincount(owners, counts).astype(int) - 1
+    return lengths + np.bincount(owners, counts).astype(int) - 1
 
 
 class LengthGroupedSampler(Sampler[int]):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores as pure functions of strings and arrays, without torch or transformers: one definition for all who score."""
 
-from .baselines import best_constant_caption, human_ceiling
+from .baselines import best_constant_caption, best_constant_captions, human_ceiling
 from .captions import (
     bleu_from_statistics,
     bleu_statistics,
@@ -49,6 +49,7 @@ __all__ = [
     "MeteorData",
     "bert_score",
     "best_constant_caption",
+    "best_constant_captions",
     "best_constant_text",
     "bleu_from_statistics",
     "bleu_statistics",

@@ -9,20 +9,17 @@
 Each is a table like that of [`caption_scores`].
 """
 
-import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 
-from .captions import bleu_from_statistics, caption_scores
-from .cider import MAX_ORDER, SIGMA, DocumentFrequencies, caption_words, check_captions, ngrams
+from .captions import caption_scores
+from .cider import MAX_ORDER, DocumentFrequencies, caption_words, check_captions
+from .constant_caption import ConstantScores
 
 
-_BLEU = tuple(f"bleu_{n}" for n in range(1, MAX_ORDER + 1))
-Words = tuple[str, ...]
-Objective = Callable[[Words], float]
+CONSTANT_METRICS = ("cider", *(f"bleu_{n}" for n in range(1, MAX_ORDER + 1)))
 
 
 def best_constant_caption(
@@ -59,129 +56,103 @@ def best_constant_caption(
     Raises:
         ValueError: the metric is another, an image has no references, or there are no candidates.
     """
-    objective = _objective(references, metric, frequencies)
-    texts = [text for own in references for text in own] if candidates is None else candidates
-    starts = {tuple(caption_words(text)) for text in texts} - {()}
-    if not starts:
-        raise ValueError("`candidates` holds no caption with a word in it; pass captions, or none for the references.")
-    counts = Counter(word for own in references for word in {word for text in own for word in caption_words(text)})
-    vocabulary = [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:num_words]]
-    return " ".join(_search(starts, vocabulary, objective, beam))
+    return _Search(references, candidates, frequencies, beam, num_words).best(metric)
 
 
-def _objective(references: Sequence[Sequence[str]], metric: str, frequencies: DocumentFrequencies | None) -> Objective:
-    check_captions([""] * len(references), references)
-    if metric == "cider":
-        return _ConstantCider(references, frequencies or DocumentFrequencies.fit(references))
-    if metric in _BLEU:
-        return partial(_ConstantBleu(references), name=metric)
-    raise ValueError(f"`metric` must be 'cider' or one of {_BLEU}, found {metric!r}.")
+def best_constant_captions(
+    references: Sequence[Sequence[str]],
+    candidates: Sequence[str] | None = None,
+    frequencies: DocumentFrequencies | None = None,
+) -> dict[str, str]:
+    """[`best_constant_caption`] by every metric that has a search, for little more than the cost of one.
 
+    Args:
+        references (`Sequence[Sequence[str]]`), candidates (`Sequence[str]`, *optional*):
+            See [`best_constant_caption`].
+        frequencies ([`DocumentFrequencies`], *optional*):
+            See [`best_constant_caption`].
 
-def _search(starts: set[Words], vocabulary: Sequence[str], objective: Objective, beam: int) -> Words:
-    # Equal scores are told apart by the words, so that the result never depends on the order of a set.
-    scores = {words: objective(words) for words in starts}
-    kept: list[Words] = []
-    while (best := sorted(scores, key=lambda words: (-scores[words], words))[:beam]) != kept:
-        kept = best
-        scores = {words: scores[words] for words in kept} | {
-            words: objective(words) for old in kept for words in _changes(old, vocabulary)
-        }
-    return kept[0]
+    Returns:
+        `dict[str, str]`: Metric → caption.
 
-
-def _changes(words: Words, vocabulary: Sequence[str]) -> set[Words]:
-    """Every sentence that one word makes of this one."""
-    changed = {words[:place] + words[place + 1 :] for place in range(len(words))} - {()}
-    for place in range(len(words) + 1):
-        for word in vocabulary:
-            changed.add((*words[:place], word, *words[place:]))
-            changed.add((*words[:place], word, *words[place + 1 :]))
-    return changed
-
-
-class _ConstantCider:
+    Raises:
+        ValueError: see [`best_constant_caption`].
     """
-    Mean CIDEr of one caption on all images, from sums over the references.
-
-    A reference adds to the score of a caption what its n-grams have in common, times a penalty that depends on its
-    length alone. So for each n-gram, each number of times that the caption may hold it, and each length of a
-    reference, one sum is enough: thousands of sentences can be tried.
-    """
-
-    def __init__(self, references: Sequence[Sequence[str]], frequencies: DocumentFrequencies):
-        self._frequencies = frequencies
-        postings: dict[str, list[tuple[int, int, float]]] = {}
-        for texts in references:
-            for text in texts:
-                words = caption_words(text)
-                for runs in ngrams(words):
-                    counts = Counter(runs)
-                    share = 1 / (max(self._norm(counts), 1e-300) * len(texts) * len(references))
-                    for ngram, count in counts.items():
-                        postings.setdefault(ngram, []).append((max(len(words) - 1, 0), count, share))
-        longest = 1 + max((length for entries in postings.values() for length, _, _ in entries), default=0)
-        self._lengths = np.arange(longest)
-        self._sums = {ngram: self._sum(ngram, entries) for ngram, entries in postings.items()}
-
-    def _idf(self, ngram: str) -> float:
-        return math.log(self._frequencies.num_documents / self._frequencies.counts.get(ngram, 1))
-
-    def _norm(self, counts: Counter[str]) -> float:
-        return math.sqrt(sum([(count * self._idf(ngram)) ** 2 for ngram, count in counts.items()]))
-
-    def _sum(self, ngram: str, entries: list[tuple[int, int, float]]) -> np.ndarray:
-        """Array `[times in the caption - 1, length of the reference]`."""
-        sums = np.zeros((max(count for _, count, _ in entries), len(self._lengths)))
-        for length, count, share in entries:
-            for times in range(len(sums)):
-                sums[times, length] += min(times + 1, count) * count * share
-        return sums * self._idf(ngram) ** 2
-
-    def __call__(self, words: Words) -> float:
-        total = np.zeros(len(self._lengths))
-        for runs in ngrams(list(words)):
-            counts = Counter(runs)
-            known = [self._sums[ngram][: counts[ngram]][-1] for ngram in counts if ngram in self._sums]
-            norm = self._norm(counts)
-            if known and norm:
-                total += np.sum(known, axis=0) / norm
-        penalties = np.exp(-((self._lengths - max(len(words) - 1, 0)) ** 2) / (2 * SIGMA**2))
-        return float(10 / MAX_ORDER * penalties @ total)
+    search = _Search(references, candidates, frequencies)
+    return {metric: search.best(metric) for metric in CONSTANT_METRICS}
 
 
-class _ConstantBleu:
-    """Corpus BLEU of one caption on all images, from sums over the images."""
+class _Search:
+    """What is common to the searches for the best caption of each metric."""
 
-    def __init__(self, references: Sequence[Sequence[str]]):
-        self._num_images = len(references)
-        self._most: dict[str, Counter[int]] = {}
-        self._lengths = []
-        for texts in references:
-            tokens = [caption_words(text) for text in texts]
-            self._lengths.append([len(words) for words in tokens])
-            most = Counter[str]()
-            for words in tokens:
-                most |= Counter(ngram for runs in ngrams(words) for ngram in runs)
-            for ngram, count in most.items():
-                self._most.setdefault(ngram, Counter())[count] += 1
-        self._closest: dict[int, int] = {}
+    def __init__(
+        self,
+        references: Sequence[Sequence[str]],
+        candidates: Sequence[str] | None,
+        frequencies: DocumentFrequencies | None,
+        beam: int = 3,
+        num_words: int = 150,
+    ):
+        check_captions([""] * len(references), references)
+        self._beam = beam
+        self._scores = ConstantScores(references, frequencies or DocumentFrequencies.fit(references))
+        texts = [text for own in references for text in own] if candidates is None else candidates
+        self._starts = {tuple(self._scores.number(caption_words(text)).tolist()) for text in texts} - {()}
+        if not self._starts:
+            raise ValueError(
+                "`candidates` holds no caption with a word in it; pass captions, or none for the references."
+            )
+        counts = Counter(word for own in references for word in {word for text in own for word in caption_words(text)})
+        commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:num_words]
+        self._vocabulary = self._scores.number([word for word, _ in commonest])
 
-    def _total_closest(self, length: int) -> int:
-        if length not in self._closest:
-            self._closest[length] = sum(min((abs(other - length), other) for other in own)[1] for own in self._lengths)
-        return self._closest[length]
+    def best(self, metric: str) -> str:
+        """The caption that no change of one word makes better."""
+        if metric not in CONSTANT_METRICS:
+            raise ValueError(f"`metric` must be 'cider' or one of {CONSTANT_METRICS[1:]}, found {metric!r}.")
+        lengths = {len(caption) for caption in self._starts}
+        starts = [np.array([own for own in self._starts if len(own) == length]) for length in sorted(lengths)]
+        self._scores.within(np.arange(len(self._scores.words)))
+        kept = self._select(self._score(starts, metric))
+        self._scores.within(np.union1d(self._vocabulary, np.concatenate([np.array(caption) for caption in kept])))
+        expanded: set[tuple[int, ...]] = set()
+        # What has been changed in every way once has shown all that it leads to.
+        while new := [caption for caption in kept if caption not in expanded]:
+            expanded.update(new)
+            for caption in new:
+                kept |= self._score(self._changes(np.array(caption)), metric)
+            kept = self._select(kept)
+        return " ".join(self._scores.words[number] for number in next(iter(kept)))
 
-    def __call__(self, words: Words, name: str) -> float:
-        matches, totals = [], []
-        for runs in ngrams(list(words)):
-            known = [(count, self._most[ngram]) for ngram, count in Counter(runs).items() if ngram in self._most]
-            matches.append(sum(min(count, most) * images for count, found in known for most, images in found.items()))
-            totals.append(len(runs) * self._num_images)
-        length = len(words) * self._num_images
-        return float(
-            bleu_from_statistics(np.array([length, self._total_closest(len(words)), *matches, *totals]))[name]
-        )
+    def _score(self, captions: list[np.ndarray], metric: str) -> dict[tuple[int, ...], float]:
+        """Scores of those captions, given length by length, that can be among the best `beam` of their length."""
+        found: dict[tuple[int, ...], float] = {}
+        for own in captions:
+            # Rounding errors must not tell equal scores apart.
+            scores = np.round(self._scores(own, metric), 12)
+            # Several changes may make the same caption, at most one at each place.
+            rank = min(len(own), self._beam * (own.shape[1] + 1))
+            good = np.flatnonzero(scores >= -np.partition(-scores, rank - 1)[rank - 1])
+            found |= dict(zip(map(tuple, own[good].tolist()), scores[good].tolist(), strict=True))
+        return found
+
+    def _select(self, scores: dict[tuple[int, ...], float]) -> dict[tuple[int, ...], float]:
+        """The best `beam`; equal scores are told apart by the words, so that no order of a set matters."""
+        words = self._scores.words
+        ranked = sorted(scores.items(), key=lambda item: (-item[1], [words[number] for number in item[0]]))
+        return dict(ranked[: self._beam])
+
+    def _changes(self, caption: np.ndarray) -> list[np.ndarray]:
+        """Every caption that one word makes of this one, by length: a word dropped, exchanged, added."""
+        size, every = len(caption), np.arange(len(caption))
+        exchanged = np.tile(caption, (size, len(self._vocabulary), 1))
+        exchanged[every, :, every] = self._vocabulary
+        places = np.arange(size + 1)
+        added = np.stack([np.insert(caption, place, 0) for place in places])
+        added = np.repeat(added[:, None], len(self._vocabulary), axis=1)
+        added[places, :, places] = self._vocabulary
+        changed = [exchanged.reshape(-1, size), added.reshape(-1, size + 1)]
+        return changed if size == 1 else [np.stack([np.delete(caption, place) for place in every]), *changed]
 
 
 def human_ceiling(
@@ -222,4 +193,4 @@ def _mean_table(tables: Sequence[dict[str, np.ndarray | float]]) -> dict[str, np
     return {name: value if value.ndim else float(value) for name, value in means.items()}
 
 
-__all__ = ["best_constant_caption", "human_ceiling"]
+__all__ = ["CONSTANT_METRICS", "best_constant_caption", "best_constant_captions", "human_ceiling"]

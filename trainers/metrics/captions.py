@@ -11,6 +11,7 @@ resample says, and turn each sum into scores by [`bleu_from_statistics`].
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
@@ -50,13 +51,25 @@ def bleu_statistics(predictions: Sequence[str], references: Sequence[Sequence[st
 
 
 def _bleu_row(prediction: str, references: Sequence[str]) -> list[int]:
-    words, others = caption_words(prediction), [caption_words(text) for text in references]
-    closest = min((abs(len(other) - len(words)), len(other)) for other in others)[1]
-    most = [Counter[str]() for _ in range(MAX_ORDER)]
-    for other in others:
-        most = [found | Counter(runs) for found, runs in zip(most, ngrams(other), strict=True)]
-    matches = [(Counter(runs) & found).total() for runs, found in zip(ngrams(words), most, strict=True)]
+    words, (lengths, most) = caption_words(prediction), _reference_counts(tuple(references))
+    closest = min((abs(length - len(words)), length) for length in lengths)[1]
+    matches = [
+        sum(min(count, found.get(run, 0)) for run, count in Counter(runs).items())
+        for runs, found in zip(ngrams(words), most, strict=True)
+    ]
     return [len(words), closest, *matches, *(max(0, len(words) - n) for n in range(MAX_ORDER))]
+
+
+@lru_cache(maxsize=16384)
+def _reference_counts(references: tuple[str, ...]) -> tuple[list[int], list[dict[str, int]]]:
+    """Lengths of an image's references, and how often one of them holds each n-gram of 1 to 4 words at most."""
+    most: list[dict[str, int]] = [{} for _ in range(MAX_ORDER)]
+    tokens = [caption_words(text) for text in references]
+    for words in tokens:
+        for runs, found in zip(ngrams(words), most, strict=True):
+            for run, count in Counter(runs).items():
+                found[run] = max(count, found.get(run, 0))
+    return [len(words) for words in tokens], most
 
 
 def bleu_from_statistics(totals: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from .ptb_tokenization import ptb_tokens
 
@@ -155,7 +156,7 @@ class Cider:
             raise ValueError(f"`variant` must be 'cider' or 'cider_d', found {variant!r}.")
         self.frequencies = frequencies
         self.variant = variant
-        self._table = _Table(frequencies)
+        self._table = NgramTable(frequencies)
 
     def __call__(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """
@@ -182,6 +183,40 @@ class Cider:
         similarity = self._similarity(texts, captions, others)
         return 10 / MAX_ORDER * np.add.reduceat(similarity, np.cumsum(counts) - counts) / counts
 
+    def matrix(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+        """
+        Scores every caption on every image, at the cost of a product of sparse matrices.
+
+        Args:
+            captions (`Sequence[str]`):
+                Captions; an empty one scores 0.
+            references (`Sequence[Sequence[str]]`):
+                All reference captions of each image.
+
+        Returns:
+            `np.ndarray` of shape `(images, captions)`: The scores.
+
+        Raises:
+            ValueError: an image has no references, or an empty one.
+        """
+        check_captions([""] * len(references), references)
+        texts = list(dict.fromkeys([*captions, *(text for own in references for text in own)]))
+        place = {text: number for number, text in enumerate(texts)}
+        columns = np.array([place[text] for text in captions])
+        rows = np.array([place[text] for own in references for text in own])
+        counts = np.array([len(own) for own in references])
+        tokens = [caption_words(text) for text in texts]
+        similarity = sum(
+            of_captions[columns] @ of_references[rows].T
+            for of_captions, of_references in (
+                vectors.factors(len(texts), clip=self.variant == "cider_d") for vectors in self._table.vectors(tokens)
+            )
+        ).toarray()
+        if self.variant == "cider_d":
+            lengths = np.array([max(len(words), 1) for words in tokens])
+            similarity *= np.exp(-((lengths[columns][:, None] - lengths[rows]) ** 2) / (2 * SIGMA**2))
+        return (10 / MAX_ORDER * np.add.reduceat(similarity, np.cumsum(counts) - counts, axis=1) / counts).T
+
     def _similarity(self, texts: list[str], captions: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Sum over orders of the cosines of pairs of texts, given by their places, with the penalty on length."""
         tokens = [caption_words(text) for text in texts]
@@ -203,8 +238,24 @@ class _Vectors:
 
     keys: np.ndarray
     weights: np.ndarray
+    counts: np.ndarray
     size: int
     norms: np.ndarray
+
+    def factors(self, num_texts: int, clip: bool) -> tuple[csr_matrix, csr_matrix]:
+        """Two matrices `(texts, parts)`; rows of the first times rows of the second are the cosines of the texts."""
+        text, ngram = self.keys // self.size, self.keys % self.size
+        unit = np.divide(1.0, self.norms, out=np.zeros(num_texts), where=self.norms > 0)[text]
+        own = other = self.weights * unit
+        if clip:
+            # The lesser of two counts is the number of k that neither is below: a part for each n-gram and k.
+            entry = np.repeat(np.arange(len(self.keys)), self.counts)
+            times = np.arange(len(entry)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+            own, other = unit[entry], (self.weights**2 / self.counts * unit)[entry]
+            text, ngram = text[entry], ngram[entry] + self.size * times
+        shape = (num_texts, int(ngram.max(initial=0)) + 1)
+        first, second = (csr_matrix((values, (text, ngram)), shape) for values in (own, other))
+        return first, second
 
     def rows(self, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Places of the n-grams of some texts, one text after the other, and how many each has."""
@@ -228,8 +279,14 @@ def _products(
     return pairs[shared], products[shared]
 
 
-class _Table:
-    """Weights of the n-grams of a corpus; a longer one by the numbers of its beginning and its last word."""
+class NgramTable:
+    """
+    Weights of the n-grams of a corpus; a longer one by the numbers of its beginning and its last word.
+
+    Args:
+        frequencies ([`DocumentFrequencies`]):
+            Document frequencies.
+    """
 
     def __init__(self, frequencies: DocumentFrequencies):
         self.unseen = math.log(frequencies.num_documents)
@@ -275,7 +332,7 @@ class _Table:
         idf = np.where(known >= 0, self.idf[order][known], self.unseen)
         weights = counts * idf[keys % size]
         norms = np.sqrt(np.bincount(keys // size, weights**2, minlength=num_texts))
-        return _Vectors(keys, weights, size, norms)
+        return _Vectors(keys, weights, counts, size, norms)
 
 
-__all__ = ["Cider", "DocumentFrequencies", "caption_words", "check_captions", "ngrams"]
+__all__ = ["Cider", "DocumentFrequencies", "NgramTable", "caption_words", "check_captions", "ngrams"]

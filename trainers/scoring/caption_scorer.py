@@ -19,8 +19,6 @@ METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider",
 #: Keys of the counts behind BLEU and METEOR in a [`Table`], one row per sample.
 BLEU_COUNTS, METEOR_COUNTS = "bleu_counts", "meteor_counts"
 COUNTS = (BLEU_COUNTS, METEOR_COUNTS)
-# Captions that are scored on a whole gallery at once.
-_CHUNK = 32
 
 #: Score → one value per sample, or one for all (BLEU, METEOR); and the counts behind these.
 Table = dict[str, np.ndarray | float]
@@ -84,12 +82,7 @@ class CaptionScorer:
 
     def matrices(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
         """Every caption on every image: for each score by which images can be ranked `(images, captions)`."""
-        distinct, columns = list(dict.fromkeys(captions)), {}
-        for start in range(0, len(distinct), _CHUNK):
-            chunk = distinct[start : start + _CHUNK]
-            found = self._cider(np.repeat(chunk, len(references)).tolist(), [*references] * len(chunk))
-            columns |= dict(zip(chunk, found.reshape(len(chunk), -1), strict=True))
-        scores = {"cider": np.stack([columns[caption] for caption in captions], axis=1)}
+        scores = {"cider": self._cider.matrix(captions, references)}
         if self.has_similarity:
             scores["text_similarity"] = self._mean_vectors(references) @ self._unit_vectors(captions).T
         return scores

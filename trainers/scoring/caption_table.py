@@ -25,7 +25,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..metrics import Identification, identify
-from ..metrics.baselines import best_constant_caption, human_ceiling
+from ..metrics.baselines import best_constant_captions, human_ceiling
 from ..statistics.main_effects import expected_wins
 from ..statistics.permutations import permute_across_groups
 from ..statistics.resampling import Resampler
@@ -116,11 +116,9 @@ def score_constant(samples: Sequence[Sample], scorer: CaptionScorer, progress: b
         `dict`: `arm`, `num_samples`, every score, and the `caption` that is best by CIDEr.
     """
     references, searched = [sample["references"] for sample in samples], _references_to_search(samples)
-    captions: dict[str, str] = {}
-    tables: dict[str, Table] = {}
-    for metric in tqdm(_SEARCHED, desc="constant caption", unit="score", disable=not progress):
-        captions[metric] = best_constant_caption(searched, metric, frequencies=scorer.frequencies)
-        tables[metric] = scorer([captions[metric]] * len(samples), references)
+    captions = best_constant_captions(searched, frequencies=scorer.frequencies)
+    bar = tqdm(captions.items(), desc="constant caption", unit="score", disable=not progress)
+    tables = {metric: scorer([caption] * len(samples), references) for metric, caption in bar}
     table = tables["cider"] | {metric: tables[metric][metric] for metric in _SEARCHED}
     for metric in [name for name in METRICS if name in table and name not in _SEARCHED]:
         best = max(tables.values(), key=lambda found: float(np.mean(found[metric])))

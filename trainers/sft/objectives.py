@@ -62,19 +62,51 @@ def draw_candidates(
     Returns:
         `torch.Tensor` of shape `(batch, 1 + num_negatives)`: indices of brains, -1 where the batch has too few.
     """
-    candidates = torch.full((len(brain_index), 1 + num_negatives), -1, dtype=torch.long)
-    for row, own in enumerate(brain_index):
-        allowed = sorted(
-            {
-                brain
-                for brain, group, block in zip(brain_index, groups, blocks, strict=True)
-                if group != groups[row] and block == blocks[row]
-            }
-        )
-        order = torch.randperm(len(allowed), generator=generator)[:num_negatives].tolist()
-        candidates[row, 0] = own
-        candidates[row, 1 : 1 + len(order)] = torch.tensor([allowed[i] for i in order], dtype=torch.long)
-    return candidates
+    pools = _pools(brain_index, groups, blocks)
+    chances = torch.rand(len(brain_index), num_negatives, generator=generator).tolist()
+    rows = []
+    for own, group, block, chance in zip(brain_index, groups, blocks, chances, strict=True):
+        brains, spans = pools[block]
+        start, end = spans.get(group, (0, 0))
+        drawn = _draw_places(len(brains) - (end - start), chance)
+        others = [brains[place if place < start else place + end - start] for place in drawn]
+        rows.append([own, *others, *[-1] * (num_negatives - len(others))])
+    return torch.tensor(rows)
+
+
+def _pools(
+    brain_index: Sequence[int], groups: Sequence[str], blocks: Sequence[object]
+) -> dict[object, tuple[list[int], dict[str, tuple[int, int]]]]:
+    """Of each block its brains, those that belong to one group alone side by side, and where these begin and end."""
+    groups_of: dict[object, dict[int, set[str]]] = {}
+    for brain, group, block in sorted(zip(brain_index, groups, blocks, strict=True), key=lambda item: item[0]):
+        groups_of.setdefault(block, {}).setdefault(brain, set()).add(group)
+    pools: dict[object, tuple[list[int], dict[str, tuple[int, int]]]] = {}
+    for block, found in groups_of.items():
+        alone: dict[str, list[int]] = {}
+        brains: list[int] = []
+        # A brain that texts of several groups read is another group's for each of them.
+        several = [brain for brain, own in found.items() if len(own) > 1]
+        for brain, own in found.items():
+            if len(own) == 1:
+                alone.setdefault(next(iter(own)), []).append(brain)
+        spans = {}
+        for group, members in alone.items():
+            spans[group] = (len(brains), len(brains) + len(members))
+            brains += members
+        pools[block] = (brains + several, spans)
+    return pools
+
+
+def _draw_places(num_places: int, chances: Sequence[float]) -> list[int]:
+    """Different places, one for each number in [0, 1) as far as there are some: the first cards of a shuffled deck."""
+    moved: dict[int, int] = {}
+    drawn = []
+    for i, chance in enumerate(chances[:num_places]):
+        place = i + int(chance * (num_places - i))
+        drawn.append(moved.get(place, place))
+        moved[place] = moved.get(i, i)
+    return drawn
 
 
 def draw_segments(num_tokens: torch.Tensor, num_segments: int, shortest: int = 3, longest: int = 7) -> torch.Tensor:

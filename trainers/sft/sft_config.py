@@ -46,7 +46,7 @@ class BrainSFTConfig(TrainingArguments):
         max_new_tokens (`int`, *optional*, defaults to 40):
             Longest caption, kept in the checkpoint's generation settings; not published, our choice.
 
-    With `train_sampling_strategy="group_by_length"` batches are made of instructions of like length.
+    With `train_sampling_strategy="group_by_length"` batches are made of rows of like length.
 
     > Parameters that control the loss
 

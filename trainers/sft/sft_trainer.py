@@ -172,20 +172,12 @@ class BrainSFTTrainer(BrainTrainer):
         return super().predict(self._to_evaluate(test_dataset, self.args), *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        """Batches of rows of like length, if asked for: by a column `length`, tokens of instructions, or words."""
-        rows: Any = self.train_dataset if train_dataset is None else train_dataset
-        args = self.args
-        is_instructions = isinstance(rows, InstructionRows)
-        if args.train_sampling_strategy != "group_by_length" or (
-            not is_instructions and "length" in rows.column_names
-        ):
+        """Batches of rows of like length, if asked for."""
+        rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args
+        if args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
         seed = args.seed if args.data_seed is None else args.data_seed
-        if is_instructions:
-            lengths = row_lengths(rows, self.processing_class)
-        else:
-            pairs = zip(rows["prompt"], rows["completion"], strict=True)
-            lengths = np.array([len(f"{prompt} {completion}".split()) for prompt, completion in pairs])
+        lengths = row_lengths(rows, self.processing_class, args.max_prompt_tokens, args.max_completion_tokens)
         # One step's rows on all devices, so that no device waits for another with longer rows.
         return LengthGroupedSampler(lengths, args.train_batch_size * args.world_size, seed)
 
@@ -289,8 +281,9 @@ class BrainSFTTrainer(BrainTrainer):
         own = inputs["brain_index"]
         if num_negatives == 0:
             return own[:, None]
-        frames = inputs["brain_attention_mask"].sum(1)[own].tolist() if "brain_attention_mask" in inputs else own * 0
-        blocks = list(zip(inputs["subject"], list(frames), strict=True))
+        # Numbers, not tensors: equal blocks must be one key.
+        frames = inputs["brain_attention_mask"].sum(1)[own] if "brain_attention_mask" in inputs else own * 0
+        blocks = list(zip(inputs["subject"], frames.tolist(), strict=True))
         return draw_candidates(own.tolist(), inputs["group"], blocks, num_negatives).to(own.device)
 
     def _text_losses(

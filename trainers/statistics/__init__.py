@@ -9,6 +9,6 @@ __all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "resampling": ["Resampler"],
-        "ridge": ["RidgeMap", "fit_ridge"],
+        "ridge": ["CrossFit", "RidgeMap", "calibration", "cross_fit", "fit_ridge"],
     },
 )

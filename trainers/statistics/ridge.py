@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ridge regression from brains to embeddings: one decomposition a fold, its penalty chosen inside the training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve
 from sklearn.model_selection import GroupKFold
 
 
-#: Directions with a smaller share of the largest variance are rounding errors.
-RANK_TOLERANCE = 1e-12
 ALPHAS = tuple(10.0**exponent for exponent in np.arange(0.0, 6.25, 0.5))
 
 
@@ -39,6 +38,29 @@ class RidgeMap:
     def __call__(self, brains: np.ndarray) -> np.ndarray:
         """Embeddings `[brains, embedding]` of brains `[brains, features]`."""
         return brains @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    r"""
+    What a ridge map says of training brains whose group it has not seen, and how far that can be trusted.
+
+    Args:
+        alpha (`float`):
+            Penalty under which held-out groups are identified best.
+        scores (`np.ndarray` of shape `(alphas,)`):
+            Identification of held-out groups under each penalty, mean over folds; chance .5.
+        predictions (`np.ndarray` of shape `(brains, embedding)`):
+            Out-of-fold predictions of the embeddings less their mean over all brains.
+        reliabilities (`np.ndarray` of shape `(embedding,)`), slopes (`np.ndarray` of shape `(embedding,)`):
+            See [`calibration`].
+    """
+
+    alpha: float
+    scores: np.ndarray
+    predictions: np.ndarray
+    reliabilities: np.ndarray
+    slopes: np.ndarray
 
 
 def fit_ridge(
@@ -75,69 +97,150 @@ def fit_ridge(
         [`RidgeMap`]: with the scales folded into its weight.
 
     Raises:
-        ValueError: there are fewer groups than folds.
+        ValueError: there are fewer groups than folds, or a penalty is not positive.
     """
-    num_groups = len(set(groups))
-    if num_groups < num_folds:
+    problem = _Problem(brains, feature_scales)
+    fitted = _cross_fit(problem, {"": embeddings}, groups, alphas, num_folds)[""]
+    weight, bias = problem.solve(embeddings - embeddings.mean(0), fitted.alpha)
+    return RidgeMap(weight, bias, fitted.alpha, fitted.predictions)
+
+
+def cross_fit(
+    brains: np.ndarray,
+    spaces: Mapping[str, np.ndarray],
+    groups: Sequence[str],
+    alphas: Sequence[float] = ALPHAS,
+    feature_scales: np.ndarray | None = None,
+    num_folds: int = 5,
+) -> dict[str, CrossFit]:
+    """
+    Predicts each training brain in several embedding spaces by maps that have not seen its group.
+
+    The decomposition of a fold serves all penalties and all spaces; each space has a penalty of its own.
+
+    Args:
+        brains (`np.ndarray` of shape `(brains, features)`), groups (`Sequence[str]` of length `brains`):
+            See [`fit_ridge`].
+        spaces (`Mapping[str, np.ndarray]`):
+            Name of each space → embeddings `(brains, embedding)`.
+        alphas (`Sequence[float]`, *optional*), feature_scales (`np.ndarray` of shape `(features,)`, *optional*):
+            See [`fit_ridge`].
+        num_folds (`int`, *optional*, defaults to 5):
+            Folds; as many as groups leaves each out in turn.
+
+    Returns:
+        `dict[str, CrossFit]`: for each space.
+
+    Raises:
+        ValueError: see [`fit_ridge`].
+    """
+    return _cross_fit(_Problem(brains, feature_scales), spaces, groups, alphas, num_folds)
+
+
+def calibration(embeddings: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""
+    How far each component of out-of-fold predictions can be trusted.
+
+    Args:
+        embeddings (`np.ndarray` of shape `(brains, embedding)`):
+            The truth.
+        predictions (`np.ndarray` of shape `(brains, embedding)`):
+            Predictions by maps that have not seen the group of a brain.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: $\rho$ of each component, its correlation with its prediction, and the slope:
+        what its prediction is multiplied by to have the standard deviation $\rho \sigma$ of the best linear guess.
+    """
+    deviations, spread = embeddings.std(0), predictions.std(0)
+    covariance = ((embeddings - embeddings.mean(0)) * (predictions - predictions.mean(0))).mean(0)
+    correlation = np.maximum(covariance / (deviations * spread), 0.0)
+    # A correlation squared is on average 1/n too large by chance. No component is taken for pure noise, nor for known:
+    # both ends are beyond what some hundred brains can show.
+    reliabilities = np.sqrt(np.clip(correlation**2 - 1 / len(embeddings), 0.05**2, 0.95**2))
+    return reliabilities, reliabilities * deviations / spread
+
+
+def _cross_fit(
+    problem: "_Problem",
+    spaces: Mapping[str, np.ndarray],
+    groups: Sequence[str],
+    alphas: Sequence[float],
+    num_folds: int,
+) -> dict[str, CrossFit]:
+    if (num_groups := len(set(groups))) < num_folds:
         raise ValueError(f"`num_folds={num_folds}` needs as many groups; the training rows have {num_groups}.")
-    scales = np.ones(brains.shape[1]) if feature_scales is None else np.asarray(feature_scales)
-    inputs, targets = brains * scales, embeddings - embeddings.mean(0)
-    held_out = [test for _, test in GroupKFold(num_folds).split(inputs, groups=groups)]
-    predicted = np.empty((len(alphas), *targets.shape))
-    for test in held_out:
-        train = np.setdiff1d(np.arange(len(inputs)), test)
-        predicted[:, test] = _solve(inputs[train], targets[train], alphas).predict(inputs[test])
-    scores = [np.mean([_identification(of_alpha[test], targets[test]) for test in held_out]) for of_alpha in predicted]
-    best = int(np.argmax(scores))
-    solution = _solve(inputs, targets, [alphas[best]])
-    weight, bias = solution.coefficients()
-    return RidgeMap(weight * scales, bias, float(alphas[best]), predicted[best])
+    if min(alphas) <= 0:
+        raise ValueError(f"`alphas` must be positive, found {min(alphas)}; the least penalty worth a try is 1e-6.")
+    targets = {name: np.asarray(values, float) - np.mean(values, axis=0) for name, values in spaces.items()}
+    joined = np.concatenate(list(targets.values()), axis=1)
+    ends = np.cumsum([values.shape[1] for values in targets.values()])[:-1]
+    predicted = np.empty((len(alphas), *joined.shape))
+    scores = np.zeros((len(targets), len(alphas)))
+    for train, held_out in GroupKFold(num_folds).split(joined, groups=groups):
+        for place, found in enumerate(problem.predict(train, held_out, joined, alphas)):
+            predicted[place, held_out] = found
+            parts = zip(targets.values(), np.split(found, ends, axis=1), strict=True)
+            scores[:, place] += [_identification(part, own[held_out]) / num_folds for own, part in parts]
+    best = scores.argmax(axis=1)
+    found = {}
+    for i, (name, own) in enumerate(targets.items()):
+        predictions = np.split(predicted[best[i]], ends, axis=1)[i]
+        found[name] = CrossFit(float(alphas[best[i]]), scores[i], predictions, *calibration(own, predictions))
+    return found
 
 
-@dataclass(frozen=True)
-class _Solution:
+class _Problem:
     """
-    Ridge regression under every penalty from one decomposition of the centred inputs, `X = U S V`.
+    Ridge regression on parts of the same rows, from their products with each other, which are made once.
 
-    Their products are decomposed in the smaller of the two sides, samples or features; then each penalty costs no more
-    than a product of matrices.
+    The products are `X Xᵀ` where features outnumber rows, else `Xᵀ X`: those of a fold are a part of the one, and the
+    other less the rows held out.
     """
 
-    center: np.ndarray
-    target_center: np.ndarray
-    basis: np.ndarray
-    values: np.ndarray
-    projected: np.ndarray
-    alphas: Sequence[float]
+    def __init__(self, brains: np.ndarray, feature_scales: np.ndarray | None):
+        self.scales = np.ones(brains.shape[1]) if feature_scales is None else np.asarray(feature_scales, float)
+        self.inputs = np.asarray(brains, float) * self.scales
+        self.center = self.inputs.mean(0)
+        self.inputs -= self.center
+        self.wide = self.inputs.shape[1] > len(self.inputs)
+        self.products = self.inputs @ self.inputs.T if self.wide else self.inputs.T @ self.inputs
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Predictions `[alphas, rows, embedding]`."""
-        rotated = (inputs - self.center) @ self.basis
-        shrunk = (self.projected / (self.values + alpha)[:, None] for alpha in self.alphas)
-        return np.stack([rotated @ weights for weights in shrunk]) + self.target_center
+    def predict(
+        self, train: np.ndarray, held_out: np.ndarray, targets: np.ndarray, alphas: Sequence[float]
+    ) -> Iterator[np.ndarray]:
+        """Predictions `(held_out, embedding)` by the map fitted to other rows, for each penalty in turn."""
+        center = targets[train].mean(0)
+        products, answers, questions = (self._rows if self.wide else self._features)(train, held_out, targets)
+        values, vectors = np.linalg.eigh(products)
+        answers, questions = vectors.T @ answers, questions @ vectors
+        # Rounding makes variances that are zero a little less.
+        values = np.maximum(values, 0.0)[:, None]
+        return (questions @ (answers / (values + alpha)) + center for alpha in alphas)
 
-    def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weight `[embedding, features]` and bias `[embedding]` under the first penalty."""
-        weight = (self.basis @ (self.projected / (self.values + self.alphas[0])[:, None])).T
-        return weight, self.target_center - weight @ self.center
+    def _rows(self, train: np.ndarray, held_out: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Products of centred training rows with each other, their targets, products of held-out rows with them."""
+        products = self.products[np.ix_(train, train)]
+        means = products.mean(0)
+        questions = self.products[np.ix_(held_out, train)]
+        questions = questions - questions.mean(1, keepdims=True) - means + means.mean()
+        return products - means[:, None] - means + means.mean(), targets[train] - targets[train].mean(0), questions
 
+    def _features(self, train: np.ndarray, held_out: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Products of features over centred training rows, features with targets, centred held-out rows."""
+        others, mean = self.inputs[held_out], self.inputs[train].mean(0)
+        products = self.products - others.T @ others - len(train) * np.outer(mean, mean)
+        answers = (self.inputs[train] - mean).T @ (targets[train] - targets[train].mean(0))
+        return products, answers, others - mean
 
-def _solve(inputs: np.ndarray, targets: np.ndarray, alphas: Sequence[float]) -> _Solution:
-    """Decomposes the inputs once; components without variance predict nothing and are left out."""
-    center, target_center = inputs.mean(0), targets.mean(0)
-    centered, residuals = np.asarray(inputs - center, float), np.asarray(targets - target_center, float)
-    if len(centered) < centered.shape[1]:
-        values, vectors = np.linalg.eigh(centered @ centered.T)
-        kept = values > RANK_TOLERANCE * values[-1]
-        values, vectors = values[kept], vectors[:, kept]
-        basis = centered.T @ (vectors / np.sqrt(values))
-        projected = np.sqrt(values)[:, None] * (vectors.T @ residuals)
-    else:
-        values, vectors = np.linalg.eigh(centered.T @ centered)
-        kept = values > RANK_TOLERANCE * values[-1]
-        values, basis = values[kept], vectors[:, kept]
-        projected = basis.T @ (centered.T @ residuals)
-    return _Solution(center, target_center, basis, values, projected, alphas)
+    def solve(self, targets: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+        """Weight `(embedding, features)` and bias `(embedding,)` of the map fitted to all rows, without the scales."""
+        penalised = self.products + alpha * np.eye(len(self.products))
+        answers = targets - targets.mean(0)
+        if self.wide:
+            weight = self.inputs.T @ solve(penalised, answers, assume_a="pos")
+        else:
+            weight = solve(penalised, self.inputs.T @ answers, assume_a="pos")
+        return weight.T * self.scales, targets.mean(0) - self.center @ weight
 
 
 def _identification(predicted: np.ndarray, targets: np.ndarray) -> float:
@@ -148,4 +251,4 @@ def _identification(predicted: np.ndarray, targets: np.ndarray) -> float:
     return float(wins.sum() / (wins.size - len(wins)))
 
 
-__all__ = ["ALPHAS", "RidgeMap", "fit_ridge"]
+__all__ = ["ALPHAS", "CrossFit", "RidgeMap", "calibration", "cross_fit", "fit_ridge"]

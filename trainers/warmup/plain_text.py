@@ -144,8 +144,6 @@ def plain_text_rows(
             "completion": [completion for _, completion in pairs],
             "text": list(sentences),
             "semantic_embedding": embeddings,
-            # Lets the trainer put sentences of like length into one batch.
-            "length": [len(sentence.split()) for sentence in sentences],
         }
     )
 

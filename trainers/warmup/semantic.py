@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 from modeling_brainllm import BrainLlamaForCausalLM
 
-from ..statistics.ridge import RidgeMap
+from ..statistics.ridge import RidgeMap, calibration
 
 
 SEMANTIC_SPACE = "semantic_space.safetensors"
@@ -137,16 +137,9 @@ def calibrate(ridge: RidgeMap, embeddings: np.ndarray) -> tuple[RidgeMap, "Predi
     Returns:
         `tuple` of the scaled [`RidgeMap`] and its [`PredictionNoise`].
     """
-    deviations, spread = embeddings.std(0), ridge.cross_fitted.std(0)
-    centered = embeddings - embeddings.mean(0)
-    covariance = (centered * (ridge.cross_fitted - ridge.cross_fitted.mean(0))).mean(0)
-    correlation = np.maximum(covariance / (deviations * spread), 0.0)
-    # A correlation squared is on average 1/n too large by chance. No component is taken for pure noise, nor for known:
-    # both ends are beyond what some hundred brains can show.
-    reliability = np.sqrt(np.clip(correlation**2 - 1 / len(embeddings), 0.05**2, 0.95**2))
-    gains = reliability * deviations / spread
-    scaled = RidgeMap(ridge.weight * gains[:, None], ridge.bias * gains, ridge.alpha, ridge.cross_fitted * gains)
-    return scaled, PredictionNoise(reliability, deviations)
+    reliabilities, slopes = calibration(embeddings, ridge.cross_fitted)
+    scaled = RidgeMap(ridge.weight * slopes[:, None], ridge.bias * slopes, ridge.alpha, ridge.cross_fitted * slopes)
+    return scaled, PredictionNoise(reliabilities, embeddings.std(0))
 
 
 class PredictionNoise:

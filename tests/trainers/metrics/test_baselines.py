@@ -15,10 +15,12 @@ from trainers.metrics import (
     Cider,
     DocumentFrequencies,
     best_constant_caption,
+    best_constant_captions,
     caption_bleu,
     caption_scores,
     human_ceiling,
 )
+from trainers.metrics.cider import caption_words
 
 
 OBJECTS = ("cat", "dog", "bird", "horse")
@@ -58,6 +60,38 @@ class TestBestConstant:
             for word in vocabulary:
                 changed = [*words[:place], word, *words[place + 1 :]]
                 assert score(" ".join(changed), metric) <= best + 1e-12
+
+    @pytest.mark.parametrize("metric", METRICS)
+    @pytest.mark.parametrize("seed", [0, 1])
+    def test_the_search_written_down(self, metric, seed):
+        """Every caption of every round scored as any caption is, all changes of all kept captions in each round."""
+        references = np.random.default_rng(seed).permutation(np.array(REFERENCES, object))[:9].tolist()
+        texts = sorted({" ".join(caption_words(text)) for own in references for text in own})
+        words = sorted({word for text in texts for word in text.split()})
+        assert len(words) <= 150
+
+        def changes(text):
+            own = text.split()
+            for place in range(len(own) + 1):
+                for word in words:
+                    yield " ".join([*own[:place], word, *own[place:]])
+                    yield " ".join([*own[:place], word, *own[place + 1 :]])
+                if len(own) > 1 and place < len(own):
+                    yield " ".join([*own[:place], *own[place + 1 :]])
+
+        known, kept, pool = {}, [], texts
+        while True:
+            known |= {text: round(score(text, metric, references), 12) for text in set(pool) - known.keys()}
+            best = sorted(pool, key=lambda text: (-known[text], text.split()))[:3]
+            if best == kept:
+                break
+            kept, pool = best, {*best, *(new for text in best for new in changes(text))}
+        assert best_constant_caption(references, metric) == kept[0]
+
+    def test_all_metrics_at_once(self):
+        assert best_constant_captions(REFERENCES) == {
+            name: best_constant_caption(REFERENCES, name) for name in METRICS
+        }
 
     def test_order_does_not_matter(self):
         assert best_constant_caption(REFERENCES[::-1]) == best_constant_caption(REFERENCES)

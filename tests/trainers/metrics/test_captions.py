@@ -190,6 +190,14 @@ class TestCider:
             assert scores[place] == pytest.approx(10, rel=0, abs=1e-12)
             assert scores.max() == scores[place]
 
+    @pytest.mark.parametrize("variant", ["cider_d", "cider"])
+    def test_every_caption_on_every_image(self, variant):
+        captions, references = draw_captions(20, seed=3)
+        scorer = Cider(DocumentFrequencies.fit(draw_captions(40, 9)[1]), variant)
+        one_by_one = [scorer([caption] * len(references), references) for caption in [*captions, "zebra a a a"]]
+        matrix = scorer.matrix([*captions, "zebra a a a"], references)
+        np.testing.assert_allclose(matrix, np.transpose(one_by_one), atol=1e-13)
+
     def test_scores_do_not_depend_on_neighbours_or_order(self, cider):
         predictions, references = draw_captions(30, 4)
         together = cider(predictions, references)

@@ -129,6 +129,54 @@ class TestCandidates:
             assert set(drawn[0, 1:].tolist()) == {2, 3}
             assert drawn[5].tolist() == [4, -1, -1]
 
+    def test_every_allowed_brain_is_equally_likely(self):
+        rng = np.random.default_rng(0)
+        brains, groups, blocks = (rng.integers(most, size=14).tolist() for most in (9, 4, 2))
+        groups = list(map(str, groups))
+        draws = torch.stack([draw_candidates(brains, groups, blocks, 3) for _ in range(3000)])
+        for row, group in enumerate(groups):
+            others = zip(brains, groups, blocks, strict=True)
+            allowed = {brain for brain, other, block in others if other != group and block == blocks[row]}
+            drawn = draws[:, row, 1:]
+            assert set(drawn.flatten().tolist()) - {-1} == allowed
+            assert (drawn >= 0).sum(1).unique().tolist() == [min(3, len(allowed))]
+            for brain in allowed:  # as often as any other, and never twice for one text
+                share = (drawn == brain).sum(1)
+                assert share.max() == 1
+                assert share.float().mean() == pytest.approx(min(1.0, 3 / len(allowed)), abs=0.05)
+
+    def test_rows_without_frames_have_control_brains(self):
+        """Embeddings and voxels have no mask of frames; their texts are one block of their subject all the same."""
+        inputs = {"brain_index": torch.arange(6), "group": list("aabbcc"), "subject": ["one"] * 6}
+        drawn = BrainSFTTrainer._draw_candidates(None, inputs, 3)
+        assert drawn.shape == (6, 4)
+        assert (drawn >= 0).all()
+
+    def test_the_cost_is_that_of_the_batch(self):
+        """Groups are looked at so many times a text, however large the batch."""
+
+        class Watched(str):
+            looks = 0
+
+            def __eq__(self, other):
+                Watched.looks += 1
+                return str.__eq__(self, other)
+
+            def __ne__(self, other):
+                Watched.looks += 1
+                return str.__ne__(self, other)
+
+            def __hash__(self):
+                Watched.looks += 1
+                return str.__hash__(self)
+
+        looks = []
+        for size in (16, 32, 64, 128):
+            Watched.looks = 0
+            draw_candidates(range(size), [Watched(i) for i in range(size)], ["one"] * size, 3)
+            looks.append(Watched.looks / size)
+        assert len(set(looks)) == 1
+
     def test_pairs_by_hand(self):
         losses, tokens = np.array([[2.0, 4.0, 2.0], [3.0, 1.5, 6.0]]), np.array([2, 3])
         summary = summarize_pairs(losses, tokens)
