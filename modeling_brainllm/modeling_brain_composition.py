@@ -16,6 +16,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from contextlib import contextmanager
 
 import torch
@@ -30,11 +31,6 @@ from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, Voxe
 
 
 TEXT_MODEL_PARTS = ("language_model.", "lm_head.")
-try:
-    from peft import PeftConfig
-except ImportError:  # a checkpoint without adapters needs no PEFT, and `add_adapter` says so for one with them
-    PeftConfig = None
-
 CHUNK = 2**18
 # What a saved checkpoint offers to `trust_remote_code`; transformers itself would write the saved class only.
 AUTO_MAP = {
@@ -202,9 +198,11 @@ class ComposedCheckpoints:
     def _load_adapters(self, adapters: dict[str, dict], saved: dict) -> None:
         """Puts PEFT's adapters into the model again, with their weights, and leaves trainable what was so."""
         learns = {_without_peft(name) for name, parameter in self.named_parameters() if parameter.requires_grad}
-        for name, options in adapters.items():
-            kind = PeftConfig.from_peft_type(**{k: v for k, v in options.items() if k != "is_active"})
-            self.add_adapter(kind, adapter_name=name)
+        with tempfile.TemporaryDirectory() as folder, _quiet_load_report():
+            for name, options in adapters.items():  # as a file, which needs no import of PEFT here
+                with open(os.path.join(folder, "adapter_config.json"), "w", encoding="utf-8") as file:
+                    json.dump({key: value for key, value in options.items() if key != "is_active"}, file)
+                self.load_adapter(folder, name, adapter_state_dict={}, is_trainable=True)
         self.set_adapter([name for name, options in adapters.items() if options["is_active"]] or list(adapters))
         added = {name for name in self.state_dict() if _without_peft(name) not in self._own_names}
         # Backbone and full model differ by the first component of their names.
