@@ -1,14 +1,14 @@
 # Every target does its own set-up: a fresh machine needs Python >= 3.11 and make, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-floors quality fix build clean
+.PHONY: help setup demo docs test test-fast test-robustness test-floors quality fix build clean
 
 PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 FLOORS := .venv-floors
 BIN := $(VENV)/bin
-ROOMS := modeling_brainllm trainers dataset_builders
-CODE := $(ROOMS) $(wildcard examples tests)
+ROOMS := modeling_brainllm trainers dataset_builders brainllm
+CODE := $(ROOMS) $(wildcard docs examples tests)
 # The stamp's name is a checksum of what is to be installed: an unchanged set is never installed twice.
 READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 FLOORS_READY := $(FLOORS)/.ready-$(shell cat pyproject.toml constraints-floors.txt | cksum | tr ' ' '-')
@@ -23,11 +23,18 @@ setup: $(READY)  ## leave a ready .venv
 demo: $(READY)  ## train, decode and judge on a synthetic corpus
 	$(BIN)/python examples/demo.py
 
+docs: $(READY)  ## the guide and the API reference in site/; every link is checked
+	$(BIN)/python docs/blocks.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 test: $(READY)  ## the whole test suite
 	$(BIN)/python $(PYTEST)
 
 test-fast: $(READY)  ## the test suite without the tests marked slow
 	$(BIN)/python $(PYTEST) -m "not slow"
+
+test-robustness: $(READY)  ## thousands of broken files, dozens of killed runs
+	$(BIN)/python $(PYTEST) -m robustness
 
 test-floors: $(FLOORS_READY)  ## the whole test suite on the oldest releases that we admit
 	$(FLOORS)/bin/python $(PYTEST)
@@ -48,7 +55,7 @@ build: $(READY)  ## wheel and source archive in dist/
 	$(BIN)/python -m build
 
 clean:  ## forget environments, builds and caches
-	rm -rf $(VENV) $(FLOORS) build dist ./*.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(FLOORS) build dist site ./*.egg-info .pytest_cache .ruff_cache .import_linter_cache
 
 $(READY):
 	$(call install,$(VENV),constraints.txt,$@)

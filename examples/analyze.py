@@ -230,7 +230,7 @@ def train_and_evaluate(args: argparse.Namespace, value: str, parts: Sequence[str
         run("train_sft.py", *args.training_arguments, "--dataset", args.dataset, "--output_dir", folder,
             f"--{args.option}", value)  # fmt: skip
     if not (folder / "evaluation" / EvaluationReport.FILES[0]).is_file():
-        allowed = dict.fromkeys(("ridge", *args.allow))  # a curve needs no baseline of another method
+        allowed = dict.fromkeys(("ridge", "deaf_twin", *args.allow))  # a curve compares decoders with each other
         run("evaluate.py", "--checkpoint", folder, "--dataset", args.dataset, "--output_dir", folder / "evaluation",
             "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate",
             "--allow", *allowed)  # fmt: skip

@@ -129,7 +129,7 @@ def main() -> None:
     for name, builder in builders.items():
         print(f"3. Decoder of the corpus '{name}' ({time.time() - started:.0f} s)")
         splits = with_brain_arrays(builder.as_dataset_dict())
-        trainer = train_decoder(splits, sentences, folder / "text_model", folder / name, seed=SEED)
+        trainer, twin = train_decoder(splits, sentences, folder / "text_model", folder / name, seed=SEED)
         with redirect_stdout(io.StringIO()):  # the trainer's own logs
             metrics = trainer.evaluate()
         print(f"   validation: pairwise accuracy {metrics['eval_pairwise_accuracy']:.3f}")
@@ -139,11 +139,16 @@ def main() -> None:
             trainer.processing_class,
             splits,
             corpus=info,
+            twins=[(twin, trainer.processing_class)],
             value_controls=(),
             generation=GENERATION,
             progress=False,
         )
         reports[name].save(folder / name / "evaluation", allow=LEFT_OUT)
+    for name, report in reports.items():
+        print(f"\nCorpus '{name}':")
+        for reading in report.readings:
+            print(f"   {report.describe_effect(reading)}".replace("**", "").replace("`", ""))
     print_table(reports)
     print_texts(reports["signal"])
     plot(reports, folder / "brain_counts.png")

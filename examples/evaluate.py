@@ -26,6 +26,7 @@ A report that lacks a control, or whose split leaks, is not written unless `--al
 """
 
 import argparse
+from pathlib import Path
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
@@ -39,7 +40,7 @@ from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.reports.noise_ceiling import find_noise_ceiling
 from trainers.reports.predictions import PredictionsReport
-from trainers.reports.requirements import RETRIEVAL, RIDGE, require_encoder
+from trainers.reports.requirements import RETRIEVAL, RIDGE, require_encoder, require_twins
 from trainers.reports.texts import EvaluationReport, pool_reports
 
 
@@ -53,6 +54,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pool", nargs="+", metavar="FOLDER", help="join these reports instead of evaluating")
     parser.add_argument("--predictions", nargs="+", metavar="FILE", help="captions, a file or a folder of each system")
     parser.add_argument("--references", metavar="FILE", help="what people wrote about the images of --predictions")
+    parser.add_argument(
+        "--twins", nargs="*", metavar="FOLDER", help="brain-deaf twins; `CHECKPOINT/twins/*` if absent"
+    )
     parser.add_argument("--output_dir", required=True, help="folder to write")
     parser.add_argument("--allow", nargs="+", default=[], metavar="NAME", help="what the report may lack, by name")
     parser.add_argument("--split", default="test", help="split that is evaluated")
@@ -83,18 +87,25 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
+def load(checkpoint: str, dtype: str) -> tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]:
+    model = BrainLlamaForCausalLM.from_pretrained(checkpoint, dtype=dtype)
+    return model, BrainLlamaProcessor.from_pretrained(checkpoint)
+
+
 def load_encoder(args: argparse.Namespace) -> MeanPooledEmbedder | None:
     return MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None
 
 
 def evaluate(args: argparse.Namespace) -> EvaluationReport:
+    if args.twins is None:
+        args.twins = sorted(map(str, Path(args.checkpoint).glob("twins/*")))
     # What can fail, or will be missing, is known before the work.
+    require_twins(args.twins, args.allow)
     require_encoder(args.sentence_encoder, (RIDGE,) if args.no_generate else (RETRIEVAL, RIDGE), args.allow)
     splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
     ceiling = find_noise_ceiling(args.dataset, set(splits[args.split]["subject"]) if args.split in splits else set())
     report = evaluate_arms(
-        BrainLlamaForCausalLM.from_pretrained(args.checkpoint, dtype=args.dtype),
-        BrainLlamaProcessor.from_pretrained(args.checkpoint),
+        *load(args.checkpoint, args.dtype),
         splits,
         corpus=read_corpus_facts(args.dataset),
         split=args.split,
@@ -104,6 +115,7 @@ def evaluate(args: argparse.Namespace) -> EvaluationReport:
         generate=not args.no_generate,
         max_identification=args.max_identification or 512,
         embedder=load_encoder(args),
+        twins=[load(folder, args.dtype) for folder in args.twins],
         batch_size=args.batch_size,
         seed=args.seed,
         device=args.device,

@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Pushes a checkpoint to the Hub: brain modules, processor, remote code, and a card made from the evaluation.
 
     python examples/push_to_hub.py --checkpoint runs/sft --repo_id me/Llama-2-7b-pereira --license llama2 \
@@ -15,40 +15,43 @@ A slim checkpoint names its language model, so a local folder must give way to t
 registered as a benchmark, the figures also go to `.eval_results`, from where its board takes them.
 """
 
-import argparse
+from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 
-from huggingface_hub import upload_folder
-
-from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from trainers.reports.folders import load_report
-from trainers.reports.hub_results import save_eval_results
-from trainers.reports.model_card import create_model_card
+from brainllm.running import run
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+@dataclass
+class PushArguments:
+    checkpoint: str = field(metadata={"help": "folder of the model"})
+    repo_id: str = field(metadata={"help": "repository to push to, owner/name"})
+    license: str = field(metadata={"help": "license; a model derived from a Llama keeps the Llama's"})
+    license_name: str | None = field(default=None, metadata={"help": "name of the license, for --license other"})
+    license_link: str | None = field(default=None, metadata={"help": "address of the license, for --license other"})
+    text_model_id: str | None = field(
+        default=None, metadata={"help": "Hub id of the language model, if the checkpoint names a local folder"}
     )
-    parser.add_argument("--checkpoint", required=True, help="folder of the model")
-    parser.add_argument("--repo_id", required=True, help="repository to push to, owner/name")
-    parser.add_argument("--license", required=True, help="license; a model derived from a Llama keeps the Llama's")
-    parser.add_argument("--license_name", help="name of the license, for --license other")
-    parser.add_argument("--license_link", help="address of the license, for --license other")
-    parser.add_argument("--text_model_id", help="Hub id of the language model, if the checkpoint names a local folder")
-    parser.add_argument("--text_model_revision", help="its commit")
-    parser.add_argument("--report", help="folder written by evaluate.py or evaluate_captions.py")
-    parser.add_argument("--benchmark", help="Hub id of a benchmark's dataset, on whose board the report is to stand")
-    parser.add_argument("--datasets", nargs="*", help="Hub ids of the training data")
-    parser.add_argument("--private", action="store_true", help="make the repository private")
-    args = parser.parse_args()
-    if args.benchmark and not args.report:
-        parser.error("--benchmark takes its figures from a report: give --report too")
-    return args
+    text_model_revision: str | None = field(default=None, metadata={"help": "its commit"})
+    report: str | None = field(default=None, metadata={"help": "folder written by evaluate.py"})
+    benchmark: str | None = field(
+        default=None, metadata={"help": "Hub id of a benchmark's dataset, on whose board the report is to stand"}
+    )
+    datasets: list[str] | None = field(default=None, metadata={"help": "Hub ids of the training data"})
+    private: bool = field(default=False, metadata={"help": "make the repository private"})
+
+    def __post_init__(self):
+        if self.benchmark and not self.report:
+            raise ValueError("--benchmark takes its figures from a report: give --report too")
 
 
-def main() -> None:
-    args = parse_arguments()
+def main(args: PushArguments) -> None:
+    from huggingface_hub import upload_folder
+
+    from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+    from trainers.reports.folders import load_report
+    from trainers.reports.hub_results import save_eval_results
+    from trainers.reports.model_card import create_model_card
+
     report = load_report(args.report) if args.report is not None else None
     model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint)
     processor = BrainLlamaProcessor.from_pretrained(args.checkpoint)
@@ -74,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, PushArguments)

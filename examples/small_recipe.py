@@ -5,6 +5,7 @@ The recipe of `examples/recipes/brainllama.yaml` in small, for brains that read 
 what `demo.py` and `benchmarks/scaling_grids.py` share.
 """
 
+import copy
 import io
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
@@ -15,7 +16,15 @@ from datasets import DatasetDict
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from trainers import BrainSFTConfig, BrainSFTTrainer, ModelArguments, SemanticArguments, load_model_and_processor
+from modeling_brainllm import BrainLlamaForCausalLM
+from trainers import (
+    BrainSFTConfig,
+    BrainSFTTrainer,
+    ModelArguments,
+    SemanticArguments,
+    load_model_and_processor,
+    shuffle_brains,
+)
 from trainers.warmup.plain_text import plain_text_rows
 from trainers.warmup.stages import fit_encoder, make_embedder, pretrain_interface, with_predictions
 
@@ -77,37 +86,44 @@ def train_decoder(
     *,
     num_components: int = 96,
     seed: int = 0,
-) -> BrainSFTTrainer:
-    """Ridge regression, plain text, prompt tuning; saved in `folder`. The trainer holds model and processor."""
+) -> tuple[BrainSFTTrainer, BrainLlamaForCausalLM]:
+    """
+    Ridge regression, plain text, prompt tuning; saved in `folder`. The trainer holds model and processor; beside it
+    comes the brain-deaf twin, whose training brains were shuffled.
+    """
     arguments = ModelArguments(
         text_model_id=str(text_model),
         encoder_num_hidden_layers=0,
         interface="cross_attention",
         adapter_layers=[0, 1, 2],
+        gate_init=0.5,
     )
     semantic = SemanticArguments(
-        semantic=True, language_model_layer=0, num_components=num_components, variance_exponent=0.0,
+        semantic=True, language_model_layers=[0], num_components=num_components, variance_exponent=0.0,
         text_files=["the grammar"], text_epochs=2, text_learning_rate=3e-3, text_batch_size=32,
     )  # fmt: skip
     tuning = BrainSFTConfig(
         output_dir=str(folder), reading="mixed", learning_rate=5e-4, num_train_epochs=1, max_grad_norm=1.0,
-        per_device_train_batch_size=16, contrastive_weight=1.0, num_negatives=3, contrastive_segments=2,
-        gate_learning_rate_ratio=5.0, save_strategy="no", seed=seed, use_cpu=True, disable_tqdm=True,
-        report_to="none", logging_strategy="no",
+        per_device_train_batch_size=16, condition_dropout=0.3, gate_learning_rate_ratio=5.0, save_strategy="no",
+        seed=seed, use_cpu=True, disable_tqdm=True, report_to="none", logging_strategy="no",
     )  # fmt: skip
     model, processor = load_model_and_processor(
         arguments, splits["train"], encoder_hidden_size=semantic.num_components
     )
     embedder = make_embedder(semantic, model, processor)
     text_rows = plain_text_rows(sentences, embedder.fit_transform(sentences), seed)
-    ridge, noise, brain_ids = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
-    rows = with_predictions(splits["train"], brain_ids, ridge)
+    _, noise, _ = fit_encoder(model, processor, splits["train"], embedder, semantic.variance_exponent)
     with redirect_stdout(io.StringIO()):  # the trainers' own logs
         pretrain_interface(model, processor, text_rows, noise, tuning, semantic)
-        trainer = BrainSFTTrainer(model, tuning, rows, splits["validation"], processing_class=processor)
-        trainer.train()
-        trainer.save_model()
-    return trainer
+        twin = copy.deepcopy(model)
+        tuned = []
+        for decoder, rows in ((model, splits["train"]), (twin, shuffle_brains(splits["train"], seed))):
+            ridge, _, brain_ids = fit_encoder(decoder, processor, rows, embedder, semantic.variance_exponent)
+            predicted = with_predictions(rows, brain_ids, ridge)
+            tuned.append(BrainSFTTrainer(decoder, tuning, predicted, splits["validation"], processing_class=processor))
+            tuned[-1].train()
+        tuned[0].save_model()
+    return tuned[0], twin
 
 
 __all__ = ["make_tokenizer", "plain_sentences", "train_decoder", "train_language_model"]

@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Stage 1 of BIT-LLM: aligns a brain encoder with embeddings of the captions, of the images, or of both.
 
     accelerate launch examples/train_contrastive.py --config examples/recipes/contrastive_nsd.yaml \
@@ -14,32 +14,21 @@ Subjects are taught together by `--subjects subj01 subj02 ...`; those left out c
 them by `--held_out_subjects subj08`. Every option of the recipe can be overridden on the command line. A run that was
 interrupted goes on from its last checkpoint when it is started again, or from the one that `--resume_from_checkpoint`
 names. The encoder is then taken over by `examples/train_sft.py --encoder_name_or_path runs/aligned --freeze_encoder`;
-or, with the same option, by this script, which adapts it to a new person: see "A new person" in examples/README.md.
+or, with the same option, by this script, which adapts it to a new person: see "A new person" in docs/training.md.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from datasets import DatasetDict
-from transformers import set_seed
-from trl import TrlParser
-
-from modeling_brainllm import BrainContrastiveModel
+from brainllm.running import run
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
-from trainers.common.checkpoints import find_checkpoint
-from trainers.common.distributed import end_run
-from trainers.contrastive.contrastive_config import BrainContrastiveTrainingConfig
-from trainers.contrastive.contrastive_trainer import BrainContrastiveTrainer
-from trainers.data.corpora import choose_rows, keep_subjects, load_corpus_splits
-from trainers.data.provenance import count_brains, record_training_brains
-from trainers.data.target_embeddings import (
-    TEXT_SPACE,
-    add_image_embeddings,
-    add_text_embeddings,
-    confirm_text_embeddings,
-    read_image_embeddings,
-)
-from trainers.embedders.text_encoders import load_text_encoder
-from trainers.loading import load_contrastive_model
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from modeling_brainllm import BrainContrastiveModel
+    from trainers import BrainContrastiveTrainingConfig
 
 
 @dataclass
@@ -49,7 +38,16 @@ class ProtocolArguments:
     )
 
 
-def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> DatasetDict:
+def add_targets(splits: "DatasetDict", args: TargetArguments, device: object) -> "DatasetDict":
+    from trainers.data.target_embeddings import (
+        TEXT_SPACE,
+        add_image_embeddings,
+        add_text_embeddings,
+        confirm_text_embeddings,
+        read_image_embeddings,
+    )
+    from trainers.embedders.text_encoders import load_text_encoder
+
     # Targets that the corpus brings along are those to take, for they cost minutes to make; but it has to be known, or
     # seen from a few of them, by whom they were made.
     columns = splits["train"].column_names
@@ -62,7 +60,7 @@ def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> D
     return splits
 
 
-def check_held_out(held_out: list[str], subjects: list[str] | None, everyone: DatasetDict) -> None:
+def check_held_out(held_out: list[str], subjects: list[str] | None, everyone: "DatasetDict") -> None:
     known = set(everyone["test"]["subject"]) if "test" in everyone else set()
     unknown, both = sorted(set(held_out) - known), sorted(set(held_out) & set(subjects or ()))
     if unknown:
@@ -77,7 +75,7 @@ def check_held_out(held_out: list[str], subjects: list[str] | None, everyone: Da
         )
 
 
-def check_never_met(held_out: list[str], model: BrainContrastiveModel, checkpoint: str | None) -> None:
+def check_never_met(held_out: list[str], model: "BrainContrastiveModel", checkpoint: str | None) -> None:
     met = sorted(set(held_out) & set(getattr(model.config, "training_brains", {})))
     if met:
         raise ValueError(
@@ -91,8 +89,16 @@ def main(
     data_args: DataArguments,
     target_args: TargetArguments,
     protocol_args: ProtocolArguments,
-    training_args: BrainContrastiveTrainingConfig,
+    training_args: "BrainContrastiveTrainingConfig",
 ) -> None:
+    from transformers import set_seed
+
+    from trainers import BrainContrastiveTrainer, load_contrastive_model, load_corpus_splits
+    from trainers.common.checkpoints import find_checkpoint
+    from trainers.common.distributed import end_run
+    from trainers.data.corpora import choose_rows, keep_subjects
+    from trainers.data.provenance import count_brains, record_training_brains
+
     # 1. Seed
     set_seed(training_args.seed)
 
@@ -148,7 +154,5 @@ def main(
 
 
 if __name__ == "__main__":
-    parser = TrlParser(
-        (EncoderArguments, DataArguments, TargetArguments, ProtocolArguments, BrainContrastiveTrainingConfig)
-    )
-    main(*parser.parse_args_and_config())
+    parts = (EncoderArguments, DataArguments, TargetArguments, ProtocolArguments)
+    run(main, *parts, "trainers.contrastive.contrastive_config:BrainContrastiveTrainingConfig")

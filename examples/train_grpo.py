@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Stage 3 of BIT-LLM: tunes the captions of an instructed model by rewards (GRPO), on LoRA parameters.
 
     accelerate launch --config_file examples/accelerate_configs/single_gpu.yaml examples/train_grpo.py \
@@ -22,36 +22,16 @@ names.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from datasets import DatasetDict
-from transformers import set_seed
-from trl import TrlParser
-
-from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
+from brainllm.running import run
 from trainers.arguments import DataArguments, ModelArguments
-from trainers.common.checkpoints import find_checkpoint
-from trainers.common.distributed import end_run, zero_init_off
-from trainers.data.corpora import choose_rows, load_corpus_splits
-from trainers.data.prompts import caption_prompt
-from trainers.data.provenance import count_brains, record_training_brains, save_training_brains
-from trainers.data.target_embeddings import add_image_embeddings, read_image_embeddings
-from trainers.embedders.cache import Encoder
-from trainers.embedders.text_encoders import load_text_encoder
-from trainers.embedders.token_embeddings import TokenEmbedder
-from trainers.grpo.grpo_config import BrainGRPOConfig
-from trainers.grpo.grpo_trainer import BrainGRPOTrainer
-from trainers.grpo.reward_monitor import RewardMonitor
-from trainers.grpo.reward_setup import (
-    check_text_space,
-    fit_document_frequencies,
-    make_rewards,
-    with_brain_embeddings,
-    with_prompt,
-)
-from trainers.loading import load_model_and_processor
-from trainers.reports.model_card import push_adapter
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from trainers import BrainGRPOConfig
 
 
 @dataclass
@@ -90,8 +70,11 @@ class RewardArguments:
         default=0.3, metadata={"help": "Most that may be added to the share of captions given to several images."}
     )
 
-    def encoders(self, device: torch.device) -> tuple[Encoder | None, Encoder | None, TokenEmbedder | None]:
+    def encoders(self, device: Any) -> tuple[Any, Any, Any]:
         """Of captions as a whole, in the space of captions and in that of images; and of their tokens."""
+        from trainers.embedders.text_encoders import load_text_encoder
+        from trainers.embedders.token_embeddings import TokenEmbedder
+
         texts, images = (
             None if name is None else load_text_encoder(name, device)
             for name in (self.sentence_encoder, self.image_encoder)
@@ -102,7 +85,9 @@ class RewardArguments:
         tokens.model.to(device)
         return texts, images, tokens
 
-    def monitor(self) -> RewardMonitor:
+    def monitor(self) -> Any:
+        from trainers.grpo.reward_monitor import RewardMonitor
+
         return RewardMonitor(
             self.monitor_window,
             self.monitor_max_length_ratio,
@@ -112,12 +97,52 @@ class RewardArguments:
         )
 
 
+def add_columns(
+    splits: "DatasetDict", prompt: str, encoder: Any, reward_args: RewardArguments, training_args: "BrainGRPOConfig"
+) -> "DatasetDict":
+    """
+    All rows ask what stage 2 asked, and hold what rewards read. Columns come before subjects are chosen, since adding
+    to selected rows copies brains.
+    """
+    from datasets import DatasetDict
+
+    from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
+    from trainers.common.distributed import zero_init_off
+    from trainers.data.target_embeddings import add_image_embeddings, read_image_embeddings
+    from trainers.grpo.reward_setup import check_text_space, with_brain_embeddings, with_prompt
+
+    splits = DatasetDict({name: with_prompt(rows, prompt) for name, rows in splits.items()})
+    if reward_args.image_embeddings is not None:
+        splits = add_image_embeddings(splits, read_image_embeddings(reward_args.image_embeddings))
+    if reward_args.aligned_model is None:
+        return splits
+    with zero_init_off():
+        verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
+    if encoder is not None and training_args.identifies_brains:
+        check_text_space(verifier.config, encoder, reward_args.aligned_model)
+    extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
+    names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
+    embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
+    return DatasetDict({**splits, **embedded})
+
+
 def main(
     model_args: ModelArguments,
     data_args: DataArguments,
     reward_args: RewardArguments,
-    training_args: BrainGRPOConfig,
+    training_args: "BrainGRPOConfig",
 ) -> None:
+    from transformers import set_seed
+
+    from trainers import BrainGRPOTrainer, load_corpus_splits, load_model_and_processor
+    from trainers.common.checkpoints import find_checkpoint
+    from trainers.common.distributed import end_run
+    from trainers.data.corpora import choose_rows
+    from trainers.data.prompts import caption_prompt
+    from trainers.data.provenance import count_brains, record_training_brains, save_training_brains
+    from trainers.grpo.reward_setup import fit_document_frequencies, make_rewards
+    from trainers.reports.model_card import push_adapter
+
     if model_args.model_name_or_path is None:
         raise ValueError("Reward tuning needs `model_name_or_path`, a checkpoint of examples/train_sft.py.")
     if training_args.push_to_hub and model_args.license is None:
@@ -138,19 +163,8 @@ def main(
     # 4. Encoders of captions
     encoder, image_encoder, token_embedder = reward_args.encoders(training_args.device)
 
-    # 5. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
-    splits = DatasetDict({name: with_prompt(rows, caption_prompt(processor)) for name, rows in splits.items()})
-    if reward_args.image_embeddings is not None:
-        splits = add_image_embeddings(splits, read_image_embeddings(reward_args.image_embeddings))
-    if reward_args.aligned_model is not None:
-        with zero_init_off():
-            verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
-        if encoder is not None and training_args.identifies_brains:
-            check_text_space(verifier.config, encoder, reward_args.aligned_model)
-        extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
-        names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
-        embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
-        splits = DatasetDict({**splits, **embedded})
+    # 5. Rows
+    splits = add_columns(splits, caption_prompt(processor), encoder, reward_args, training_args)
     splits = choose_rows(splits, data_args)
     record_training_brains(model.config, count_brains(splits["train"]))
 
@@ -195,5 +209,4 @@ def main(
 
 
 if __name__ == "__main__":
-    parser = TrlParser((ModelArguments, DataArguments, RewardArguments, BrainGRPOConfig))
-    main(*parser.parse_args_and_config())
+    run(main, ModelArguments, DataArguments, RewardArguments, "trainers.grpo.grpo_config:BrainGRPOConfig")

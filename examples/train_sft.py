@@ -4,7 +4,7 @@
 # ///
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Trains a decoder from a recipe: brain stages first if the recipe asks for them, then prompt or instruction tuning.
 
     accelerate launch examples/train_sft.py --config examples/recipes/official.yaml \
@@ -17,30 +17,26 @@ Instruction tuning of BIT-LLM (stage 2), with the encoder of stage 1 and one of 
         --text_model_id meta-llama/Llama-3.2-3B-Instruct --dtype bfloat16 --output_dir runs/instructed
 
 With `--model_name_or_path runs/instructed` it goes on from a checkpoint, as with a few images of a new person: see "A
-new person" in examples/README.md.
+new person" in docs/training.md.
+
+With `--num_twins 2` it also trains two brain-deaf twins, by the same recipe on shuffled brains, over which the gain of
+the brain is measured by `evaluate.py`.
 
 Every option of the recipe can be overridden on the command line. A run that was interrupted goes on from its last
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
 """
 
-from transformers import set_seed
-from trl import TrlParser
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from trainers import (
-    BrainSFTConfig,
-    BrainSFTTrainer,
-    DataArguments,
-    ModelArguments,
-    SemanticArguments,
-    WarmupArguments,
-    load_corpus_splits,
-    load_model_and_processor,
-)
-from trainers.common.checkpoints import find_checkpoint
-from trainers.common.distributed import end_run
-from trainers.data.provenance import count_brains, record_training_brains
-from trainers.reports.model_card import create_model_card
-from trainers.warmup.stages import run_semantic_stages, run_warmup
+from brainllm.running import run
+from trainers.arguments import DataArguments, ModelArguments, SemanticArguments, TwinArguments, WarmupArguments
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from trainers import BrainSFTConfig, BrainSFTTrainer
 
 
 def main(
@@ -48,19 +44,61 @@ def main(
     data_args: DataArguments,
     warmup_args: WarmupArguments,
     semantic_args: SemanticArguments,
-    training_args: BrainSFTConfig,
+    twin_args: TwinArguments,
+    training_args: "BrainSFTConfig",
 ) -> None:
-    # 1. Seed
-    set_seed(training_args.seed)
+    from datasets import DatasetDict
 
-    # 2. Checkpoint to go on from
-    checkpoint = find_checkpoint(training_args)
+    from trainers import load_corpus_splits, shuffle_brains
+    from trainers.common.distributed import end_run
+    from trainers.reports.model_card import create_model_card
 
-    # 3. Data
+    # 1. Data
     splits = load_corpus_splits(data_args)
+
+    # 2. The model
+    trainer = train(model_args, data_args, warmup_args, semantic_args, training_args, splits)
+    if model_args.license is not None and trainer.is_world_process_zero():
+        model_id = training_args.hub_model_id or training_args.output_dir
+        card = create_model_card(trainer.model.config, model_id=model_id, license=model_args.license)
+        card.save(f"{training_args.output_dir}/README.md")
+    if training_args.push_to_hub:
+        trainer.push_to_hub()
+
+    # 3. Its brain-deaf twins, who take over what was learnt from plain text
+    plain_text = semantic_args.pretrained_interface or f"{training_args.output_dir}/plain-text"
+    for number in range(1, twin_args.num_twins + 1):
+        folder = f"{training_args.output_dir}/twins/{number}"
+        args = replace(training_args, output_dir=folder, push_to_hub=False, resume_from_checkpoint=None)
+        shuffled = {name: shuffle_brains(splits[name], seed=number) for name in ("train", "validation")}
+        semantic = replace(semantic_args, pretrained_interface=plain_text) if semantic_args.semantic else semantic_args
+        trainer = train(model_args, data_args, warmup_args, semantic, args, DatasetDict({**splits, **shuffled}))
+
+    # 4. End
+    end_run(trainer.accelerator)
+
+
+def train(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    warmup_args: WarmupArguments,
+    semantic_args: SemanticArguments,
+    training_args: "BrainSFTConfig",
+    splits: "DatasetDict",
+) -> "BrainSFTTrainer":
+    from transformers import set_seed
+
+    from trainers import BrainSFTTrainer, load_model_and_processor
+    from trainers.common.checkpoints import find_checkpoint
+    from trainers.data.provenance import count_brains, record_training_brains
+    from trainers.warmup.stages import run_semantic_stages, run_warmup
+
+    # 1. Seed, and checkpoint to go on from
+    set_seed(training_args.seed)
+    checkpoint = find_checkpoint(training_args)
     train_rows, validation_rows = splits["train"], splits["validation"]
 
-    # 4. and 5. Processor and model
+    # 2. Processor and model
     hidden_size = semantic_args.num_components if semantic_args.semantic else None
     model, processor = load_model_and_processor(
         model_args, train_rows, data_args.standardize, hidden_size, data_args.dataset
@@ -68,7 +106,7 @@ def main(
     model.to(training_args.device)
     record_training_brains(model.config, count_brains(train_rows))
 
-    # 6. Stages before prompt tuning; a checkpoint holds what they taught
+    # 3. Stages before prompt tuning; a checkpoint holds what they taught
     if warmup_args.warmup_epochs and checkpoint is None:
         run_warmup(model, processor, train_rows, training_args, warmup_args)
     if semantic_args.semantic:
@@ -76,32 +114,29 @@ def main(
             model, processor, splits, training_args, semantic_args, teach=checkpoint is None
         )
 
-    # 7. Prompt tuning, or instruction tuning if the recipe names tasks
+    # 4. Prompt tuning, or instruction tuning if the recipe names tasks
     trainer = BrainSFTTrainer(
         model, training_args, train_dataset=train_rows, eval_dataset=validation_rows, processing_class=processor
     )
     trainer.train(resume_from_checkpoint=checkpoint)
 
-    # 8. Save, with a card that says that nothing has been evaluated yet
+    # 5. Save
     trainer.save_model()
     trainer.save_state()
     if trainer.eval_dataset is not None:
         metrics = trainer.evaluate()
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics)
-    if model_args.license is not None and trainer.is_world_process_zero():
-        model_id = training_args.hub_model_id or training_args.output_dir
-        card = create_model_card(model.config, model_id=model_id, license=model_args.license)
-        card.save(f"{training_args.output_dir}/README.md")
-
-    # 9. Push
-    if training_args.push_to_hub:
-        trainer.push_to_hub()
-
-    # 10. End
-    end_run(trainer.accelerator)
+    return trainer
 
 
 if __name__ == "__main__":
-    parser = TrlParser((ModelArguments, DataArguments, WarmupArguments, SemanticArguments, BrainSFTConfig))
-    main(*parser.parse_args_and_config())
+    parts = (
+        ModelArguments,
+        DataArguments,
+        WarmupArguments,
+        SemanticArguments,
+        TwinArguments,
+        "trainers.sft.sft_config:BrainSFTConfig",
+    )
+    run(main, *parts)

@@ -13,6 +13,7 @@
 # limitations under the License.
 """Every size and every switch of the model: two encoder configurations and the one that joins them to a Llama."""
 
+import math
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
@@ -223,9 +224,10 @@ class BrainLlamaConfig(PreTrainedConfig):
             Whether the projector has biases; BrainLLM as published has none.
         tokens_per_embedding (`int`, *optional*, defaults to 1):
             Language-model tokens that the projector makes of each encoder token.
-        adapter_layers (`list[int]`, *optional*, defaults to `(3, 7, 11, 15)`):
-            0-based decoder layers after which a cross-attention adapter stands (BIT-LLM poster: {3, 7, 11, 15};
-            whether it counts from 0 or 1 is not published, our choice). That an adapter has one RMSNorm before
+        adapter_layers (`list[int]`, *optional*):
+            0-based decoder layers after which a cross-attention adapter stands. By default (3, 7, 11, 15) as on the
+            poster of BIT-LLM (whether it counts from 0 or 1 is not published, our choice); language models of fewer
+            than 16 layers have theirs after each quarter. That an adapter has one RMSNorm before
             its attention and no feed-forward layer after it is not published; our choice, which has the printed number
             of parameters.
         gate_init (`float`, *optional*, defaults to 0.0):
@@ -259,7 +261,7 @@ class BrainLlamaConfig(PreTrainedConfig):
     projector_act: str = "gelu"
     projector_bias: bool = True
     tokens_per_embedding: int = 1
-    adapter_layers: list[int] | tuple[int, ...] = (3, 7, 11, 15)
+    adapter_layers: list[int] | tuple[int, ...] | None = None
     gate_init: float = 0.0
     brain_token_id: int | None = None
     brain_start_token_id: int | None = None
@@ -274,6 +276,8 @@ class BrainLlamaConfig(PreTrainedConfig):
         for offset, name in enumerate(names):
             if getattr(self, name) is None:
                 setattr(self, name, self.text_config.vocab_size + offset)
+        if self.adapter_layers is None:
+            self.adapter_layers = _spread_adapters(self.text_config.num_hidden_layers)
         self.tie_word_embeddings = self.text_config.tie_word_embeddings
         super().__post_init__(**kwargs)
 
@@ -309,6 +313,12 @@ class BrainLlamaConfig(PreTrainedConfig):
     def num_brain_tokens(self) -> int:
         """Language-model tokens of the longest brain sample: `num_tokens * tokens_per_embedding`."""
         return self.encoder_config.num_tokens * self.tokens_per_embedding
+
+
+def _spread_adapters(num_layers: int) -> list[int]:
+    """The last layer of each quarter of the first 16 layers, of which there may be fewer."""
+    depth = min(num_layers, 16)
+    return sorted({math.ceil(quarter * depth / 4) - 1 for quarter in (1, 2, 3, 4)})
 
 
 def _require_positive(config: PreTrainedConfig, *names: str) -> None:

@@ -25,6 +25,8 @@ from transformers.generation import (
     RepetitionPenaltyLogitsProcessor,
 )
 
+from .generation_brain_guidance import BrainGuidanceLogitsProcessor
+
 
 BRAIN_INPUTS = (
     "brain_values",
@@ -34,6 +36,7 @@ BRAIN_INPUTS = (
     "voxel_regions",
     "brain_subjects",
     "encoder_outputs",
+    "condition_mask",
     "brain_features",
 )
 
@@ -109,6 +112,46 @@ class FirstScoresProcessor(LogitsProcessor):
 
 class BrainGenerationMixin(GenerationMixin):
     """`generate()` of a model that has `get_brain_features` in its backbone."""
+
+    def generate(self, inputs=None, *, brain_guidance_scale: float = 1.0, logits_processor=None, **kwargs):
+        """
+        [`~transformers.GenerationMixin.generate`], with brain guidance.
+
+        Args:
+            brain_guidance_scale (`float`, *optional*, defaults to 1.0):
+                Exponent on what the brain adds to each next token; see [`BrainGuidanceLogitsProcessor`].
+        """
+        if brain_guidance_scale != 1.0:
+            input_ids = kwargs.get("input_ids") if inputs is None else inputs
+            guidance = self._make_guidance(brain_guidance_scale, input_ids, kwargs)
+            logits_processor = LogitsProcessorList([guidance, *(logits_processor or ())])
+        return super().generate(inputs, logits_processor=logits_processor, **kwargs)
+
+    def _make_guidance(self, scale: float, input_ids: torch.LongTensor, kwargs: dict) -> BrainGuidanceLogitsProcessor:
+        """Encodes the brains once, for the text and for the null condition beside it."""
+        brain = {name: kwargs.pop(name, None) for name in BRAIN_INPUTS}
+        index, features = brain.pop("brain_index"), brain.pop("brain_features")
+        if features is None and (brain["brain_values"] is not None or brain["encoder_outputs"] is not None):
+            features = self.model.get_brain_features(**brain)
+        if features is None:
+            raise ValueError(
+                f"`brain_guidance_scale={scale}` needs a brain: give `brain_values` or `encoder_outputs`."
+            )
+        index = self.model._check_brain_index(features, index, batch=len(input_ids))
+        kwargs |= {"brain_features": features, "brain_index": index}
+        config = self.config
+        zeros = features.tokens.new_zeros(
+            1, features.tokens.shape[1] // config.tokens_per_embedding, config.encoder_config.hidden_size
+        )
+        beams = kwargs.get("num_beams", getattr(kwargs.get("generation_config"), "num_beams", None)) or 1
+        return BrainGuidanceLogitsProcessor(
+            self,
+            scale,
+            self.model.get_brain_features(encoder_outputs=zeros),
+            has_brain=index >= 0,
+            attention_mask=kwargs.get("attention_mask"),
+            use_cache=max(beams, self.generation_config.num_beams or 1) == 1,
+        )
 
     def _validate_generation_mode(self, generation_mode, generation_config, generation_mode_kwargs):
         super()._validate_generation_mode(generation_mode, generation_config, generation_mode_kwargs)

@@ -139,6 +139,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
     ) -> BrainFeatures:
         """
         Runs encoder and projector, and the adapters' key and value projections, once per distinct brain sample.
@@ -152,6 +153,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
                 Geometry of the subjects; only for voxels.
             encoder_outputs (`torch.Tensor` of shape `(brains, encoder tokens, encoder hidden)`, *optional*):
                 The encoder's output, given instead of `brain_values`.
+            condition_mask (`torch.BoolTensor` of shape `(brains,)`, *optional*):
+                False for a brain that is hidden: the encoder's output is 0 in its place (the null condition).
         """
         if (brain_values is None) == (encoder_outputs is None):
             raise ValueError("Give exactly one of `brain_values` and `encoder_outputs` (the encoder's output).")
@@ -163,6 +166,8 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             is_list = isinstance(brain_values, (list, tuple))
             values = [value.to(dtype) for value in brain_values] if is_list else brain_values.to(dtype)
             encoder_outputs = self.brain_encoder(values, **geometry)
+        if condition_mask is not None:
+            encoder_outputs = encoder_outputs.masked_fill(~condition_mask[:, None, None], 0.0)
         tokens = projector(encoder_outputs.to(dtype))
         mask = None
         if brain_attention_mask is not None:
@@ -252,6 +257,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
         brain_features: BrainFeatures | None = None,
         segment_ids: torch.LongTensor | None = None,
         **kwargs,
@@ -276,7 +282,13 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
         if brain_features is None and (brain_values is not None or encoder_outputs is not None):
             brain_features = self.get_brain_features(
-                brain_values, brain_attention_mask, voxel_coordinates, voxel_regions, brain_subjects, encoder_outputs
+                brain_values,
+                brain_attention_mask,
+                voxel_coordinates,
+                voxel_regions,
+                brain_subjects,
+                encoder_outputs,
+                condition_mask,
             )
         if brain_features is not None:
             brain_index = self._check_brain_index(
@@ -429,6 +441,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
         voxel_regions: list[torch.Tensor] | None = None,
         brain_subjects: list[str] | None = None,
         encoder_outputs: torch.Tensor | None = None,
+        condition_mask: torch.BoolTensor | None = None,
         brain_features: BrainFeatures | None = None,
         segment_ids: torch.LongTensor | None = None,
         only: str | None = None,
@@ -454,6 +467,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
             "voxel_regions": voxel_regions,
             "brain_subjects": brain_subjects,
             "encoder_outputs": encoder_outputs,
+            "condition_mask": condition_mask,
         }
         if only == "brain_features":
             return self.model.get_brain_features(**brain)

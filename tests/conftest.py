@@ -59,7 +59,7 @@ def run_python(tmp_path: Path) -> Callable[..., str]:
         options = ["-I", "-c", _WITHOUT_OUR_ROOMS + script] if isolated else ["-c", script]
         done = subprocess.run(
             [sys.executable, *options, *arguments],
-            env=env, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
+            env=env, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800, check=False,
         )  # fmt: skip
         if done.returncode != 0:
             pytest.fail(f"the process ended with {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)

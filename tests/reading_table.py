@@ -15,9 +15,12 @@ SPLIT = {
     "corpus": "toy", "policy": "passage", "fold": 0, "num_folds": 5, "seed": 0, "sizes": {"train": 9, "test": 60},
     "leaks": [], "leak_allowed": False, "evaluated": "test",
 }  # fmt: skip
-SETTINGS = {"seed": 0, "num_permutations": 8, "readings": ["continuation", "sentence"]}
+SETTINGS = {
+    "seed": 0, "num_permutations": 8, "readings": ["continuation", "sentence"], "num_twins": 2,
+    "deaf_twin": {"sentence": "twin_1"},
+}  # fmt: skip
 # What the table of these tests lacks, and what may lack for their sake.
-ALLOW = ["zero", "voxel_shuffle", "noise", "time_shift", "ridge", "retrieval"]
+ALLOW = ["zero", "voxel_shuffle", "noise", "time_shift", "ridge", "retrieval", "matched", "mean_brain"]
 TRUTHS = ["the red cat sleeps .", "a dog ran away .", "birds sing at dawn ."]
 
 
@@ -43,6 +46,7 @@ def make_samples(effect: float, fold: int = 0, num_groups: int = 20, seed: int =
                     "brain": 4 - effect + noise[0],
                     "permuted": (4 + noise[1:9]).tolist(),
                     "no_brain": 4.5 + noise[9],
+                    "deaf_twin": 4 + noise[10],
                 },
                 "texts": {
                     "brain": truth if right else wrong, "permuted": [wrong, wrong], "no_brain": wrong,

@@ -3,16 +3,19 @@
 """The house is as CONTRIBUTING.md and README.md draw it: rooms, doors, files, dependencies, licenses."""
 
 import ast
+import graphlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import grimp
 import pytest
 import yaml
 from repository import PROJECT, REPOSITORY, ROOMS, every_file, python_files, relative
@@ -31,6 +34,8 @@ NEEDED_BY_OTHERS = {
     "build": "make build",
     "codespell": "make quality",
     "import-linter": "make quality",
+    "mkdocs-material": "make docs",
+    "mkdocstrings": "make docs",
     "pytest-timeout": "pytest",
     "pytest-xdist": "pytest",
     "ruff": "make quality",
@@ -58,8 +63,8 @@ def imported_modules(path: Path) -> set[str]:
 
 def distributions(modules: set[str]) -> set[str]:
     """The distributions that install these modules, ours and the standard library's aside."""
-    third_party = modules - sys.stdlib_module_names - set(ROOMS)
-    ours = {name for path in python_files("tests", "examples") for name in (path.stem, path.parent.name)}
+    third_party = modules - sys.stdlib_module_names - {*ROOMS, "brainllm"}
+    ours = {name for path in python_files("docs", "tests", "examples") for name in (path.stem, path.parent.name)}
     owners = packages_distributions()
     # What an extra brings that is not installed here is taken to bear the name of its module.
     return {normal(owners.get(name, [name])[0]) for name in third_party - ours}
@@ -81,7 +86,9 @@ class TestDependencies:
         assert distributions(imported) - declared(*EXTRAS[room]) == set()
 
     def test_nothing_is_declared_in_vain(self):
-        imported = set().union(*(imported_modules(path) for path in python_files(*ROOMS, "examples", "tests")))
+        imported = set().union(
+            *(imported_modules(path) for path in python_files(*ROOMS, "brainllm", "docs", "examples", "tests"))
+        )
         everything = declared(*PROJECT["optional-dependencies"])
         assert everything - distributions(imported) - set(NEEDED_BY_OTHERS) == set()
 
@@ -124,6 +131,12 @@ def lint_imports(folder: Path) -> str:
     return subprocess.run([program, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False).stdout
 
 
+def folder_of(module: str, graph: grimp.ImportGraph) -> str:
+    """Its folder; a module that stands alone in a room is a layer of its own, as in the contracts."""
+    alone = module.count(".") <= 1 or graph.find_children(module)
+    return module if alone else module.rpartition(".")[0]
+
+
 class TestLayers:
     def test_the_doors_are_kept(self):
         report = lint_imports(REPOSITORY)
@@ -141,6 +154,17 @@ class TestLayers:
         assert len(broken) == 1
         assert broken[0].startswith(contract)
 
+    def test_no_file_and_no_folder_needs_itself(self):
+        """Neither by way of others: files and folders can be read in an order in which each builds on earlier ones."""
+        graph = grimp.build_graph(*ROOMS, exclude_type_checking_imports=True)
+        files = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+        folders: dict[str, set[str]] = {}
+        for module, imported in files.items():
+            others = {folder_of(other, graph) for other in imported} - {folder_of(module, graph)}
+            folders.setdefault(folder_of(module, graph), set()).update(others)
+        for needs in (files, folders):
+            graphlib.TopologicalSorter(needs).prepare()  # raises `CycleError`, which names the circle
+
     def test_the_collator_asks_only_for_columns_of_the_row(self):
         """The one thing that crosses from builders to trainers, where no import says so."""
         from dataset_builders.schema import COLUMNS
@@ -155,12 +179,14 @@ class TestLayers:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """A wheel of a copy of the sources, so that no build folder is left in the repository."""
+    """A wheel by way of the source archive, from a copy, so that no build folder is left in the repository."""
     folder = tmp_path_factory.mktemp("sources")
-    for name in every_file(*ROOMS, "pyproject.toml", "README.md", "LICENSE"):
+    for name in every_file(
+        *ROOMS, "brainllm", "examples", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", folder]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", folder]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return next((folder / "dist").glob("*.whl"))
 
@@ -182,10 +208,11 @@ print(modeling_brainllm.__file__)
 
 
 class TestInstallation:
-    def test_the_wheel_holds_the_three_rooms_and_nothing_else(self, wheel):
+    def test_the_wheel_holds_the_rooms_the_command_and_its_scripts(self, wheel):
         names = zipfile.ZipFile(wheel).namelist()
         packed = {name for name in names if ".dist-info/" not in name}
-        assert packed == set(every_file(*ROOMS))
+        scripts = {f"brainllm/{name}" for name in every_file("examples") if not name.startswith("examples/benchmarks")}
+        assert packed == set(every_file(*ROOMS, "brainllm")) | scripts
         assert "modeling_brainllm/py.typed" in packed
         assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -199,6 +226,26 @@ class TestInstallation:
         environment = {"PYTHONPATH": str(installed), "PATH": "", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
         origin = run_python(TINY_MODEL, env=environment).splitlines()[-1]
         assert Path(origin).is_relative_to(installed)
+
+    def test_the_command_works_from_a_wheel_in_an_empty_folder(self, wheel, tmp_path):
+        zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+        environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": "", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
+
+        def command(*arguments: str) -> str:
+            line = [sys.executable, "-m", "brainllm", *arguments]
+            return subprocess.run(
+                line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+            ).stdout
+
+        assert "torch" in command("env")
+        assert "usage: generate.py" in command("generate", "--help")
+        command("init")
+        copied = {
+            path.relative_to(tmp_path).as_posix() for path in (tmp_path / "examples").rglob("*") if path.is_file()
+        }
+        assert copied == {name for name in every_file("examples") if not name.startswith("examples/benchmarks")}
+        with pytest.raises(subprocess.CalledProcessError):
+            command("init")  # nothing is overwritten
 
     def test_importing_the_model_prints_nothing(self):
         done = subprocess.run(
@@ -268,6 +315,48 @@ class TestSafety:
         assert found == {}
 
 
+def short_limits(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Limits of less than half an hour that end something, and clocks that decide a test."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and not ast.unparse(node.func).endswith("wait"):  # which polls
+            name = ast.unparse(node.func).rpartition(".")[2]
+            limits = [option.value for option in node.keywords if option.arg == "timeout"]
+            limits += node.args[:1] if name in ("timeout", "communicate") else []
+            for limit in limits:
+                if isinstance(limit, ast.Constant) and isinstance(limit.value, int | float) and limit.value < HANG:
+                    yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Assert) and re.search(r"\btime\.(monotonic|time|perf_counter)\(", ast.unparse(node)):
+            yield node.lineno, ast.unparse(node)
+
+
+HANG = 1800
+
+
+class TestTime:
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "subprocess.run(command, timeout=300)",
+            "process.communicate(timeout=60.0)",
+            "pytest.mark.timeout(120)",
+            "assert time.monotonic() - started < 30",
+        ],
+    )
+    def test_a_short_limit_is_noticed(self, source):
+        assert list(short_limits(ast.parse(source)))
+
+    def test_limits_guard_against_hangs_alone(self):
+        """A busy machine is no defect: nothing is timed, and no limit is below half an hour."""
+        settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+        assert settings["timeout"] >= HANG
+        found = {
+            f"{relative(path)}:{line}": code
+            for path in python_files("tests")
+            for line, code in short_limits(ast.parse(path.read_text()))
+        }
+        assert found == {}
+
+
 MACHINE_PATH = re.compile(r"(?<![\w.])/work\b|\.\./shared|/root/|/home/\w|/Users/\w|/opt/\w|[A-Z]:\\Users")
 # An optional path to data beside the repository, which they skip without.
 MAY_NAME_SHARED = ("tests/", "examples/benchmarks/")
@@ -290,14 +379,14 @@ class TestFiles:
         assert full.count("\n") == 13
         bare = [
             relative(path)
-            for path in python_files(*ROOMS, "examples", "tests")
+            for path in python_files(*ROOMS, "brainllm", "docs", "examples", "tests")
             if (full if path.is_relative_to(REPOSITORY / "modeling_brainllm") else short) not in path.read_text()
         ]
         assert bare == []
 
     def test_files_and_functions_can_be_read_at_once(self):
         long = {}
-        for path in python_files(*ROOMS, "examples", "tests"):
+        for path in python_files(*ROOMS, "brainllm", "docs", "examples", "tests"):
             text = path.read_text()
             lengths = {path.name: (text.count("\n"), LINES_OF_A_FILE)}
             for node in ast.walk(ast.parse(text)):

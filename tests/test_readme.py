@@ -1,86 +1,91 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""What README.md and its neighbours claim is so: the trees, the links, the commands, the example."""
+"""What README.md, the guide and their neighbours claim is so: blocks, links, figures in prose, the example."""
 
-import ast
 import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from repository import PROJECT, REPOSITORY, ROOMS, every_file, python_files, relative
+from repository import PROJECT, REPOSITORY, ROOMS, python_files, relative
 from testing_utils import save_tiny_text_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from dataset_builders.publishing.card import corpora_table
+from dataset_builders.corpora.brainllm2025 import _PEREIRA_FACTS
+from dataset_builders.splitting.leaks import LEAK_KINDS
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
 
 
-def drawn_tree(text: str) -> list[str]:
-    """The files of an annotated tree: two spaces of indentation a level, folders end with a slash."""
-    folders: list[str] = []
-    files = []
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        depth = (len(line) - len(line.lstrip())) // 2
-        name = line.split()[0]
-        folders = folders[:depth]
-        if name.endswith("/"):
-            folders.append(name)
-        else:
-            files.append("".join(folders) + name)
-    return files
+sys.path.insert(0, str(REPOSITORY / "docs"))
+import blocks
+import overview
 
 
-def between(name: str, document: str) -> str:
-    return re.search(rf"<!-- {name}:start -->\n```text\n(.*?)```\n<!-- {name}:end -->", document, re.DOTALL)[1]
+GUIDE = sorted((REPOSITORY / "docs").glob("*.md"))
+DOCUMENTS = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")]
+RESULTS = sorted((REPOSITORY / "examples" / "benchmarks" / "results").glob("*.md"))
+NUMBER_WORDS = {20: "twenty"}
+#: A figure that prose may name, and what it is counted from.
+CLAIMS = {
+    r"(\w+) kinds of\s+leak": NUMBER_WORDS.get(len(LEAK_KINDS), str(len(LEAK_KINDS))),
+    r"(\d+) sentences, \d+ passages": str(_PEREIRA_FACTS["sentences"]),
+    r"\d+ sentences, (\d+) passages": str(_PEREIRA_FACTS["stories"]),
+}
 
 
 class TestReadme:
     README = (REPOSITORY / "README.md").read_text()
 
-    @pytest.mark.parametrize(
-        ("block", "file"),
-        [
-            ("results", "real_participant.md"),
-            ("captions", "bitllm_tables.md"),
-            ("calibration", "calibration.md"),
-        ],
-    )
-    def test_results_are_what_the_benchmark_wrote(self, block, file):
-        """The benchmarks write the tables; compared to the letter, so that no figure can be typed."""
-        shown = re.search(rf"<!-- {block}:start -->\n(.*?)<!-- {block}:end -->", self.README, re.DOTALL)[1]
-        written = (REPOSITORY / "examples" / "benchmarks" / "results" / file).read_text()
-        assert shown.strip() == written.strip()
+    def test_is_short_and_shows_python_on_its_first_screen(self):
+        assert len(self.README.splitlines()) <= 200
+        assert self.README[: self.README.index("```python")].count("\n") <= 50
 
-    def test_the_table_of_corpora_is_made_from_their_classes(self):
-        block = re.search(r"<!-- corpora:start -->\n(.*?)<!-- corpora:end -->", self.README, re.DOTALL)[1]
-        assert block.strip() == corpora_table(), (
-            "print dataset_builders.publishing.card.corpora_table() into README.md"
-        )
+    def test_generated_blocks_are_up_to_date(self):
+        """Tables of results, corpora and columns and the tree of folders: none of them can be typed."""
+        changed = list(blocks.out_of_date())
+        assert changed == [], f"{changed} are out of date: run `python docs/blocks.py`"
 
-    def test_the_tree_lists_every_file_of_the_rooms_and_no_other(self):
-        drawn = drawn_tree(between("tree", self.README))
-        standing = every_file(*ROOMS)
-        assert len(drawn) == len(set(drawn))
-        lines = "\n".join(f"  {name}  {first_sentence(name)}" for name in standing if name not in drawn)
-        assert set(standing) - set(drawn) == set(), f"add to the tree of README.md:\n{lines}"
-        assert set(drawn) - set(standing) == set(), "the tree of README.md lists files that are gone"
+    def test_the_tree_lists_every_folder_of_the_rooms(self):
+        """Counted by other means than those of the generator."""
+        drawn = re.search(r"<!-- tree:start -->\n```text\n(.*?)```", self.README, re.DOTALL)[1]
+        names = [line.split()[0] for line in drawn.splitlines()]
+        folders = {path.parent for path in python_files(*ROOMS) if path.parent.name != "templates"}
+        assert sorted(names) == sorted([f"{f.name}/" for f in folders] + ["brainllm/", "examples/", "tests/", "docs/"])
+        assert all(len(line.split(maxsplit=1)) == 2 for line in drawn.splitlines()), "each folder says what it is for"
 
-    def test_links_inside_the_repository_lead_somewhere(self):
-        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"):
-            document = REPOSITORY / name
-            targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text())
-            assert [target for target in targets if not (document.parent / target).exists()] == []
+    def test_every_results_page_is_shown_or_named(self):
+        guide = "".join(path.read_text() for path in GUIDE)
+        assert [path.name for path in RESULTS if path.read_text().strip() not in guide and path.name not in guide
+                and re.sub("(?m)^#", "##", path.read_text().strip()) not in guide] == []  # fmt: skip
+
+    def test_the_gain_over_the_twin_is_what_was_measured(self):
+        """A results page that speaks of the deaf twin must be the one that the block shows."""
+        measured = [path.name for path in RESULTS if path.name == blocks.TWIN]
+        block = re.search(r"<!-- twin:start -->\n(.*?)<!-- twin:end -->", self.README, re.DOTALL)[1].strip()
+        assert block.startswith("*The gain over the deaf twin is being measured") == (not measured)
+
+    def test_the_picture_is_drawn_by_its_script(self):
+        assert (REPOSITORY / "docs" / "overview.svg").read_text() == overview.draw()
+
+    @pytest.mark.parametrize("document", [*DOCUMENTS, *GUIDE], ids=lambda path: path.name)
+    def test_links_inside_the_repository_lead_somewhere(self, document):
+        targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text())
+        generated = re.compile(r"reference/.*\.md")
+        assert [t for t in targets if not generated.fullmatch(t) and not (document.parent / t).exists()] == []
+
+    @pytest.mark.parametrize("document", [*DOCUMENTS, *GUIDE], ids=lambda path: path.name)
+    def test_figures_in_prose_are_counted(self, document):
+        text = document.read_text()
+        for pattern, counted in CLAIMS.items():
+            assert {found.lower() for found in re.findall(pattern, text)} <= {counted}, pattern
 
     def test_named_make_targets_exist(self):
         makefile = (REPOSITORY / "Makefile").read_text()
-        for name in ("README.md", "CONTRIBUTING.md"):
-            for target in re.findall(r"`make ([a-z-]+)", (REPOSITORY / name).read_text()):
-                assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{name} names `make {target}`"
+        for document in (*DOCUMENTS, *GUIDE):
+            for target in re.findall(r"`make ([a-z-]+)", document.read_text()):
+                assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document.name} names `make {target}`"
 
     def test_one_version_everywhere(self):
         assert f"version: {PROJECT['version']}" in (REPOSITORY / "CITATION.cff").read_text()
@@ -92,11 +97,31 @@ class TestReadme:
             relative(path).removeprefix("examples/") for path in python_files("examples")
         }
 
+    def test_the_changelog_is_one_short_line_a_change(self):
+        lines = [line for line in (REPOSITORY / "CHANGELOG.md").read_text().splitlines() if line.startswith("- ")]
+        rest = (REPOSITORY / "CHANGELOG.md").read_text().splitlines()
+        assert [line for line in lines if len(line) > 160] == []
+        assert [line for line in rest if line.startswith("  ")] == []
 
-def first_sentence(name: str) -> str:
-    path = REPOSITORY / name
-    docstring = ast.get_docstring(ast.parse(path.read_text())) if path.suffix == ".py" else None
-    return (docstring or "").strip().split("\n")[0]
+
+class TestGenerator:
+    def test_an_edited_figure_is_noticed(self, tmp_path, monkeypatch):
+        for document in {document for document, _ in blocks.BLOCKS}:
+            (tmp_path / document).parent.mkdir(exist_ok=True)
+            text = (REPOSITORY / document).read_text()
+            (tmp_path / document).write_text(text.replace("0.819 [0.801, 0.836]", "0.919 [0.901, 0.936]"))
+        for room in (*ROOMS, "pyproject.toml"):
+            (tmp_path / room).symlink_to(REPOSITORY / room)
+        for folder in blocks.BESIDE_THE_ROOMS:
+            (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.setattr(blocks, "REPOSITORY", tmp_path)
+        assert set(blocks.out_of_date()) == {"README.md", "docs/results.md"}
+
+    def test_a_block_that_is_gone_is_named(self, tmp_path, monkeypatch):
+        (tmp_path / "README.md").write_text("nothing")
+        monkeypatch.setattr(blocks, "REPOSITORY", tmp_path)
+        with pytest.raises(ValueError, match=r"README.md has no block 'headline'"):
+            blocks.out_of_date()
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ _names, _get, _ = lazy_exports(
             "ModelArguments",
             "SemanticArguments",
             "TargetArguments",
+            "TwinArguments",
             "WarmupArguments",
         ],
         "loading": ["fit_statistics", "load_contrastive_model", "load_model_and_processor"],

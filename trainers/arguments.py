@@ -96,6 +96,9 @@ class ModelArguments(EncoderArguments):
             Folder or Hub id of the language model for a new model, any Llama checkpoint.
         text_model_revision (`str`, *optional*):
             Commit of that repository.
+        text_start_token (`str`, *optional*):
+            Token with which the language model was taught to begin a text, where its tokenizer's `bos_token` is
+            another's: SmolLM2's opens a turn of a chat, its texts begin with `<|endoftext|>`.
         dtype (`str`, *optional*, defaults to `"float32"`):
             Type of the language model's weights.
         attn_implementation (`str`, *optional*, defaults to `"sdpa"`):
@@ -112,7 +115,7 @@ class ModelArguments(EncoderArguments):
         tokens_per_embedding (`int`, *optional*, defaults to 1):
             Language-model tokens per encoder token.
         adapter_layers (`list[int]`, *optional*):
-            Decoder layers with a cross-attention adapter; the configuration's default if unset.
+            Decoder layers with a cross-attention adapter; spread over those that exist if unset.
         gate_init (`float`, *optional*, defaults to 0.0):
             Initial opening of the adapters, see [`~modeling_brainllm.BrainLlamaConfig`].
         license (`str`, *optional*):
@@ -122,6 +125,7 @@ class ModelArguments(EncoderArguments):
     model_name_or_path: str | None = field(default=None, metadata={"help": "Checkpoint to continue from."})
     text_model_id: str | None = field(default=None, metadata={"help": "Folder or Hub id of the language model."})
     text_model_revision: str | None = field(default=None, metadata={"help": "Commit of that repository."})
+    text_start_token: str | None = field(default=None, metadata={"help": "Token that begins a text, if not BOS."})
     dtype: str = field(default="float32", metadata={"help": "Type of the language model's weights."})
     attn_implementation: str = field(default="sdpa", metadata={"help": "Attention of the language model."})
     interface: Literal["prefix", "cross_attention"] = field(
@@ -219,6 +223,20 @@ class WarmupArguments:
 
 
 @dataclass
+class TwinArguments:
+    """
+    Brain-deaf twins: what the same recipe makes of the same texts without their brains.
+
+    Args:
+        num_twins (`int`, *optional*, defaults to 0):
+            Twins that are trained beside the model, each on training and validation brains shuffled across groups by a
+            seed of its own, into `output_dir/twins/1` and so on. What a brain adds is measured over the best of them.
+    """
+
+    num_twins: int = field(default=0, metadata={"help": "Brain-deaf twins trained beside the model."})
+
+
+@dataclass
 class SemanticArguments:
     """
     The semantic stages before prompt tuning: ridge regression into the encoder, then plain text into the interface.
@@ -228,17 +246,26 @@ class SemanticArguments:
             Whether they run.
         sentence_encoder (`str`, *optional*):
             Folder or Hub id of a sentence encoder, e.g. `sentence-transformers/all-MiniLM-L6-v2`.
-        language_model_layer (`int`, *optional*):
-            Hidden state of the language model that serves as embedding, alone or beside `sentence_encoder`.
-        num_components (`int`, *optional*, defaults to 128):
+        target_language_model (`str`, *optional*):
+            Folder or Hub id of the language model whose hidden states serve as embedding; that which is decoded by
+            default. What the brain says of a text is not bound to who writes it down.
+        target_start_token (`str`, *optional*):
+            Token that begins its texts; see `text_start_token` of [`ModelArguments`].
+        language_model_layers (`list[int]`, *optional*):
+            Its hidden states that serve as embeddings, alone or beside `sentence_encoder`; without either it is the
+            middle one.
+        num_components (`int`, *optional*, defaults to 256):
             Principal components of the embedding, which are the encoder's output.
+        embedding_scale (`float`, *optional*, defaults to 1.0):
+            Standard deviation of the components, on average.
         variance_exponent (`float`, *optional*, defaults to 0.5):
             Power of a feature's raw standard deviation by which the ridge penalty trusts it: 0 trusts standardised
             features alike, 1 leaves them as recorded.
         text_files (`list[str]`, *optional*):
             Plain text, one sentence per line; each file is centred by itself, so that its style is no meaning.
-        num_sampled_sentences (`int`, *optional*, defaults to 0):
-            Sentences sampled from the language model, beside or in place of `text_files`.
+        num_sampled_sentences (`int`, *optional*):
+            Sentences sampled from the language model, beside or in place of `text_files`; 10,000 if there is no other
+            plain text, else none.
         pretrained_interface (`str`, *optional*):
             Folder `plain-text` of an earlier run: its interface and embedding are taken over, and no text is needed.
         text_epochs (`float`, *optional*, defaults to 1):
@@ -247,6 +274,8 @@ class SemanticArguments:
             Learning rate of the plain-text stage.
         text_batch_size (`int`, *optional*, defaults to 32):
             Batch of the plain-text stage.
+        text_condition_dropout (`float`, *optional*, defaults to 0.15):
+            `condition_dropout` of the plain-text stage.
         prompt_free_share (`float`, *optional*, defaults to 0.4):
             Share of plain sentences without a prompt.
         tune_on_predictions (`bool`, *optional*, defaults to `True`):
@@ -255,30 +284,37 @@ class SemanticArguments:
 
     semantic: bool = field(default=False, metadata={"help": "Whether the semantic stages run."})
     sentence_encoder: str | None = field(default=None, metadata={"help": "Folder or Hub id of a sentence encoder."})
-    language_model_layer: int | None = field(
-        default=None, metadata={"help": "Hidden state of the language model that serves as embedding."}
+    target_language_model: str | None = field(
+        default=None, metadata={"help": "Language model whose hidden states serve as embedding."}
     )
-    num_components: int = field(default=128, metadata={"help": "Principal components of the embedding."})
+    target_start_token: str | None = field(default=None, metadata={"help": "Token that begins its texts, if not BOS."})
+    language_model_layers: list[int] | None = field(
+        default=None, metadata={"help": "Hidden states of that language model that serve as embeddings."}
+    )
+    num_components: int = field(default=256, metadata={"help": "Principal components of the embedding."})
+    embedding_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the components."})
     variance_exponent: float = field(default=0.5, metadata={"help": "Trust in features of large raw variance."})
     text_files: list[str] | None = field(default=None, metadata={"help": "Plain text, one sentence per line."})
-    num_sampled_sentences: int = field(default=0, metadata={"help": "Sentences sampled from the language model."})
+    num_sampled_sentences: int | None = field(
+        default=None, metadata={"help": "Sentences sampled from the language model; 10,000 without other text."}
+    )
     pretrained_interface: str | None = field(default=None, metadata={"help": "Earlier run's folder `plain-text`."})
     text_epochs: float = field(default=1.0, metadata={"help": "Epochs of the plain-text stage."})
     text_learning_rate: float = field(default=1e-3, metadata={"help": "Learning rate of the plain-text stage."})
     text_batch_size: int = field(default=32, metadata={"help": "Batch of the plain-text stage."})
+    text_condition_dropout: float = field(default=0.15, metadata={"help": "Share of brains hidden in that stage."})
     prompt_free_share: float = field(default=0.4, metadata={"help": "Share of plain sentences without a prompt."})
     tune_on_predictions: bool = field(
         default=True, metadata={"help": "Whether prompt tuning reads cross-fitted predictions of training brains."}
     )
 
     def __post_init__(self):
-        if not self.semantic:
-            return
-        if self.sentence_encoder is None and self.language_model_layer is None:
-            raise ValueError("`semantic` needs an embedding: `sentence_encoder`, `language_model_layer`, or both.")
-        if not (self.text_files or self.num_sampled_sentences or self.pretrained_interface):
+        if self.num_sampled_sentences is None:
+            self.num_sampled_sentences = 0 if self.text_files or self.pretrained_interface else 10_000
+        if self.semantic and not (self.text_files or self.num_sampled_sentences or self.pretrained_interface):
             raise ValueError(
-                "`semantic` needs plain text (`text_files`, `num_sampled_sentences`) or a `pretrained_interface`."
+                "`semantic` needs plain text: `text_files`, `num_sampled_sentences` above 0, or a "
+                "`pretrained_interface`."
             )
 
 
@@ -288,5 +324,6 @@ __all__ = [
     "ModelArguments",
     "SemanticArguments",
     "TargetArguments",
+    "TwinArguments",
     "WarmupArguments",
 ]

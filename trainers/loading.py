@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
 from modeling_brainllm import (
     BrainContrastiveConfig,
@@ -26,6 +26,7 @@ from .data.corpora import rows_of_distinct_brains
 from .data.geometry import add_geometries, check_voxel_counts, read_geometries, region_sizes
 from .data.provenance import record_training_brains
 from .data.target_embeddings import target_sizes, text_space_of
+from .embedders.text_encoders import load_tokenizer
 from .embedders.text_spaces import is_same_space
 
 
@@ -104,7 +105,7 @@ def _join_new_modules(
     )
     if aligned is not None:
         _copy_modules(aligned, model)
-    tokenizer: Any = AutoTokenizer.from_pretrained(text_model_id, revision=model_args.text_model_revision)
+    tokenizer = load_tokenizer(text_model_id, model_args.text_start_token, revision=model_args.text_model_revision)
     extractor = _load_extractor(model_args, model.config, train_rows, standardize, dataset)
     return model, BrainLlamaProcessor.from_config(model.config, tokenizer, extractor)
 

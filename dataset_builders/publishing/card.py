@@ -4,10 +4,12 @@
 
 import inspect
 import json
+from collections.abc import Mapping
 
 from datasets import DatasetDict
 from huggingface_hub import DatasetCardData
 
+from ..corpora.base import BrainCorpusBuilder
 from ..corpora.info import CorpusInfo, SplitInfo
 from ..schema import BRAIN_VALUES, COLUMNS
 from ..splitting.leaks import describe_leak
@@ -156,13 +158,10 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
     )
 
 
-def corpora_table() -> str:
-    """Every corpus in one line: its name, what it is, its license, and whether prepared rows may be published."""
-    from .. import CORPORA, builder_class
-
+def corpora_table(builders: Mapping[str, type[BrainCorpusBuilder]]) -> str:
+    """Each corpus in one line: its name, what it is, its license, and whether prepared rows may be published."""
     lines = []
-    for name in CORPORA:
-        cls = builder_class(name)
+    for name, cls in builders.items():
         described = (inspect.getdoc(cls) or "").partition("\n")[0]
         terms = "yes" if cls.MAY_REDISTRIBUTE else "no"
         terms += ", and needs `--accept_license`" if cls.CONSENT else ""

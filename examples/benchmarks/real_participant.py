@@ -125,6 +125,8 @@ def train_and_evaluate(args: argparse.Namespace, system: str, fold: int) -> None
             args.evaluation_dtype,
             "--sentence_encoder",
             args.sentence_encoder,
+            "--allow",
+            "deaf_twin",
         ]
         # Identification needs every text under every brain: worth its time where the brain counts.
         arguments += [] if system in IDENTIFIED else ["--max_identification", 0]
@@ -147,7 +149,7 @@ def ridge_identification(args: argparse.Namespace) -> float:
     from trainers.warmup.stages import make_embedder
 
     recipe = SemanticArguments(
-        semantic=True, sentence_encoder=args.sentence_encoder, language_model_layer=4, pretrained_interface="there"
+        semantic=True, sentence_encoder=args.sentence_encoder, language_model_layers=[4], pretrained_interface="there"
     )
     accuracies = []
     for fold in args.folds:

@@ -176,7 +176,7 @@ class Bench:
                 model, processor, splits, corpus=asdict(self.corpora[corpus].corpus_info), readings=[READING],
                 generate=False, max_identification=0, batch_size=64, checkpoint=decoder.name, progress=False,
             )  # fmt: skip
-            report.save(output, allow=["ridge"])  # a grid compares decoders with each other
+            report.save(output, allow=["ridge", "deaf_twin"])  # a grid compares decoders with each other
         return output
 
 

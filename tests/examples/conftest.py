@@ -72,7 +72,7 @@ def run_example(tmp_path) -> Callable[..., str]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,
             check=False,
         )
         if done.returncode != 0:

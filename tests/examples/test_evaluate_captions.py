@@ -64,7 +64,7 @@ class TestScript:
         assert "Protocol: `held_out_subject`, tested on subj02 (0 of its brains in training)" in printed
         report = CaptionReport.load(tmp_path / "out")
         arms = ["real", "zero", "voxel_shuffle", "other_image", "other_subject_other_image", "no_brain"]
-        arms += ["noise", "text_only"]
+        arms += ["noise", "mean_brain"]
         assert [row["arm"] for row in report.arms] == arms
         assert report.missing == []
         # The test images are means of three repeats, and nobody saw the images of the held-out subject in training.

@@ -17,6 +17,7 @@ from distributed_runs import EXAMPLES, SHARED
 
 
 CONFIGS = {"single_gpu", *SHARED}
+GUIDE = EXAMPLES.parent / "docs" / "training.md"
 
 
 def launcher(*arguments: object):
@@ -29,7 +30,7 @@ class TestFiles:
     def test_one_for_each_way(self):
         assert {file.stem for file in (EXAMPLES / "accelerate_configs").iterdir()} == CONFIGS
         for name in CONFIGS:
-            assert f"accelerate_configs/{name}.yaml" in (EXAMPLES / "README.md").read_text()
+            assert f"accelerate_configs/{name}.yaml" in GUIDE.read_text()
 
     @pytest.mark.parametrize("name", sorted(CONFIGS))
     def test_is_what_accelerate_understands(self, name):
@@ -66,7 +67,7 @@ class TestFiles:
 class TestCommands:
     def test_two_processes_on_cpus_as_documented(self, corpus, text_model, tmp_path):
         """As printed, with other paths and fewer steps: bfloat16, data parallel."""
-        text = (EXAMPLES / "README.md").read_text()
+        text = GUIDE.read_text()
         command = next(
             words
             for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)

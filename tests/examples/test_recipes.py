@@ -66,11 +66,12 @@ class TestCommands:
         assert (EXAMPLES.parent / script).is_file()
         assert parse([*arguments, "--use_cpu"])[ModelArguments].text_model_id == "meta-llama/Llama-2-7b-hf"
 
-    def test_semantic_needs_text_and_embedding(self):
-        with pytest.raises(ValueError, match="needs an embedding"):
-            SemanticArguments(semantic=True, num_sampled_sentences=5)
+    def test_plain_text_is_sampled_where_there_is_no_other(self):
+        assert SemanticArguments(semantic=True).num_sampled_sentences == 10_000
+        assert SemanticArguments(semantic=True, text_files=["text.txt"]).num_sampled_sentences == 0
+        assert SemanticArguments(semantic=True, pretrained_interface="runs/plain-text").num_sampled_sentences == 0
         with pytest.raises(ValueError, match="needs plain text"):
-            SemanticArguments(semantic=True, language_model_layer=4)
+            SemanticArguments(semantic=True, num_sampled_sentences=0)
 
     def test_one_origin_of_the_model(self):
         with pytest.raises(ValueError, match="Give either"):

@@ -60,7 +60,7 @@ class TestScripts:
         text_file = tmp_path / "text.txt"
         text_file.write_text("\n".join(dict.fromkeys(other["train"]["text"])), encoding="utf-8")
         folder = train(
-            "brainllama.yaml", "--text_files", text_file, "--num_sampled_sentences", 0, "--language_model_layer", 1,
+            "brainllama.yaml", "--text_files", text_file, "--num_sampled_sentences", 0, "--language_model_layers", 1,
             "--num_components", 8, "--adapter_layers", 0, 1, "--sentence_encoder", _package_model(),
         )  # fmt: skip
         assert {"eval_loss", "eval_pairwise_accuracy", "eval_pairwise_gap"} <= set(

@@ -38,6 +38,16 @@ class TestBrainLlamaConfig:
         assert (frames.num_brain_tokens, voxels.num_brain_tokens) == (8, 128)
 
     @pytest.mark.parametrize(
+        ("depth", "layers"),
+        [(28, [3, 7, 11, 15]), (16, [3, 7, 11, 15]), (8, [1, 3, 5, 7]), (6, [1, 2, 4, 5]), (2, [0, 1]), (1, [0])],
+    )
+    def test_adapters_stand_where_there_are_layers(self, depth, layers):
+        """After each quarter of the first 16 layers: the published ones where they exist."""
+        text = tiny_text_config(num_hidden_layers=depth)
+        config = BrainLlamaConfig(text_config=text, interface="cross_attention")
+        assert config.adapter_layers == layers
+
+    @pytest.mark.parametrize(
         ("fields", "message"),
         [
             ({"gate_init": 1.0}, r"at least 0 and below 1; got 1\.0"),

@@ -111,6 +111,15 @@ class TestBrain:
         given = model(input_ids, encoder_outputs=embeds).logits
         torch.testing.assert_close(given, model(input_ids, **brain).logits)
 
+    def test_a_hidden_brain_is_an_encoder_output_of_zero(self, variant):
+        model, brain, input_ids = variant
+        embeds = model.model.brain_encoder(**brain)
+        embeds[1:] = 0
+        visible = torch.tensor([True, False, False])
+        hidden = model(input_ids, condition_mask=visible, **brain).logits
+        torch.testing.assert_close(hidden, model(input_ids, encoder_outputs=embeds).logits)
+        assert not torch.allclose(hidden[1:], model(input_ids, **brain).logits[1:], atol=1e-3)
+
     def test_left_padding_is_invisible(self, variant):
         model, brain, input_ids = variant
         padded = torch.cat([torch.full((3, 4), 2), input_ids], dim=1)

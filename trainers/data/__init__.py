@@ -9,7 +9,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "collator": ["BrainDataCollator", "read_as"],
-        "corpora": ["keep_groups", "keep_subjects", "load_corpus_splits"],
+        "corpora": ["keep_groups", "keep_subjects", "load_corpus_splits", "shuffle_brains"],
         "geometry": ["add_geometries", "read_geometries"],
         "instructions": ["InstructionMaker", "InstructionRows"],
         "packing": ["InstructionCollator"],

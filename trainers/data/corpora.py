@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
 
 from ..arguments import DataArguments
+from ..statistics.permutations import permute_across_groups
 from .brain_format import recording_files, with_brain_arrays
 from .collator import REQUIRED_COLUMNS
 
@@ -122,6 +123,39 @@ def keep_groups(rows: Dataset, num_groups: int) -> Dataset:
     return rows.select([i for i, group in enumerate(groups) if group in kept])
 
 
+def shuffle_brains(rows: Dataset, seed: int) -> Dataset:
+    """
+    Rows whose brain values are those of another group (passage, story, image), within subject and number of frames.
+
+    Samples of one brain get the same one. Trained on such rows, a model is the brain-deaf twin of one that was trained
+    on the rows themselves: it has seen the same texts, the same brains, the same steps.
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Rows of one split.
+        seed (`int`):
+            Seed of the shuffle.
+
+    Raises:
+        ValueError: all rows of a subject belong to one group.
+    """
+    brain_ids = list(rows["brain_id"])
+    place = {brain_id: row for row, brain_id in enumerate(brain_ids)}
+    (drawn,) = permute_across_groups(list(rows["group"]), brain_ids, 1, seed, subjects_and_frames(rows))
+    stored = rows.with_format(None)
+    values = stored.select_columns("brain_values").select([place[brain_id] for brain_id in drawn])
+    parts = [stored.remove_columns("brain_values").flatten_indices(), values.flatten_indices()]
+    shuffled = concatenate_datasets(parts, axis=1).select_columns(rows.column_names)
+    return shuffled.with_format(rows.format["type"], **rows.format["format_kwargs"])
+
+
+def subjects_and_frames(rows: Dataset) -> list[tuple[str, int]]:
+    """Subject and number of frames of each row: brains of one block can stand in for each other."""
+    if "brain_values" not in rows.column_names:
+        return [(subject, 1) for subject in rows["subject"]]
+    return [(row["subject"], len(row["brain_values"])) for row in rows.select_columns(["subject", "brain_values"])]
+
+
 def rows_of_distinct_brains(rows: Dataset) -> dict[str, list[int]]:
     """For each subject, the first row of each of its brain samples."""
     first: dict[str, dict[str, int]] = {}
@@ -137,4 +171,6 @@ __all__ = [
     "load_corpus_splits",
     "require_rows",
     "rows_of_distinct_brains",
+    "shuffle_brains",
+    "subjects_and_frames",
 ]

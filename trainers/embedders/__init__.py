@@ -9,7 +9,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "cache": ["CachedEncoder"],
-        "text_encoders": ["MeanPooledEmbedder", "TextFeatureEmbedder", "load_text_encoder"],
+        "text_encoders": ["MeanPooledEmbedder", "TextFeatureEmbedder", "load_text_encoder", "load_tokenizer"],
         "text_spaces": ["is_same_space", "text_space"],
         "token_embeddings": ["TokenEmbedder"],
     },

@@ -82,9 +82,10 @@ class MeanPooledEmbedder:
         return cls(model, AutoTokenizer.from_pretrained(model_id), layer)
 
     @classmethod
-    def from_language_model(cls, model: BrainLlamaForCausalLM, tokenizer: Any, layer: int) -> "MeanPooledEmbedder":
-        """The frozen language model of a brain model; middle layers hold more of the meaning than the last."""
-        return cls(model.model.language_model, tokenizer, layer)
+    def from_language_model(cls, model: Any, tokenizer: Any, layer: int) -> "MeanPooledEmbedder":
+        """A causal language model, that of a brain model among them; middle layers hold more meaning than the last."""
+        brain = isinstance(model, BrainLlamaForCausalLM)
+        return cls(model.model.language_model if brain else model.base_model, tokenizer, layer)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings `[texts, hidden]`, float32, of length 1."""
@@ -102,14 +103,51 @@ class MeanPooledEmbedder:
             texts, padding=True, truncation=True, return_tensors="pt", return_special_tokens_mask=True
         )
         is_special = inputs.pop("special_tokens_mask").bool()
-        inputs = inputs.to(self.model.device)
-        hidden = self.model(**inputs, output_hidden_states=True).hidden_states[self.layer].float()
         # A sentence encoder was trained to pool its special tokens too; a decoder's first token is an outlier.
         counted = inputs["attention_mask"].bool()
-        if getattr(self.model.config, "is_decoder", False) or self.model.config.model_type == "llama":
-            counted &= ~is_special.to(counted.device)
-        counted = counted[..., None]
+        if self._is_decoder():
+            counted &= ~is_special
+            if not (inputs["input_ids"][:, 0] == self.tokenizer.bos_token_id).all():
+                inputs, counted = self._begin(inputs, counted)
+        inputs, counted = inputs.to(self.model.device), counted[..., None].to(self.model.device)
+        hidden = self.model(**inputs, output_hidden_states=True).hidden_states[self.layer].float()
         return nn.functional.normalize((hidden * counted).sum(1), dim=-1).cpu().numpy()
+
+    def _is_decoder(self) -> bool:
+        return getattr(self.model.config, "is_decoder", False) or self.model.config.model_type == "llama"
+
+    def _begin(self, inputs: Any, counted: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        """Some tokenizers put no token before a text; then its first word would be the outlier."""
+        first = torch.full((len(counted), 1), self.tokenizer.bos_token_id)
+        inputs["input_ids"] = torch.cat([first, inputs["input_ids"]], dim=1)
+        inputs["attention_mask"] = torch.cat([torch.ones_like(first), inputs["attention_mask"]], dim=1)
+        return inputs, torch.cat([torch.zeros_like(first, dtype=torch.bool), counted], dim=1)
+
+
+def load_tokenizer(model_id: str, start_token: str | None = None, **kwargs) -> Any:
+    """
+    The tokenizer of a folder or Hub id, with the token that begins a text as its `bos_token`.
+
+    Args:
+        model_id (`str`):
+            Folder or Hub id.
+        start_token (`str`, *optional*):
+            Token that begins a text; the tokenizer's own `bos_token` by default.
+        **kwargs:
+            Further arguments of `AutoTokenizer.from_pretrained`, e.g. `revision`.
+
+    Raises:
+        ValueError: the token is unknown to the tokenizer.
+    """
+    tokenizer: Any = AutoTokenizer.from_pretrained(model_id, **kwargs)
+    if start_token is not None:
+        if start_token not in tokenizer.get_vocab():
+            raise ValueError(
+                f"The tokenizer of {model_id} has no token '{start_token}'; its special tokens are "
+                f"{tokenizer.all_special_tokens}. Give one of its own as `text_start_token`."
+            )
+        tokenizer.bos_token = start_token
+    return tokenizer
 
 
 def load_text_encoder(model_id: str, device: Any = "cpu") -> MeanPooledEmbedder | TextFeatureEmbedder:
@@ -130,4 +168,4 @@ def load_text_encoder(model_id: str, device: Any = "cpu") -> MeanPooledEmbedder 
     return embedder(model, AutoTokenizer.from_pretrained(model_id))
 
 
-__all__ = ["MeanPooledEmbedder", "TextFeatureEmbedder", "load_text_encoder"]
+__all__ = ["MeanPooledEmbedder", "TextFeatureEmbedder", "load_text_encoder", "load_tokenizer"]

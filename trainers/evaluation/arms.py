@@ -43,6 +43,7 @@ class Reading:
         self, model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor, rows: "Dataset", batch_size: int, seed: int
     ):
         self.model, self.processor, self.batch_size, self.seed = model, processor, batch_size, seed
+        self.source = rows
         self.rows = list(with_brain_arrays(rows))
         self.blocks = [(row["subject"], len(row["brain_values"])) for row in self.rows]
         self.brains: dict[tuple[str, int], dict[str, Mapping]] = {}
@@ -111,6 +112,10 @@ class Reading:
     def mean_brain(self) -> dict[tuple[str, int], torch.Tensor]:
         """Encoder outputs per block, all of them the block's mean: what the interface says to any text."""
         return {block: embeds.mean(0, keepdim=True).expand_as(embeds) for block, embeds in self.embeds.items()}
+
+    def null(self) -> dict[tuple[str, int], torch.Tensor]:
+        """Encoder outputs per block, all of them zero: the null condition."""
+        return {block: torch.zeros_like(embeds) for block, embeds in self.embeds.items()}
 
     def brain_inputs(self, batch: _Batch, control_brains: np.ndarray, embeds: Mapping) -> dict[str, Any]:
         """The distinct brains that the batch's rows are given, each once, and which row reads which."""

@@ -25,9 +25,9 @@ from .arms import continue_texts, get_brain_featuress
 from .controls import VALUE_CONTROLS
 
 
-TEXT_ONLY = "text_only"
+MEAN_BRAIN = "mean_brain"
 #: Arms beside the mandatory ones: of lent brains and of no brain, then of noise and of the subject's mean brain.
-OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, TIME_SHIFT, NOBODY, "noise", TEXT_ONLY)
+OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, TIME_SHIFT, NOBODY, "noise", MEAN_BRAIN)
 # All of a row that a caption can depend on.
 _VISIBLE = ("subject", "brain_values")
 
@@ -75,7 +75,7 @@ def assign_control_brains(
         if arm in optional_arms and (lent != NO_BRAIN).any():
             control_brains[arm] = lent
     control_brains |= {NOBODY: no_brain(own.tolist())} if NOBODY in optional_arms else {}
-    return control_brains | {arm: own for arm in ("noise", TEXT_ONLY) if arm in optional_arms}
+    return control_brains | {arm: own for arm in ("noise", MEAN_BRAIN) if arm in optional_arms}
 
 
 def explain_absent(
@@ -159,7 +159,7 @@ def caption_arms(
             embeds, text = whole, prompt
             if arm in VALUE_CONTROLS:
                 embeds = _encode(model, processor, visible, batch_size, VALUE_CONTROLS[arm], seed)
-            elif arm == TEXT_ONLY:
+            elif arm == MEAN_BRAIN:
                 embeds = _mean_brains(whole, visible["subject"])
             elif arm == NOBODY:
                 embeds, text = None, prompt.replace(processor.brain_token, "")
@@ -228,4 +228,4 @@ def _caption(
     return captions
 
 
-__all__ = ["OPTIONAL_ARMS", "TEXT_ONLY", "assign_control_brains", "caption_arms", "explain_absent"]
+__all__ = ["MEAN_BRAIN", "OPTIONAL_ARMS", "assign_control_brains", "caption_arms", "explain_absent"]

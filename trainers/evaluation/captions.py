@@ -94,7 +94,7 @@ def evaluate_captions(
     `other_subject_same_image` and `other_subject_other_image`, another subject's brain, where the split (or, if it has
     one subject alone, the train split) holds one; `time_shift`, the same session some trials later, where rows are
     single trials; `no_brain`, the language model on the bare instruction; `noise` with the covariance of the subject's
-    brains; `text_only`, the subject's mean brain.
+    brains; `mean_brain`, the subject's mean brain.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.

@@ -16,6 +16,9 @@ LENT_ARMS = (SAME_STIMULUS, OTHER_STIMULUS, TIME_SHIFT)
 # Seconds from one image to the next in NSD (Allen et al. 2022); blank trials and breaks come on top, so trials are
 # at least so far apart.
 _TRIAL_SECONDS = 4.0
+MATCHED = "matched"
+#: Words by which the text of a matched brain may differ.
+LENGTH_TOLERANCE = 2
 
 
 def draw_control_brains(
@@ -54,6 +57,38 @@ def draw_control_brains(
     found[TIME_SHIFT] = _named(names, later)
     found = {arm: control_brains for arm, control_brains in found.items() if control_brains}
     return found, {arm: reason for arm, reason in absent.items() if arm not in found}
+
+
+def match_control_brains(brains: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, str]:
+    """
+    Draws for each brain one of another group that is alike in everything but the words.
+
+    Alike are brains of the same subject, number of frames, session and position in the passage or story, whose texts
+    differ by at most [`LENGTH_TOLERANCE`] words; where there is none, those of the nearest length; where no other
+    brain has the position, any position.
+
+    Args:
+        brains (`Sequence[Mapping]`):
+            Rows of a corpus, one per distinct brain. `session`, `position` and `num_words` are read where they exist;
+            the number of words is counted where it is not given.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the draw.
+
+    Returns:
+        `dict`: `brain_id` → `brain_id` of the control brain; without brains whose subject saw no other group.
+    """
+    generator, found = np.random.default_rng(seed), {}
+    lengths = np.array([brain.get("num_words") or len(brain["text"].split()) for brain in brains])
+    keys = [(brain["subject"], len(brain["brain_values"]), brain.get("session")) for brain in brains]
+    for i, brain in enumerate(brains):
+        others = [j for j, key in enumerate(keys) if key == keys[i] and brains[j]["group"] != brain["group"]]
+        placed = [j for j in others if brains[j].get("position") == brain.get("position")]
+        alike = np.array(placed or others, int)
+        if len(alike):
+            distances = np.abs(lengths[alike] - lengths[i])
+            near = alike[distances <= max(LENGTH_TOLERANCE, distances.min())]
+            found[brain["brain_id"]] = brains[generator.choice(near)]["brain_id"]
+    return found
 
 
 def _other_subjects(brains: Sequence[Mapping[str, Any]], same_stimulus: bool, seed: int) -> np.ndarray:
@@ -120,4 +155,12 @@ def _named(names: Sequence[str], control_brains: np.ndarray) -> dict[str, str]:
     }
 
 
-__all__ = ["LENT_ARMS", "OTHER_STIMULUS", "SAME_STIMULUS", "assign_later_trials", "draw_control_brains"]
+__all__ = [
+    "LENT_ARMS",
+    "MATCHED",
+    "OTHER_STIMULUS",
+    "SAME_STIMULUS",
+    "assign_later_trials",
+    "draw_control_brains",
+    "match_control_brains",
+]

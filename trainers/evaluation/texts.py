@@ -21,8 +21,9 @@ from ..reports.texts import EvaluationReport
 from ..statistics import permutations
 from ..statistics.main_effects import expected_wins
 from .arms import Reading
-from .control_brains import draw_control_brains
+from .control_brains import MATCHED, draw_control_brains, match_control_brains
 from .controls import DRAWN_CONTROLS, NUM_DRAWS, VALUE_CONTROLS
+from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, choose_rival, score_without_brain
 from .ridge_baseline import Embedder, ridge_baseline
 
 
@@ -54,6 +55,7 @@ def evaluate_arms(
     generate: bool = True,
     generation: Mapping[str, Any] | None = None,
     embedder: Embedder | None = None,
+    twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]] = (),
     max_identification: int = 512,
     batch_size: int = 32,
     seed: int = 0,
@@ -64,11 +66,12 @@ def evaluate_arms(
     """Score a model with its own brains and with every control.
 
     Arms of each reading: `brain`; `permuted`, a brain of another group of the same subject, `num_permutations` times;
-    `no_brain`, the language model on the bare text; `text_only`, the interface with the mean brain; `zero`,
-    `voxel_shuffle`, `noise`, broken values, the last two drawn several times; and, where the data allow, the lent
-    brains of [`~trainers.evaluation.control_brains`]. Losses are the mean cross-entropy of the completion's tokens;
-    the first three arms have texts. In `"sentence"` each text is scored under every brain of its block, which gives
-    the identification.
+    `matched`, such a brain of the same session, position and length; `no_brain`, the language model on the bare text;
+    `null` and `mean_brain`, the interface with nothing and with the mean brain; `deaf_twin`, the best that can be done
+    without the brain ([`~trainers.evaluation.deaf_twin`]); `zero`, `voxel_shuffle`, `noise`, broken values, the last
+    two drawn several times; and, where the data allow, the control brains of [`~trainers.evaluation.control_brains`].
+    Losses are the mean cross-entropy of the completion's tokens; `brain`, `permuted` and `no_brain` have texts.
+    In `"sentence"` each text is scored under every brain of its block, which gives the identification.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
@@ -78,16 +81,15 @@ def evaluate_arms(
         split (`str`, *optional*, defaults to `"test"`), readings (`Sequence[str]`, *optional*): What is evaluated.
         num_permutations (`int`, *optional*, defaults to 20), value_controls (`Sequence[str]`, *optional*):
             Permutations of the brains across groups; which of the broken values to score.
-        num_text_permutations (`int`, *optional*, defaults to 5):
-            Of the first so many of these texts are generated; with one the tests of texts find less.
-        generate (`bool`, *optional*, defaults to `True`), generation (`Mapping`, *optional*):
-            Whether to generate texts, and arguments of `generate` in place of the published ones.
+        num_text_permutations (`int`, *optional*, defaults to 5): Of the first so many of these texts are generated.
+        generate, generation, both *optional*: Whether to generate texts; arguments of `generate` if not as published.
         embedder (`Callable`, *optional*):
             Texts → embeddings `[texts, embedding]`; adds the baselines of [`~trainers.evaluation.ridge_baseline`]:
             identification by ridge regression, and the training completion that it retrieves.
+        twins (`Sequence[tuple]`, *optional*):
+            Models of the same recipe that were trained on shuffled brains, each with its processor.
         max_identification (`int`, *optional*, defaults to 512): Largest block whose whole matrix is computed.
-        batch_size (`int`), seed (`int`), device, progress (`bool`), all *optional*:
-            Rows per batch; seed of everything drawn; where to run; whether to show a progress bar.
+        batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
     Returns:
         [`EvaluationReport`]: Not yet saved.
@@ -102,16 +104,18 @@ def evaluate_arms(
     options: dict[str, Any] = {"num_permutations": num_permutations, "num_text_permutations": num_text_permutations}
     options |= {"value_controls": list(value_controls), "max_identification": max_identification}
     options["generation"] = dict(PUBLISHED_GENERATION if generation is None else generation) if generate else None
-    samples, absent = [], {}
+    samples, absent, rivals = [], {}, {}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         for reading in readings:
             bar.set_description(reading)
             rows = Reading(model, processor, read_as(dataset[split], reading), batch_size, seed)
-            found, absent[reading] = _score(rows, reading, dataset, bar.update, embedder=embedder, **options)
-            samples += found
+            columns, absent[reading] = _score(rows, reading, dataset, bar.update, embedder=embedder, **options)
+            rivals[reading] = _add_deaf_twin(rows, columns, reading, dataset, twins)
+            samples += _table(rows, reading, columns)
     model.train(was_training)
     settings = options | {"num_draws": NUM_DRAWS, "readings": list(readings), "batch_size": batch_size, "seed": seed}
     settings |= {"dtype": str(model.dtype), "ridge_baseline": embedder is not None, "absent_arms": absent}
+    settings |= {"num_twins": len(twins), DEAF_TWIN: rivals}
     return EvaluationReport.from_samples(
         samples,
         split=split_facts(corpus, split),
@@ -134,8 +138,8 @@ def _score(
     max_identification: int,
     generation: Mapping[str, Any] | None,
     embedder: Embedder | None,
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The table of one reading, and why arms are absent from it."""
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The columns of one reading, and why arms are absent from them."""
     columns = _loss_columns(rows, num_permutations, value_controls, reading, max_identification, advance)
     absent = _add_lent_arms(rows, columns, advance)
     if generation is not None:
@@ -144,7 +148,34 @@ def _score(
     if embedder is not None:
         require_rows(dataset, "train")
         _add_ridge_baseline(columns, read_as(dataset["train"], reading), rows, embedder)
-    return _table(rows, reading, columns), absent
+    return columns, absent
+
+
+def _add_deaf_twin(
+    rows: Reading,
+    columns: dict[str, Any],
+    reading: str,
+    dataset: "DatasetDict",
+    twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]],
+) -> str:
+    """
+    Losses without the brain, and which arm of them is the rival. Without validation rows it is the best on the tested
+    rows themselves, which favours the rival.
+    """
+
+    def score(tested: Reading) -> dict[str, np.ndarray]:
+        deaf = [Reading(*twin, tested.source, tested.batch_size, tested.seed) for twin in twins]
+        return score_without_brain(tested, deaf)
+
+    losses, chosen_on = score(rows), rows
+    held_out = losses
+    if len(dataset.get("validation", ())):
+        validation = read_as(dataset["validation"], reading)
+        chosen_on = Reading(rows.model, rows.processor, validation, rows.batch_size, rows.seed)
+        held_out = score(chosen_on)
+    rival = choose_rival(held_out, chosen_on.num_tokens())
+    columns["losses"] |= {NULL: losses[NULL], DEAF_TWIN: losses[rival]}
+    return rival
 
 
 def _constant_arm(dataset: "DatasetDict", reading: str, num_rows: int) -> dict[str, list[str]]:
@@ -184,7 +215,7 @@ def _loss_columns(
         losses["brain"] = rows.losses(rows.own)
         losses["permuted"] = np.stack([_advance(advance, rows.losses(given)) for given in numbers])
     losses["no_brain"] = rows.losses(None)
-    losses["text_only"] = _advance(advance, rows.losses(rows.own, rows.mean_brain()))
+    losses[MEAN_BRAIN] = _advance(advance, rows.losses(rows.own, rows.mean_brain()))
     for name in value_controls:
         losses[name] = _losses_under_control(rows, name, advance)
     return columns
@@ -207,7 +238,23 @@ def _add_lent_arms(rows: Reading, columns: dict[str, Any], advance: Callable) ->
         lent = [control_brains.get(row["brain_id"]) for row in rows.rows]
         columns["losses"][arm] = np.where([control_brain is None for control_brain in lent], np.nan, losses)
         columns["control_brains"][arm] = lent
+    if not _add_matched(rows, columns, distinct, advance):
+        absent[MATCHED] = "the brains of a session are all of one group"
     return absent
+
+
+def _add_matched(rows: Reading, columns: dict[str, Any], distinct: Sequence[Mapping], advance: Callable) -> bool:
+    """Losses `(draws, rows)` under brains that are alike in all but the words; whether every row has some."""
+    losses, drawn = [], []
+    for draw in range(NUM_DRAWS):
+        control_brains = match_control_brains(distinct, rows.seed * NUM_DRAWS + draw)
+        if len(control_brains) < len(distinct):
+            return False
+        losses.append(_advance(advance, rows.losses(rows.own, rows.lend(control_brains))))
+        drawn.append([control_brains[row["brain_id"]] for row in rows.rows])
+    columns["losses"][MATCHED] = np.stack(losses)
+    columns["control_brains"][MATCHED] = [list(several) for several in zip(*drawn, strict=True)]
+    return True
 
 
 def _add_ridge_baseline(columns: dict[str, Any], train: "Dataset", rows: Reading, embedder: Embedder) -> None:

@@ -11,11 +11,15 @@ from xml.etree import ElementTree as ET
 from .document import Chapter, Document, section_chapter, to_markdown
 from .html import to_html
 from .hub_results import Result
-from .requirements import NUM_RESAMPLES, Missing, require_evidence
+from .requirements import Missing, require_evidence
 from .sections import Section
 
 
 SVG = "{http://www.w3.org/2000/svg}svg"
+
+
+#: Layout of the JSON file of every report.
+SCHEMA_VERSION = 1
 
 
 class SavedReport:
@@ -25,7 +29,6 @@ class SavedReport:
     """
 
     FILES: ClassVar[tuple[str, str, str]]
-    SCHEMA_VERSION: ClassVar[int]
     SCRIPT: ClassVar[str]
 
     sections: list[dict[str, Any]]
@@ -93,7 +96,7 @@ class SavedReport:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what [`~SavedReport.save`] wrote, now or with an older schema version.
+        """Read what [`~SavedReport.save`] wrote.
 
         Raises:
             FileNotFoundError: If `folder` holds no report.
@@ -104,48 +107,22 @@ class SavedReport:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: run {cls.SCRIPT} with `--output_dir {folder}` first.")
         fields = json.loads(path.read_text(encoding="utf-8"))
-        known = range(cls.SCHEMA_VERSION, 0, -1)
-        if fields.get("schema_version") not in known:
+        if fields.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(
-                f"{path} has schema version {fields.get('schema_version')}, expected {' or '.join(map(str, known))}. "
-                "Evaluate again."
+                f"{path} has schema version {fields.get('schema_version')}, expected {SCHEMA_VERSION}. Evaluate again."
             )
         # `splitlines` would also split at what Unicode calls a line's end, which a text may hold.
         lines = (Path(folder) / samples_file).read_text(encoding="utf-8").removesuffix("\n").split("\n")
         samples = [json.loads(line) for line in lines]
-        if fields["schema_version"] == 1:
-            fields = migrate(fields)
-        if fields["schema_version"] < cls.SCHEMA_VERSION:
-            fields, samples = cls.update(fields, samples)
         # Follows from the rest, so it is not read.
         fields.pop("missing", None)
         return cls(**fields | {"samples": samples})
-
-    @classmethod
-    def update(
-        cls, fields: dict[str, Any], samples: list[dict[str, Any]]
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """JSON file and samples of version 2 as a kind of report has them whose version is later."""
-        raise NotImplementedError
 
     def _section_chapters(self) -> list[Chapter]:
         return [section_chapter(Section(**section)) for section in self.sections]
 
     def _conditions(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("settings", "versions", "fingerprint")}
-
-
-def migrate(fields: dict[str, Any]) -> dict[str, Any]:
-    """The content of a report's JSON file of version 1 as version 2 has it.
-
-    Version 1 had no sections and did not know the shift in time; all its tests and intervals rested on as many
-    resamples as are today's default.
-    """
-    settings = {"num_resamples": NUM_RESAMPLES} | fields["settings"]
-    if "readings" in settings:
-        unknown = {"time_shift": "the report was made before this control was known"}
-        settings["absent_arms"] = dict.fromkeys(settings["readings"], unknown)
-    return fields | {"sections": [], "settings": settings, "schema_version": 2}
 
 
 def _is_svg(figure: str) -> bool:
@@ -155,4 +132,4 @@ def _is_svg(figure: str) -> bool:
         return False
 
 
-__all__ = ["SavedReport", "migrate"]
+__all__ = ["SCHEMA_VERSION", "SavedReport"]

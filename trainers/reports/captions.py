@@ -32,7 +32,7 @@ from ..scoring.caption_table import (
     score_baselines,
 )
 from ..statistics.resampling import Resampler
-from .base import SavedReport
+from .base import SCHEMA_VERSION, SavedReport
 from .document import Chapter, Document, Examples, Interval, Table, plain
 from .hub_results import Result
 from .provenance import describe_protocol, describe_split
@@ -94,7 +94,6 @@ class CaptionReport(SavedReport):
     """
 
     FILES: ClassVar = ("caption_report.json", "caption_report.md", "captions.jsonl")
-    SCHEMA_VERSION: ClassVar = 2
     SCRIPT: ClassVar = "examples/evaluate_captions.py"
 
     split: dict[str, Any]

@@ -27,7 +27,7 @@ from ..scoring.caption_table import (
 )
 from ..statistics.main_effects import center_wins
 from ..statistics.resampling import Resampler
-from .base import SavedReport
+from .base import SCHEMA_VERSION, SavedReport
 from .document import Document
 from .predictions_document import (
     CHANCE,
@@ -71,7 +71,6 @@ class PredictionsReport(SavedReport):
     """
 
     FILES: ClassVar = ("predictions_report.json", "predictions_report.md", "predictions.jsonl")
-    SCHEMA_VERSION: ClassVar = 2
     SCRIPT: ClassVar = "examples/evaluate.py"
 
     systems: list[dict[str, Any]]

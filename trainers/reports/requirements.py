@@ -19,7 +19,9 @@ NUM_RESAMPLES = 10_000
 MIN_RESAMPLES = 1_000
 
 #: Of every reading, by the beginning of their names; of `other_subject_*`, which only several subjects can have, one.
-CONTROLS = ("permuted", "no_brain", "zero", "voxel_shuffle", "noise", "time_shift")
+CONTROLS = ("permuted", "matched", "no_brain", "mean_brain", "zero", "voxel_shuffle", "noise", "time_shift")
+#: The best without the brain; without a twin trained on shuffled brains it is not the best.
+DEAF_TWIN = "deaf_twin"
 OTHER_SUBJECT = "other_subject"
 #: Of captions, likewise.
 CAPTION_CONTROLS = (
@@ -56,6 +58,13 @@ class Missing:
         return asdict(self)
 
 
+_NO_TWIN = Missing(
+    DEAF_TWIN,
+    "`deaf_twin` is weaker than it should be: no twin was trained by the same recipe on shuffled brains, so the gain "
+    "of the brain is over the model's own null condition and mean brain alone. Train with `--num_twins`.",
+)
+
+
 def missing_from_readings(
     arms: Sequence[Mapping], baselines: Sequence[Mapping], settings: Mapping, split: Mapping, num_subjects: int
 ) -> list[Missing]:
@@ -81,10 +90,11 @@ def missing_from_readings(
         wanted = CONTROLS + (OTHER_SUBJECT,) * (num_subjects > 1)
         missing += _lacking(wanted, there, f"control of the reading `{reading}`")
         missing += _lacking((RIDGE,), there, f"baseline of the reading `{reading}`")
+        missing += [] if settings.get("num_twins") else [_NO_TWIN]
         # Only arms with texts have text scores.
         if any("brainllm_bleu_1" in row for row in rows):
             missing += _lacking((*BASELINES, RETRIEVAL), there, f"baseline of the texts of the reading `{reading}`")
-    return missing + _missing_anywhere(settings, split)
+    return list(dict.fromkeys(missing)) + _missing_anywhere(settings, split)
 
 
 def missing_from_captions(
@@ -134,6 +144,27 @@ def require_encoder(encoder: str | None, baselines: Sequence[str], allow: Collec
         raise ValueError(
             f"The report would miss {', '.join(left)}, baselines that a sentence encoder makes. Give "
             f"`--sentence_encoder`; or pass `--allow {' '.join(left)}`, and the report will say so at its top."
+        )
+
+
+def require_twins(twins: Collection[str], allow: Collection[str]) -> None:
+    """
+    Refuses, before the work is done, an evaluation without a brain-deaf twin.
+
+    Args:
+        twins (`Collection[str]`):
+            Folders of twins.
+        allow (`Collection[str]`):
+            What the report may lack, by name.
+
+    Raises:
+        ValueError: there is none, and `allow` does not name `deaf_twin`.
+    """
+    if not twins and DEAF_TWIN not in allow:
+        raise ValueError(
+            "The report would miss a brain-deaf twin, over which the gain of the brain is measured. Train it beside "
+            "the model (`train_sft.py --num_twins 2`), or name its folder (`--twins`); or pass "
+            f"`--allow {DEAF_TWIN}`, and the report will say so at its top."
         )
 
 
@@ -210,4 +241,5 @@ __all__ = [
     "missing_from_readings",
     "require_encoder",
     "require_evidence",
+    "require_twins",
 ]

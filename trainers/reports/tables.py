@@ -57,7 +57,7 @@ ARM_MEANINGS = {
     "other_subject_same_stimulus": "another person's brain of the same stimulus",
     "other_subject_other_stimulus": "another person's brain of another stimulus",
     "time_shift": "the own recording at another time",
-    "text_only": "the mean brain, the same for every text",
+    "mean_brain": "the mean brain, the same for every text",
 }
 
 

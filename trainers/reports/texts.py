@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from ..scoring.comparisons import compare, compare_by_subject, identification_figures
 from ..scoring.text_table import Sample, arm_figures, baseline_scores, text_metrics
 from ..statistics.resampling import Resampler
-from .base import SavedReport
+from .base import SCHEMA_VERSION, SavedReport
 from .document import Chapter, Document, markdown_table
 from .hub_results import Result
 from .provenance import MIXED, describe_protocol, describe_split
@@ -32,9 +32,10 @@ from .tables import (
 
 SIGNIFICANCE = 0.05
 #: Controls whose gains go to the Hub.
-CARD_CONTROLS = ("permuted", "no_brain")
+CARD_CONTROLS = ("deaf_twin", "permuted", "no_brain")
 #: What a gain and a score are called on the Hub: kind of metric and name.
 RESULT_NAMES = {
+    "nats_gain": ("loss", "Gain in nats per text over"),
     "pairwise_accuracy": ("accuracy", "Pairwise accuracy (chance .5) against"),
     "loss_gain": ("loss", "Loss gain in nats per token over"),
     "brainllm_bleu_1_gain": ("bleu", "BLEU-1 gain (BrainLLM form) over"),
@@ -79,7 +80,6 @@ class EvaluationReport(SavedReport):
     """
 
     FILES: ClassVar = ("report.json", "report.md", "samples.jsonl")
-    SCHEMA_VERSION: ClassVar = 3
     SCRIPT: ClassVar = "examples/evaluate.py"
 
     split: dict[str, Any]
@@ -124,18 +124,6 @@ class EvaluationReport(SavedReport):
             samples=list(samples),
         )
 
-    @classmethod
-    def update(
-        cls, fields: dict[str, Any], samples: list[dict[str, Any]]
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Version 2 as version 3 has it: texts of one permutation only, and values drawn once."""
-        once = {"num_text_permutations": 1, "num_draws": 1}
-        for sample in samples:
-            texts = sample.get("texts", {})
-            if "permuted" in texts:
-                texts["permuted"] = [texts["permuted"]]
-        return fields | {"settings": once | fields["settings"], "schema_version": 3}, samples
-
     def find(self, reading: str, control: str, metric: str) -> dict[str, Any] | None:
         """The comparison of this reading, control and metric; `None` if it was not made."""
         return self._comparisons_by_name().get((reading, control, metric))
@@ -159,30 +147,49 @@ class EvaluationReport(SavedReport):
         return missing_from_readings(self.arms, self.baselines, self.settings, self.split, len(subjects))
 
     def describe_effect(self, reading: str) -> str:
-        """What the brain adds in one reading, in words and figures."""
+        """What the brain adds in one reading: over the best without it, then over other brains."""
         made = self._comparisons_by_name()
         lead = f"**What the brain adds** ({reading}): "
         if (reading, "permuted", "loss_gain") not in made:
             return f"{lead}nobody can say, for no other group's brain was tried."
-        loss, pairs = made[reading, "permuted", "loss_gain"], made[reading, "permuted", "pairwise_accuracy"]
-        verdict = "nothing that these samples can show"
-        if pairs["q"] < SIGNIFICANCE:
-            verdict = "information about the text" if pairs["value"] > 0.5 else "less than another group's brain would"
-        text = (
-            f"{lead}{verdict}. The own brain beats another group's in "
-            f"{with_interval(pairs, 3)} of pairs (chance .5, q = {pairs['q']:.3g}, {pairs['num_samples']} samples in "
-            f"{pairs['num_groups']} groups); the loss falls by {with_interval(loss, 4)} nats per token."
-        )
+        sentences = [self._describe_gain(reading), self._describe_pairs(reading)]
         bleu = made.get((reading, "permuted", "brainllm_bleu_1_gain"))
         if bleu is not None:
-            text += f" Generated text gains {with_interval(bleu, 4)} BLEU-1 (q = {bleu['q']:.3g})."
-        alone = made.get((reading, "no_brain", "loss_gain"))
-        if alone is not None:
-            text += (
-                f" Against the language model alone it falls by {with_interval(alone, 4)}: the difference of the two "
-                "figures is owed to the learnt prompt, which any brain brings along."
+            sentences.append(
+                f"Generated text gains {with_interval(bleu, 4)} BLEU-1 over another brain's (q = {bleu['q']:.3g})."
             )
-        return text
+        return lead + " ".join(sentences)
+
+    def _describe_gain(self, reading: str) -> str:
+        """Likelihood over the best that can be done without the recorded brain."""
+        made = self._comparisons_by_name()
+        nats, token = made.get((reading, "deaf_twin", "nats_gain")), made.get((reading, "deaf_twin", "loss_gain"))
+        if nats is None or token is None:
+            return "its gain over the best without it was not measured;"
+        verdict = "nothing that these samples can show"
+        if nats["q"] < SIGNIFICANCE:
+            verdict = "likelihood" if nats["value"] > 0 else "nothing: its texts are less likely than without it"
+        rival, twins = self.settings["deaf_twin"][reading], self.settings["num_twins"]
+        rivals = ", ".join(dict.fromkeys(rival)) if isinstance(rival, list) else rival
+        return (
+            f"{verdict}. Over the best without it (`{rivals}`, of {twins} twins, the null condition and the mean "
+            f"brain; chosen on validation texts) it gains {with_interval(nats, 3)} nats a text, "
+            f"{with_interval(token, 4)} a token (q = {nats['q']:.3g}, {nats['num_samples']} samples in "
+            f"{nats['num_groups']} groups)."
+        )
+
+    def _describe_pairs(self, reading: str) -> str:
+        """Whether brains are told apart, which says nothing of likelihood."""
+        made = self._comparisons_by_name()
+        pairs, matched = (
+            made[reading, "permuted", "pairwise_accuracy"],
+            made.get((reading, "matched", "pairwise_accuracy")),
+        )
+        text = f"The own brain beats another group's in {with_interval(pairs, 3)} of pairs"
+        text += f" (chance .5, q = {pairs['q']:.3g})"
+        if matched is not None:
+            text += f", and in {with_interval(matched, 3)} those of the same session, position and length"
+        return f"{text}."
 
     def results(self) -> list[Result]:
         """Gains first, then what every arm and baseline scores: loss and, of texts, BLEU-1."""
@@ -259,7 +266,7 @@ def pool_reports(folders: Sequence[str | Path]) -> EvaluationReport:
     first = reports[0]
     for folder, report in zip(folders, reports, strict=True):
         for name, ours, other in (
-            ("settings", _without_absent(first.settings), _without_absent(report.settings)),
+            ("settings", _common(first.settings), _common(report.settings)),
             ("corpus", first.split.get("corpus"), report.split.get("corpus")),
             ("split policy", first.split.get("policy"), report.split.get("policy")),
         ):
@@ -277,15 +284,22 @@ def pool_reports(folders: Sequence[str | Path]) -> EvaluationReport:
     return EvaluationReport.from_samples(
         samples,
         split=_pool_splits([report.split for report in reports]),
-        settings=first.settings | _pool_absent([report.settings for report in reports]),
+        settings=first.settings | _pool_rivals(reports) | _pool_absent([report.settings for report in reports]),
         versions=first.versions,
         fingerprint={name: [report.fingerprint[name] for report in reports] for name in first.fingerprint},
         protocol=_pool_protocols([report.protocol for report in reports]),
     )
 
 
-def _without_absent(settings: Mapping) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "absent_arms"}
+def _common(settings: Mapping) -> dict[str, Any]:
+    """What folds must have in common: neither the arms that a fold cannot have, nor the rival that it chose."""
+    return {name: value for name, value in settings.items() if name not in ("absent_arms", "deaf_twin")}
+
+
+def _pool_rivals(reports: Sequence[EvaluationReport]) -> dict[str, dict[str, list[str]]]:
+    """The rival without a brain that each fold chose."""
+    chosen = [report.settings["deaf_twin"] for report in reports]
+    return {"deaf_twin": {reading: [fold[reading] for fold in chosen] for reading in chosen[0]}}
 
 
 def _pool_absent(settings: Sequence[Mapping]) -> dict[str, dict[str, dict[str, str]]]:

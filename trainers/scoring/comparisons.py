@@ -28,6 +28,8 @@ from .text_table import (
 )
 
 
+#: What decodes without the brain: over these the gain is also told in nats a text.
+RIVALS = ("deaf_twin", "structure_twin")
 # In these the brains' effects cancel on average over brains: they hand the brains around, or match their covariance.
 _CENTRED_CONTROLS = ("time_shift", "noise")
 
@@ -36,10 +38,11 @@ def compare(samples: Sequence[Sample], scores: TextScores, seed: int = 0) -> lis
     """The own brain against every control and baseline, with interval, p and q.
 
     Per control: `loss_gain` (control minus own, nats per token; above 0 the brain helps) and `pairwise_accuracy`
-    (chance .5). Per generating control and baseline: the gain of each headline text score (signed so that above 0 the
-    brain helps). Per identification score: its pairwise accuracy. Intervals and p are clustered by group, and of
-    values without the main effects of texts and brains ([`~trainers.statistics.main_effects`]) where the table says
-    who lent a brain; q is corrected over all comparisons of the report (Benjamini-Hochberg).
+    (chance .5); over what decodes without the brain also `nats_gain`, nats per text. Per generating control and
+    baseline: the gain of each headline text score (signed so that above 0 the brain helps). Per identification score:
+    its pairwise accuracy. Intervals and p are clustered by group, and of values without the main effects of texts and
+    brains ([`~trainers.statistics.main_effects`]) where the table names the control brains; q is corrected over all
+    comparisons of the report (Benjamini-Hochberg).
 
     Args:
         samples (`Sequence[Sample]`):
@@ -150,6 +153,9 @@ def _paired_values(reading: str, every_row: Sequence[Sample], scores: TextScores
             rows = having(every_row, "losses", control)
             gains, wins = _gains_and_wins(every_row, control, effects)
             paired += [(control, "loss_gain", 0.0, gains, rows), (control, "pairwise_accuracy", 0.5, wins, rows)]
+            if control in RIVALS:
+                tokens = np.array([row["num_tokens"] for row in rows], float)
+                paired.append((control, "nats_gain", 0.0, gains * tokens, rows))
     for control in arms_of(every_row, "texts"):
         if control != "brain":
             rows = having(every_row, "texts", control)

@@ -62,6 +62,9 @@ class BrainSFTConfig(TrainingArguments):
             that what is said at the end counts as much as what is said first.
         num_negatives (`int`, *optional*, defaults to 3):
             Brains of other groups, drawn from the batch, under which each text is scored.
+        condition_dropout (`float`, *optional*, defaults to 0.0):
+            Share of the brains of a batch that are hidden: their rows read the null condition, encoder outputs of 0,
+            and learn what can be said of the corpus without a brain. Not beside a contrast.
 
     > Parameters that control the optimiser
 
@@ -117,6 +120,7 @@ class BrainSFTConfig(TrainingArguments):
     )
     contrastive_segments: int = field(default=0, metadata={"help": "Random segments per text in the contrast."})
     num_negatives: int = field(default=3, metadata={"help": "Brains of other groups per text in the contrast."})
+    condition_dropout: float = field(default=0.0, metadata={"help": "Share of brains hidden in training."})
     encoder_learning_rate: float | None = field(default=None, metadata={"help": "Learning rate of the brain encoder."})
     interface_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of projector, boundary embeddings and adapters."}
@@ -145,6 +149,11 @@ class BrainSFTConfig(TrainingArguments):
             )
         if self.contrastive_temperature <= 0:
             raise ValueError(f"`contrastive_temperature` must be positive; got {self.contrastive_temperature}.")
+        if not 0 <= self.condition_dropout < 1 or (self.condition_dropout and self.contrastive_weight > 0):
+            raise ValueError(
+                f"`condition_dropout` must be in [0, 1), and 0 beside a contrast; got {self.condition_dropout} with "
+                f"`contrastive_weight={self.contrastive_weight}`."
+            )
         self._check_instructions()
 
     def _check_instructions(self) -> None:

@@ -28,6 +28,7 @@ from ..data.collator import (
     read_as,
     require_one_subject_per_brain,
 )
+from ..data.corpora import subjects_and_frames
 from ..data.instructions import InstructionMaker, InstructionRows
 from ..data.packing import InstructionCollator, LengthGroupedSampler, row_lengths
 from ..data.prompts import store_caption_settings
@@ -171,15 +172,21 @@ class BrainSFTTrainer(BrainTrainer):
         return super().predict(self._to_evaluate(test_dataset, self.args), *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        """Batches of instructions of like length, if asked for; the length of other rows is a column of theirs."""
+        """Batches of rows of like length, if asked for: by a column `length`, tokens of instructions, or words."""
         rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args
-        if not isinstance(rows, InstructionRows) or args.train_sampling_strategy != "group_by_length":
+        is_instructions = isinstance(rows, InstructionRows)
+        if args.train_sampling_strategy != "group_by_length" or (
+            not is_instructions and "length" in rows.column_names
+        ):
             return super()._get_train_sampler(train_dataset)
         seed = args.seed if args.data_seed is None else args.data_seed
+        if is_instructions:
+            lengths = row_lengths(rows, self.processing_class)
+        else:
+            pairs = zip(rows["prompt"], rows["completion"], strict=True)
+            lengths = np.array([len(f"{prompt} {completion}".split()) for prompt, completion in pairs])
         # One step's rows on all devices, so that no device waits for another with longer rows.
-        return LengthGroupedSampler(
-            row_lengths(rows, self.processing_class), args.train_batch_size * args.world_size, seed
-        )
+        return LengthGroupedSampler(lengths, args.train_batch_size * args.world_size, seed)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """One parameter group per learning rate."""
@@ -297,6 +304,10 @@ class BrainSFTTrainer(BrainTrainer):
         brain_inputs = {key: value for key, value in inputs.items() if key not in (*TEXT_INPUTS, *BOOKKEEPING)}
         if self.perturb_embeddings is not None and model.training:
             brain_inputs["encoder_outputs"] = self.perturb_embeddings(brain_inputs["encoder_outputs"])
+        if self.args.condition_dropout and model.training:
+            num_brains = len(brain_inputs.get("encoder_outputs", brain_inputs.get("brain_values")))
+            drawn = torch.rand(num_brains, device=candidates.device)
+            brain_inputs["condition_mask"] = drawn >= self.args.condition_dropout
         brain_inputs["brain_index"] = candidates[exists]
         texts = {key: inputs[key][text] for key in TEXT_INPUTS if key in inputs}
         token_losses, rows = model(only="token_losses", **texts, **brain_inputs)
@@ -404,12 +415,11 @@ def _checked(rows: Any) -> Any:
 
 
 def _blocks(rows: Any) -> list[tuple[str, int]]:
+    """Brains of one block can stand in for each other."""
     if isinstance(rows, InstructionRows):
-        blocks = _blocks(rows.source)
+        blocks = subjects_and_frames(rows.source)
         return [blocks[place] for place in rows.places]
-    if "brain_values" not in rows.column_names:
-        return [(subject, 1) for subject in rows["subject"]]
-    return [(row["subject"], len(row["brain_values"])) for row in rows.select_columns(["subject", "brain_values"])]
+    return subjects_and_frames(rows)
 
 
 def _summarize(prediction: EvalPrediction) -> dict[str, float]:

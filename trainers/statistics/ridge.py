@@ -1,15 +1,16 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Ridge regression from brains to embeddings, its penalty chosen inside the training rows."""
+"""Ridge regression from brains to embeddings: one decomposition a fold, its penalty chosen inside the training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold
 
 
+#: Directions with a smaller share of the largest variance are rounding errors.
+RANK_TOLERANCE = 1e-12
 ALPHAS = tuple(10.0**exponent for exponent in np.arange(0.0, 6.25, 0.5))
 
 
@@ -80,20 +81,68 @@ def fit_ridge(
     if num_groups < num_folds:
         raise ValueError(f"`num_folds={num_folds}` needs as many groups; the training rows have {num_groups}.")
     scales = np.ones(brains.shape[1]) if feature_scales is None else np.asarray(feature_scales)
-    inputs, targets, folds = brains * scales, embeddings - embeddings.mean(0), GroupKFold(num_folds)
-    search = GridSearchCV(Ridge(), {"alpha": list(alphas)}, scoring=_identification, cv=folds)
-    ridge = search.fit(inputs, targets, groups=groups).best_estimator_
-    return RidgeMap(
-        weight=ridge.coef_ * scales,
-        bias=ridge.intercept_,
-        alpha=float(search.best_params_["alpha"]),
-        cross_fitted=cross_val_predict(ridge, inputs, targets, groups=groups, cv=folds),
-    )
+    inputs, targets = brains * scales, embeddings - embeddings.mean(0)
+    held_out = [test for _, test in GroupKFold(num_folds).split(inputs, groups=groups)]
+    predicted = np.empty((len(alphas), *targets.shape))
+    for test in held_out:
+        train = np.setdiff1d(np.arange(len(inputs)), test)
+        predicted[:, test] = _solve(inputs[train], targets[train], alphas).predict(inputs[test])
+    scores = [np.mean([_identification(of_alpha[test], targets[test]) for test in held_out]) for of_alpha in predicted]
+    best = int(np.argmax(scores))
+    solution = _solve(inputs, targets, [alphas[best]])
+    weight, bias = solution.coefficients()
+    return RidgeMap(weight * scales, bias, float(alphas[best]), predicted[best])
 
 
-def _identification(ridge: Ridge, inputs: np.ndarray, targets: np.ndarray) -> float:
+@dataclass(frozen=True)
+class _Solution:
+    """
+    Ridge regression under every penalty from one decomposition of the centred inputs, `X = U S V`.
+
+    Their products are decomposed in the smaller of the two sides, samples or features; then each penalty costs no more
+    than a product of matrices.
+    """
+
+    center: np.ndarray
+    target_center: np.ndarray
+    basis: np.ndarray
+    values: np.ndarray
+    projected: np.ndarray
+    alphas: Sequence[float]
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Predictions `[alphas, rows, embedding]`."""
+        rotated = (inputs - self.center) @ self.basis
+        shrunk = (self.projected / (self.values + alpha)[:, None] for alpha in self.alphas)
+        return np.stack([rotated @ weights for weights in shrunk]) + self.target_center
+
+    def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weight `[embedding, features]` and bias `[embedding]` under the first penalty."""
+        weight = (self.basis @ (self.projected / (self.values + self.alphas[0])[:, None])).T
+        return weight, self.target_center - weight @ self.center
+
+
+def _solve(inputs: np.ndarray, targets: np.ndarray, alphas: Sequence[float]) -> _Solution:
+    """Decomposes the inputs once; components without variance predict nothing and are left out."""
+    center, target_center = inputs.mean(0), targets.mean(0)
+    centered, residuals = np.asarray(inputs - center, float), np.asarray(targets - target_center, float)
+    if len(centered) < centered.shape[1]:
+        values, vectors = np.linalg.eigh(centered @ centered.T)
+        kept = values > RANK_TOLERANCE * values[-1]
+        values, vectors = values[kept], vectors[:, kept]
+        basis = centered.T @ (vectors / np.sqrt(values))
+        projected = np.sqrt(values)[:, None] * (vectors.T @ residuals)
+    else:
+        values, vectors = np.linalg.eigh(centered.T @ centered)
+        kept = values > RANK_TOLERANCE * values[-1]
+        values, basis = values[kept], vectors[:, kept]
+        projected = basis.T @ (centered.T @ residuals)
+    return _Solution(center, target_center, basis, values, projected, alphas)
+
+
+def _identification(predicted: np.ndarray, targets: np.ndarray) -> float:
     """Share of pairs in which a prediction is closer, by cosine, to its own target than to another's."""
-    predicted, targets = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (ridge.predict(inputs), targets))
+    predicted, targets = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (predicted, targets))
     similarity = predicted @ targets.T
     wins = np.diag(similarity)[:, None] > similarity
     return float(wins.sum() / (wins.size - len(wins)))

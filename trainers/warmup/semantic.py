@@ -16,25 +16,32 @@ from ..statistics.ridge import RidgeMap
 
 
 SEMANTIC_SPACE = "semantic_space.safetensors"
+#: Keeps a dimension that never varies, and a text that lies at the centre, from dividing by 0.
+SMALL = 1e-6
 
 
 class SentenceEmbedder:
     """
     Texts → one vector each: the principal components of several embedding spaces side by side.
 
-    Each space is centred and divided by the root-mean-square length of the texts given to [`~SentenceEmbedder.fit`],
-    so that every space has the same say; the components come in order of falling variance, and on average vary by 1.
+    Each dimension of each space is centred and divided by its standard deviation over the texts given to
+    [`~SentenceEmbedder.fit`], since a few dimensions of hidden states would drown all others; then each space is
+    brought to length 1, so that all have the same say. The components come in order of falling variance.
 
     Args:
         *spaces (`Callable[[Sequence[str]], np.ndarray]`):
             Embedders, e.g. [`MeanPooledEmbedder`].
-        num_components (`int`, *optional*, defaults to 128):
+        num_components (`int`, *optional*, defaults to 256):
             Components to keep.
+        scale (`float`, *optional*, defaults to 1.0):
+            Standard deviation of the components, on average. What a brain predicts of them varies far less, and must
+            not drown beside the biases of the projector that reads it.
     """
 
-    def __init__(self, *spaces: Callable[[Sequence[str]], np.ndarray], num_components: int = 128):
+    def __init__(self, *spaces: Callable[[Sequence[str]], np.ndarray], num_components: int = 256, scale: float = 1.0):
         self.spaces = spaces
         self.num_components = num_components
+        self.scale = scale
         self._state: dict[str, np.ndarray] = {}
 
     def fit(self, texts: Sequence[str], sources: Sequence[str] | None = None) -> "SentenceEmbedder":
@@ -44,7 +51,7 @@ class SentenceEmbedder:
 
     def fit_transform(self, texts: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
         """
-        Takes the centre and length of each space, and the components, from plain text.
+        Takes the centre and spread of each dimension, and the components, from plain text.
 
         Args:
             texts (`Sequence[str]`):
@@ -55,31 +62,33 @@ class SentenceEmbedder:
         Returns:
             `np.ndarray` of shape `(texts, num_components)`: the embeddings, centred within each source.
         """
-        embeddings = [space(texts) for space in self.spaces]
-        spread = [center_within(block, sources or ["text"] * len(texts)) for block in embeddings]
+        blocks = [space(texts) for space in self.spaces]
         self._state = {}
-        for i, (block, centered) in enumerate(zip(embeddings, spread, strict=True)):
-            self._state[f"center.{i}"] = block.mean(0)
-            self._state[f"length.{i}"] = np.sqrt(np.square(centered).sum(1).mean(keepdims=True))
-        joined = np.concatenate([c / self._state[f"length.{i}"] for i, c in enumerate(spread)], axis=1)
+        for i, block in enumerate(blocks):
+            self._state[f"center.{i}"], self._state[f"spread.{i}"] = block.mean(0), block.std(0) + SMALL
+        joined = self._join(blocks)
+        self._state["center"] = joined.mean(0)
+        joined = center_within(joined, sources or ["text"] * len(texts))
         if self.num_components > min(joined.shape):
             raise ValueError(
                 f"`num_components={self.num_components}` exceeds what {joined.shape[0]} texts and {joined.shape[1]} "
                 "dimensions can give. Lower it, or fit on more texts."
             )
         pca = PCA(self.num_components, svd_solver="full").fit(joined)
-        self._state["components"] = pca.components_ / np.sqrt(pca.explained_variance_.mean())
+        self._state["components"] = self.scale * pca.components_ / np.sqrt(pca.explained_variance_.mean())
         return (joined @ self._state["components"].T).astype(np.float32)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings `[texts, num_components]`, float32."""
         if not self._state:
             raise ValueError("`SentenceEmbedder` has no components yet: call `fit` on plain text.")
-        blocks = [
-            (space(texts) - self._state[f"center.{i}"]) / self._state[f"length.{i}"]
-            for i, space in enumerate(self.spaces)
-        ]
-        return (np.concatenate(blocks, axis=1) @ self._state["components"].T).astype(np.float32)
+        joined = self._join([space(texts) for space in self.spaces]) - self._state["center"]
+        return (joined @ self._state["components"].T).astype(np.float32)
+
+    def _join(self, blocks: Sequence[np.ndarray]) -> np.ndarray:
+        """The standardised spaces side by side, each of length 1."""
+        scaled = [(block - self._state[f"center.{i}"]) / self._state[f"spread.{i}"] for i, block in enumerate(blocks)]
+        return np.concatenate([s / (np.linalg.norm(s, axis=1, keepdims=True) + SMALL) for s in scaled], axis=1)
 
     def save(self, folder: str | Path) -> None:
         """Writes what `fit` has found to `semantic_space.safetensors`."""
@@ -145,30 +154,25 @@ class PredictionNoise:
     Makes a true embedding look like its prediction from the brain.
 
     A calibrated prediction of a component $y$ of reliability $\rho$ and standard deviation $\sigma$ behaves as
-    $\rho\,(\rho\, y + \sqrt{1 - \rho^2}\, \sigma \varepsilon)$ with $\varepsilon$ standard normal. Each batch draws an
-    exponent $g$ and uses $\rho^g$: 0 is the embedding itself, above 1 is worse than measured. The exponent is one per
-    batch, so that the amount of noise cannot tell candidates apart.
+    $\rho\,(\rho\, y + \sqrt{1 - \rho^2}\, \sigma \varepsilon)$ with $\varepsilon$ standard normal. The noise is
+    exactly what cross-fitting measured: an interface that learns from better embeddings than the brain gives trusts
+    the brain too much, and makes its texts less likely.
 
     Args:
         reliability (`np.ndarray` of shape `(embedding,)`):
             $\rho$ of each component.
         deviations (`np.ndarray` of shape `(embedding,)`):
             $\sigma$ of each component.
-        exponents (`tuple[float, float]`, *optional*, defaults to `(0.0, 1.2)`):
-            Range of $g$.
     """
 
-    def __init__(self, reliability: np.ndarray, deviations: np.ndarray, exponents: tuple[float, float] = (0.0, 1.2)):
+    def __init__(self, reliability: np.ndarray, deviations: np.ndarray):
         self.reliability = torch.as_tensor(reliability, dtype=torch.float32)
         self.deviations = torch.as_tensor(deviations, dtype=torch.float32)
-        self.exponents = exponents
 
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Imitated predictions `(brains, tokens, embedding)` of embeddings of that shape."""
-        low, high = self.exponents
-        exponent = low + (high - low) * torch.rand(())
-        reliability = self.reliability.to(embeddings.device) ** exponent.to(embeddings.device)
-        noise = (1 - reliability**2).sqrt() * self.deviations.to(embeddings.device) * torch.randn_like(embeddings)
+        reliability, deviations = (part.to(embeddings.device) for part in (self.reliability, self.deviations))
+        noise = (1 - reliability**2).sqrt() * deviations * torch.randn_like(embeddings)
         return reliability * (reliability * embeddings + noise)
 
 

@@ -5,16 +5,19 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..arguments import SemanticArguments, WarmupArguments
-from ..common.distributed import end_stage, require_whole_weights
-from ..embedders.text_encoders import MeanPooledEmbedder
+from ..common.distributed import end_stage, require_whole_weights, zero_init_off
+from ..embedders.text_encoders import MeanPooledEmbedder, load_tokenizer
 from ..sft.sft_config import BrainSFTConfig
 from ..sft.sft_trainer import BrainSFTTrainer
 from ..statistics.ridge import RidgeMap, fit_ridge
@@ -22,6 +25,9 @@ from .plain_text import plain_text_rows, read_sentences, sample_text_from_model,
 from .semantic import SEMANTIC_SPACE, PredictionNoise, SentenceEmbedder, calibrate, write_into_encoder
 from .warmup_config import BrainWarmupConfig
 from .warmup_trainer import BrainWarmupTrainer
+
+
+logger = logging.get_logger(__name__)
 
 
 def run_warmup(
@@ -114,6 +120,7 @@ def collect_plain_text(
     """Sentences of files and of the language model, less those that share words with the corpus, and their sources."""
     sources = {path: read_sentences(path) for path in args.text_files or []}
     if args.num_sampled_sentences:
+        logger.info(f"{args.num_sampled_sentences} plain sentences are sampled from the language model.")
         sampled = sample_text_from_model(model, processor.tokenizer, args.num_sampled_sentences, seed)
         sources["language model"] = sampled
     perceived = [text for rows in splits.values() for text in rows["text"]]
@@ -129,13 +136,29 @@ def collect_plain_text(
 def make_embedder(
     args: SemanticArguments, model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor
 ) -> SentenceEmbedder:
-    """The embedding spaces that the arguments name, not yet fitted."""
+    """The embedding spaces that the arguments name, or the middle of the language model; not yet fitted."""
     spaces = []
     if args.sentence_encoder is not None:
         spaces.append(MeanPooledEmbedder.from_pretrained(args.sentence_encoder))
-    if args.language_model_layer is not None:
-        spaces.append(MeanPooledEmbedder.from_language_model(model, processor.tokenizer, args.language_model_layer))
-    return SentenceEmbedder(*spaces, num_components=args.num_components)
+    target, tokenizer = model, processor.tokenizer
+    if args.target_language_model is not None:
+        with zero_init_off():
+            target = AutoModelForCausalLM.from_pretrained(args.target_language_model).to(model.device)
+        tokenizer = load_tokenizer(args.target_language_model, args.target_start_token)
+    layers = list(args.language_model_layers or ())
+    if not spaces and not layers:
+        config: Any = target.config
+        layers = [config.get_text_config().num_hidden_layers // 2]
+        logger.warning(
+            f"No `sentence_encoder` is named: text is embedded by hidden state {layers[0]} of the language model. An "
+            "encoder of sentences, such as sentence-transformers/all-MiniLM-L6-v2, knows more of what they mean."
+        )
+    if target is not model and layers and min(layers) >= 0:
+        # Deeper layers are not read; one more stays, since what leaves the last is normalised.
+        body: Any = target.base_model
+        body.layers = body.layers[: max(layers) + 1]
+    spaces += [MeanPooledEmbedder.from_language_model(target, tokenizer, layer) for layer in layers]
+    return SentenceEmbedder(*spaces, num_components=args.num_components, scale=args.embedding_scale)
 
 
 def fit_encoder(
@@ -196,6 +219,7 @@ def pretrain_interface(
     stage.reading, stage.train_sampling_strategy = "continuation", "group_by_length"
     stage.save_strategy, stage.load_best_model_at_end, stage.push_to_hub = "no", False, False
     stage.eval_strategy, stage.early_stopping_patience = "no", None
+    stage.condition_dropout = 0.0 if args.contrastive_weight else semantic.text_condition_dropout
     trainer = BrainSFTTrainer(
         model, stage, train_dataset=text_rows, processing_class=processor, perturb_embeddings=noise
     )

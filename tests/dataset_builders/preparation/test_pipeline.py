@@ -158,7 +158,7 @@ def _prepare_in_process(data, cache, out, seconds):
     command = [sys.executable, "-c", PREPARE, *map(str, (Path(__file__).parents[3], data, cache, out))]
     process = subprocess.Popen(command, cwd=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if seconds is None:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=1800)
         assert process.returncode == 0, errors.decode()
         return
     assert process.stdout.readline() == b"ready\n"

@@ -309,10 +309,8 @@ class TestOtherProcess:
         return {"serve": "read", "path": str(path), "name": "data", "slabs": slabs, "seconds": seconds}
 
     def test_a_file_that_takes_too_long(self, slow):
-        started = time.monotonic()
         with pytest.raises(ValueError, match=r"bold\.h5 cannot be read as HDF5 \(libhdf5 takes more than 1 s\)"):
             hdf5_process.ask_libhdf5(self.request(slow, 1), lambda block: None)
-        assert time.monotonic() - started < 30  # what was asked for takes longer
         np.testing.assert_array_equal(read_hdf5(write(slow.with_name("sound.h5"), chunks=True), "data"), TRUTH)
 
     def test_a_process_that_dies(self, slow):
@@ -321,17 +319,15 @@ class TestOtherProcess:
         assert process
         threading.Timer(0.2, os.killpg, [process.pid, signal.SIGKILL]).start()
         with pytest.raises(ValueError, match=r"bold\.h5 cannot be read as HDF5 \(libhdf5 crashes on it\): download"):
-            hdf5_process.ask_libhdf5(self.request(slow, 60), lambda block: None)
+            hdf5_process.ask_libhdf5(self.request(slow, 3600), lambda block: None)
         np.testing.assert_array_equal(read_hdf5(write(slow.with_name("sound.h5"), chunks=True), "data"), TRUTH)
 
     def test_an_answer_that_nobody_waited_for_is_not_the_next_one(self, slow):
         def interrupt(block):
             raise KeyboardInterrupt
 
-        started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            hdf5_process.ask_libhdf5(self.request(slow, 60), interrupt)
-        assert time.monotonic() - started < 30  # what was asked for takes longer
+            hdf5_process.ask_libhdf5(self.request(slow, 3600), interrupt)
         np.testing.assert_array_equal(read_hdf5(write(slow.with_name("sound.h5"), chunks=True), "data"), TRUTH)
 
     def test_a_fork_has_a_process_of_its_own(self, path):

@@ -269,7 +269,8 @@ def _story_rows(story="s", subjects=("a", "b"), volumes=80, clock=True, seed=0):
             rows.append(
                 Sample(
                     sample_id=name, corpus="w", subject=subject, stimulus=story, group=story, topic=story,
-                    brain_id=name, prompt=" ".join(word for part in heard[volume - LOOK_BACK : volume] for word in part),
+                    brain_id=name,
+                    prompt=" ".join(word for part in heard[volume - LOOK_BACK : volume] for word in part),
                     completion=" ".join(words), text=" ".join(words), recording=f"{subject}/{story}", frames=frames,
                     words=tuple(words) if clock else (), word_onsets=times if clock else (),
                     word_offsets=tuple(time + 0.1 for time in times) if clock else (),

@@ -18,6 +18,6 @@ def test_shards_train_generate_and_are_gathered(tmp_path):
     paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
     done = subprocess.run(
         [*launcher, str(script), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=300,
+        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=1800,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,7 @@ def launch(tmp_path):
             for rank in range(processes)
         ]  # fmt: skip
         for process in started:
-            printed, _ = process.communicate(timeout=240)
+            printed, _ = process.communicate(timeout=1800)
             assert process.returncode == 0, printed
         return json.loads((folder / "found.json").read_text()), load_file(folder / "model.safetensors")
 

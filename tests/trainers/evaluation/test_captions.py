@@ -152,7 +152,7 @@ class TestArms:
         model, processor, data = setting = make_setting()
         report = evaluate(setting)
         for subject in VOXELS:
-            (caption,) = {sample["texts"]["text_only"] for sample in report.samples if sample["subject"] == subject}
+            (caption,) = {sample["texts"]["mean_brain"] for sample in report.samples if sample["subject"] == subject}
             rows = [row for row in data["test"] if row["subject"] == subject]
             embeds = get_brain_featuress(model.eval(), processor, rows, batch_size=8).mean(0, keepdim=True)
             inputs = processor(text=PROMPT, encoder_outputs=embeds.detach())
@@ -190,7 +190,7 @@ class TestArms:
         data["train"] = make_images(9, ["s1", "s3"], name="train", seed=4)
         report = evaluate((model, processor, data))
         arms = {row["arm"] for row in report.arms}
-        assert arms == {*MANDATORY_ARMS, "other_subject_other_image", "no_brain", "noise", "text_only"}
+        assert arms == {*MANDATORY_ARMS, "other_subject_other_image", "no_brain", "noise", "mean_brain"}
         no_ridge = "no tested subject has brains of 5 groups in training to fit a map on"
         assert report.settings["absent_arms"] == {
             "other_subject_same_image": "no other subject saw the same images",
@@ -201,7 +201,7 @@ class TestArms:
 
     def test_unknown_subjects_lend_nothing(self, make_setting, evaluate):
         report = evaluate(make_setting(known=["s1"]), subjects=["s1"])
-        assert {row["arm"] for row in report.arms} == {*MANDATORY_ARMS, "no_brain", "noise", "text_only"}
+        assert {row["arm"] for row in report.arms} == {*MANDATORY_ARMS, "no_brain", "noise", "mean_brain"}
         others = {"other_subject_same_image", "other_subject_other_image"}
         assert set(report.settings["absent_arms"]) == {*others, "time_shift", "retrieval", "ridge"}
 

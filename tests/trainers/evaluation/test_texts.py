@@ -138,7 +138,7 @@ class TestArms:
         labels[:, : -len(row["completion"].split())] = -100
         with torch.no_grad():
             expected = model(**inputs, labels=labels).loss.item()
-        assert report.samples[5]["losses"]["text_only"] == pytest.approx(expected, abs=2e-5)
+        assert report.samples[5]["losses"]["mean_brain"] == pytest.approx(expected, abs=2e-5)
 
     def test_batch_size_changes_nothing(self, setting, evaluate):
         small, large = evaluate(setting, batch_size=1), evaluate(setting, batch_size=64)
@@ -377,7 +377,7 @@ class TestExample:
         script = load_example("evaluate")
         arguments = ["--checkpoint", "checkpoint", "--dataset", "data", "--output_dir", "out", "--no_generate"]
         # No `corpus.json` lies beside the data.
-        allow = ["--allow", "split"]
+        allow = ["--allow", "split", "deaf_twin"]
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments, "--num_permutations", "2", *allow])
         with pytest.raises(ValueError, match="would miss ridge"):

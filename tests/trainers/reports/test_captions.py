@@ -293,6 +293,6 @@ class TestReport:
             CaptionReport.load(tmp_path)
         make_report().save(tmp_path, ALLOW)
         path = tmp_path / "caption_report.json"
-        path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 0'))
-        with pytest.raises(ValueError, match="schema version 0, expected 2 or 1"):
+        path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 0'))
+        with pytest.raises(ValueError, match="schema version 0, expected 1"):
             CaptionReport.load(tmp_path)

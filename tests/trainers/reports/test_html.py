@@ -66,7 +66,7 @@ def hostile_report() -> EvaluationReport:
     for sample in samples:
         sample |= {"truth": HOSTILE, "prompt": HOSTILE, "texts": dict.fromkeys(sample["texts"], HOSTILE)}
     split = {"corpus": HOSTILE, "evaluated": "test"}
-    settings = {"seed": 0, "note": HOSTILE}
+    settings = {"seed": 0, "note": HOSTILE, "num_twins": 1, "deaf_twin": {"sentence": "twin_1"}}
     report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
     figure = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(3)"><script>alert(4)</script></svg>'
     report.add(Section("s", HOSTILE, HOSTILE, {"a": HOSTILE}, [{"a": HOSTILE}], figure))

@@ -25,8 +25,8 @@ from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_tes
 
 CLEAN = {"policy": "passage", "leaks": []}
 # A report with the baselines of ridge regression; those without are looked at one by one.
-SETTINGS = {"num_resamples": 1_000, "ridge_baseline": True}
-NO_RIDGE = {"num_resamples": 1_000}
+SETTINGS = {"num_resamples": 1_000, "ridge_baseline": True, "num_twins": 1}
+NO_RIDGE = {"num_resamples": 1_000, "num_twins": 1}
 LEAK = {"kind": "shared_text", "splits": ["train", "test"], "count": 3, "examples": ["x"]}
 
 
@@ -147,14 +147,18 @@ def test_the_refusal_names_everything_and_the_way_out():
     with pytest.raises(ValueError, match="The report is not written") as refusal:
         require_evidence(missing, allow=["no_brain"])
     told = str(refusal.value)
-    assert "allow=['zero', 'voxel_shuffle', 'noise', 'time_shift', 'ridge', 'leak:shared_text']" in told
+    lacking = ["matched", "mean_brain", "zero", "voxel_shuffle", "noise", "time_shift", "ridge", "leak:shared_text"]
+    assert f"allow={lacking}" in told
     assert all(item.why in told for item in missing if item.name != "no_brain")
     require_evidence(missing, allow=names(missing))
 
 
 class TestSave:
     def test_nothing_is_written_without_leave(self, tmp_path):
-        with pytest.raises(ValueError, match="would miss zero, voxel_shuffle, noise, time_shift, ridge, retrieval"):
+        with pytest.raises(
+            ValueError,
+            match="would miss matched, mean_brain, zero, voxel_shuffle, noise, time_shift, ridge, retrieval",
+        ):
             make_report(0.3).save(tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
@@ -172,9 +176,9 @@ class TestSave:
         samples = make_samples(0.3)
         for sample in samples:
             own = sample["losses"]["no_brain"]
-            sample["losses"] |= dict.fromkeys(("zero", "voxel_shuffle", "noise", "time_shift"), own)
+            sample["losses"] |= dict.fromkeys(CONTROLS, own) | {"permuted": sample["losses"]["permuted"]}
         split = CLEAN | {"corpus": "toy", "fold": 0, "num_folds": 5, "sizes": {"test": 60}, "evaluated": "test"}
-        settings = {"seed": 0, "ridge_baseline": True}
+        settings = {"seed": 0, "ridge_baseline": True, "num_twins": 1, "deaf_twin": {"sentence": "twin_1"}}
         report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
         report.save(tmp_path)
         assert json.loads((tmp_path / "report.json").read_text())["missing"] == []

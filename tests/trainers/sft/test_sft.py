@@ -64,6 +64,35 @@ class TestLikelihoodContrast:
         assert likelihood_contrast(torch.rand(3, 1)).item() == 0.0
 
 
+class TestConditionDropout:
+    def test_all_hidden_is_the_null_condition(self, make_model, make_trainer):
+        """Whatever brain is hidden, the loss is that of an encoder output of zero; a visible one matters."""
+        model = make_model(gate_init=0.9)
+        trainer = make_trainer(model, condition_dropout=0.999_999)
+        inputs = trainer.data_collator(list(trainer.train_dataset.select(range(4))))
+        model.train()
+        hidden = trainer.compute_loss(model, dict(inputs))
+        swapped = {**inputs, "brain_values": inputs["brain_values"].flip(0)}
+        assert trainer.compute_loss(model, swapped) == hidden
+        trainer.args.condition_dropout = 0.0
+        assert trainer.compute_loss(model, swapped) != trainer.compute_loss(model, dict(inputs))
+        zeros = torch.zeros(len(inputs["brain_values"]), 1, model.config.encoder_config.hidden_size)
+        null = {**{k: v for k, v in inputs.items() if k != "brain_values"}, "encoder_outputs": zeros}
+        torch.testing.assert_close(trainer.compute_loss(model, null), hidden)
+
+    def test_nothing_is_hidden_in_evaluation(self, make_model, make_trainer, make_rows):
+        rows = make_rows(8)
+        losses = [
+            make_trainer(make_model(gate_init=0.9), eval_rows=rows, condition_dropout=share).evaluate()["eval_loss"]
+            for share in (0.0, 0.9)
+        ]
+        assert losses[0] == losses[1]
+
+    def test_not_beside_a_contrast(self, make_trainer):
+        with pytest.raises(ValueError, match="`condition_dropout` must be in"):
+            make_trainer(condition_dropout=0.5, contrastive_weight=1.0)
+
+
 class TestSegments:
     def test_lie_within_their_text(self):
         num_tokens = torch.tensor([1, 3, 5, 20])
@@ -349,3 +378,19 @@ class TestEvaluationOfOtherRows:
             trainer.model.model.brain_interface.projector.output.weight.fill_(torch.nan)
         with pytest.raises(FloatingPointError, match=r"evaluated samples .* is NaN or infinite"):
             trainer.evaluate()
+
+
+def test_rows_of_a_corpus_come_in_batches_of_like_length(make_model, make_processor, make_rows, tmp_path):
+    """They have no column `length`: words are counted, each row comes once, and the order is that of the seed."""
+    model, rows = make_model(), make_rows(40)
+    rows = rows.map(
+        lambda row, place: {"completion": "very " * (place * 7 % 10) + row["completion"]}, with_indices=True
+    )
+    options = {"use_cpu": True, "report_to": "none", "per_device_train_batch_size": 4}
+    args = BrainSFTConfig(output_dir=str(tmp_path), train_sampling_strategy="group_by_length", **options)
+    trainer = BrainSFTTrainer(model, args, train_dataset=rows, processing_class=make_processor(model))
+    order, again = list(trainer._get_train_sampler()), list(trainer._get_train_sampler())
+    assert order == again
+    assert sorted(order) == list(range(len(rows)))
+    words = np.array([len(f"{row['prompt']} {row['completion']}".split()) for row in rows])
+    assert np.mean(np.ptp(words[order].reshape(-1, 4), axis=1)) < np.mean(np.ptp(words.reshape(-1, 4), axis=1))

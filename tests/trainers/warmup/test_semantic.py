@@ -17,7 +17,13 @@ from trainers.sft.sft_trainer import BrainSFTTrainer
 from trainers.statistics.ridge import RidgeMap, fit_ridge
 from trainers.warmup.plain_text import plain_text_rows, read_sentences, sample_text_from_model, without_overlap
 from trainers.warmup.semantic import PredictionNoise, SentenceEmbedder, calibrate, write_into_encoder
-from trainers.warmup.stages import collect_plain_text, fit_encoder, pretrain_interface, with_predictions
+from trainers.warmup.stages import (
+    collect_plain_text,
+    fit_encoder,
+    make_embedder,
+    pretrain_interface,
+    with_predictions,
+)
 
 
 def simulate(num_brains=120, num_features=12, embedding=5, noise=1.0, seed=0):
@@ -98,14 +104,14 @@ class TestCalibration:
     def test_imitation_has_the_moments_of_a_prediction(self):
         reliability, deviations = np.array([0.8, 0.4]), np.array([2.0, 1.0])
         truth = torch.randn(50_000, 1, 2) * torch.tensor([2.0, 1.0])
-        imitated = PredictionNoise(reliability, deviations, exponents=(1.0, 1.0))(truth)
+        imitated = PredictionNoise(reliability, deviations)(truth)
         np.testing.assert_allclose(imitated.std(0)[0], reliability * deviations, rtol=0.03)
         correlation = (imitated * truth).mean(0)[0] / (imitated.std(0)[0] * truth.std(0)[0])
         np.testing.assert_allclose(correlation, reliability, atol=0.02)
 
-    def test_exponent_zero_is_the_truth(self):
+    def test_what_is_known_for_certain_is_left_alone(self):
         truth = torch.randn(3, 1, 2)
-        assert torch.equal(PredictionNoise(np.full(2, 0.5), np.ones(2), exponents=(0.0, 0.0))(truth), truth)
+        assert torch.equal(PredictionNoise(np.ones(2), np.ones(2))(truth), truth)
 
 
 class TestEmbedders:
@@ -128,7 +134,7 @@ class TestEmbedders:
             return np.stack([table[text] for text in texts])
 
         def large(texts):
-            return 1000.0 * small(texts)[:, ::-1] ** 3
+            return 1000.0 * small(texts)[:, ::-1] ** 3 * [1e-3, 1, 1, 1e3]
 
         texts = list(table)
         one, other = (SentenceEmbedder(a, b, num_components=8).fit(texts) for a, b in ((small, large), (large, small)))
@@ -222,6 +228,18 @@ class TestStages:
             model, args, train_dataset=predicted, eval_dataset=held_out, processing_class=processor
         )
         assert trainer.evaluate()["eval_pairwise_accuracy"] > 0.8
+
+    def test_without_an_encoder_the_middle_of_the_language_model_serves(self, make_model, make_processor):
+        model = make_model().eval()
+        processor, depth = make_processor(model), model.config.text_config.num_hidden_layers
+        texts = ["the cat is red .", "the dog is very blue .", "the bird is gold ."]
+        chosen, named = (
+            make_embedder(
+                SemanticArguments(num_components=2, language_model_layers=layer and [layer]), model, processor
+            )
+            for layer in (None, depth // 2)
+        )
+        np.testing.assert_array_equal(chosen.fit_transform(texts), named.fit_transform(texts))
 
     def test_text_comes_from_file_and_model(self, make_model, make_processor, make_rows, tmp_path):
         model = make_model()

@@ -1,7 +1,7 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-Broken transcripts and tables, for `fuzz_readers.py`: seeds of each text format, their readers, and how to mutate them.
+Broken transcripts and tables, for `fuzzing.py`: seeds of each text format, their readers, and how to mutate them.
 
 A mutation alters bytes or lines, the way that disks, editors and careless programs do. `TEXT_CASES` holds for each
 format one sound file and a function that reads it and returns the number of things in it, where the file says how many

@@ -1,7 +1,7 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-Broken MATLAB files, for `fuzz_readers.py`: sound files of each kind, their readers, and how to mutate them.
+Broken MATLAB files, for `fuzzing.py`: sound files of each kind, their readers, and how to mutate them.
 
 Compressed variables end with a checksum: a mutant of theirs is refused or read as before. What an uncompressed file
 says of its values nobody can check, so there only crashes, hangs and foreign errors count.

@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Broken binary files, for `fuzz_readers.py`: what disks, downloads and hostile hands do to bytes."""
+"""Broken binary files, for `fuzzing.py`: what disks, downloads and hostile hands do to bytes."""
 
 import gzip
 import math

@@ -1,0 +1,291 @@
+# Copyright 2026 The brainllm authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+"""
+What does the brain add, in nats? BrainLLM's published participant over the best that can be done without the brain.
+
+    python examples/benchmarks/brain_gain.py --data_dir pereira_example --text_model_id llama \
+        --sentence_encoder sentence-transformers/all-MiniLM-L6-v2 --target_language_model HuggingFaceTB/SmolLM2-135M \
+        --text_dir runs/text --output_dir runs/gain
+
+In each of five passage-grouped folds the recipe trains on the brain, on its structure (session, number of words and
+characters, position in the passage: no brain at all), and on both. Beside the model of the brain, twins are trained
+on brains of other passages. A gain is over the best of: the null condition, the mean brain, each twin under its own
+brain, its mean brain and its null condition; which is best is chosen on validation rows. Whatever is there already is
+not done again. Further arguments go to `train_sft.py`. Ends with `gain.md` and `gain.json`; intervals by passage.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict, load_from_disk
+
+from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from trainers.data.collator import BrainDataCollator, read_as
+from trainers.statistics.permutations import permute_across_groups
+from trainers.statistics.resampling import Resampler
+
+
+EXAMPLES = Path(__file__).resolve().parent.parent
+SYSTEMS = ("brain", "structure", "both")
+#: Passages of the first of the two experiments, which are two sessions (Pereira et al. 2018).
+FIRST_EXPERIMENT = 72
+#: Weight of a structure column beside the whole of the brain, each of length 1.
+STRUCTURE_WEIGHT = 0.35
+TEXT = ("input_ids", "attention_mask")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--data_dir", required=True, help="folder with example.wq.pkl and example.pca1000.wq.pkl.dic")
+    parser.add_argument("--text_dir", type=Path, required=True, help="folder of plain text, a sentence per line")
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder to write")
+    parser.add_argument("--recipe", default=EXAMPLES / "recipes" / "brainllama.yaml", help="recipe of all systems")
+    parser.add_argument("--folds", nargs="+", type=int, default=list(range(5)), help="folds to run")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="what to train")
+    parser.add_argument("--num_twins", type=int, default=2, help="brain-deaf twins of the model of the brain")
+    parser.add_argument("--num_permutations", type=int, default=5, help="brains of other passages for each text")
+    parser.add_argument("--table_only", action="store_true", help="score and print what is there")
+    args, args.training_arguments = parser.parse_known_args()
+    return args
+
+
+# ------------------------------------------------------------------------------------------------------- training
+def run(script: str, *arguments: object) -> None:
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    print("$", *command, flush=True)
+    subprocess.run(command, check=True)
+
+
+def folder_of(args: argparse.Namespace, system: str, fold: int) -> Path:
+    return args.output_dir / system / f"fold{fold}"
+
+
+def prepare(args: argparse.Namespace, system: str, fold: int) -> Path:
+    """The corpus of a fold, with the structure of its texts in place of the brains, or beside them."""
+    folder = args.output_dir / "data" / "brain" / f"fold{fold}"
+    if not folder.is_dir():
+        arguments = ("--corpus", "brainllm2025", "--data_dir", args.data_dir, "--output_dir", folder, "--fold", fold)
+        run("prepare_dataset.py", *arguments)
+    target = args.output_dir / "data" / system / f"fold{fold}"
+    if not target.is_dir():
+        splits = load_from_disk(str(folder))
+        columns = {name: structure_of(rows) for name, rows in splits.items()}
+        center, spread = columns["train"].mean(0), columns["train"].std(0) + 1e-6
+        brains = np.stack([np.asarray(values)[0] for values in splits["train"]["brain_values"]])
+        # Recorded deviations decide how much ridge regression trusts a feature, by a power that the recipe names.
+        deviations = brains.std(0)
+        trusted = STRUCTURE_WEIGHT * np.sqrt(((deviations / deviations.max()) ** 1.2).sum())
+        scale = 1.0 if system == "structure" else deviations.max() * trusted ** (1 / 0.6)
+        changed = {}
+        for name, rows in splits.items():
+            values = [scale * ((columns[name] - center) / spread)[:, None]]
+            if system == "both":
+                values.insert(0, np.stack([np.asarray(v) for v in rows["brain_values"]]))
+            joined = np.concatenate(values, axis=2).astype(np.float32)
+            changed[name] = rows.remove_columns("brain_values").add_column("brain_values", joined.tolist())
+        DatasetDict(changed).save_to_disk(str(target))
+        (target / "corpus.json").write_bytes((folder / "corpus.json").read_bytes())
+    return target
+
+
+def structure_of(rows: Dataset) -> np.ndarray:
+    """What is known of a sentence without its words: session, length, position; `[rows, columns]`."""
+    words = np.array([len(text.split()) for text in rows["text"]], float)
+    characters = np.array([len(text) for text in rows["text"]], float)
+    session = np.array([int(group) < FIRST_EXPERIMENT for group in rows["group"]], float)
+    position = np.array([int(brain_id.rpartition("/")[2]) for brain_id in rows["brain_id"]])
+    places = (position[:, None] == np.arange(5)).astype(float)
+    return np.column_stack([session, words, characters, words**2, places])
+
+
+def train(args: argparse.Namespace, system: str, fold: int) -> None:
+    """Fold 0 learns from plain text; the other folds take its interface over, as twins do within a fold."""
+    output, dataset = folder_of(args, system, fold), prepare(args, system, fold)
+    num_twins = args.num_twins if system == "brain" else 0
+    last = output / "twins" / str(num_twins) if num_twins else output
+    if (last / "model.safetensors").is_file():
+        return
+    learnt = folder_of(args, system, 0) / "plain-text"
+    arguments = ["--config", args.recipe, "--dataset", dataset, "--output_dir", output, "--num_twins", num_twins]
+    arguments += ["--report_to", "none", *args.training_arguments]
+    if fold and (learnt / "model.safetensors").is_file():
+        arguments += ["--pretrained_interface", learnt]
+    else:
+        arguments += ["--text_files", *sorted(args.text_dir.glob("*.txt"))]
+    run("train_sft.py", *arguments)
+
+
+# -------------------------------------------------------------------------------------------------------- scoring
+class Scorer:
+    """Nats of the texts of rows under a checkpoint and whatever encoder outputs."""
+
+    def __init__(self, checkpoint: Path, rows: Dataset, batch_size: int = 32):
+        self.model = BrainLlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
+        self.processor = BrainLlamaProcessor.from_pretrained(checkpoint)
+        self.rows, self.collate = rows, BrainDataCollator(self.processor)
+        lengths = [len(row["prompt"]) + len(row["completion"]) for row in rows]
+        order = np.argsort(lengths, kind="stable")
+        self.batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        self.encoded = self.encode(rows)
+
+    @torch.no_grad()
+    def encode(self, rows: Dataset) -> torch.Tensor:
+        """Encoder outputs `[rows, tokens, hidden]`."""
+        values = [np.asarray(v, np.float32) for v in rows["brain_values"]]
+        inputs = self.processor.feature_extractor(values, subject=list(rows["subject"]))
+        return self.model.model.brain_encoder(inputs["brain_values"])
+
+    @torch.no_grad()
+    def nats(self, conditions: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Nats and number of tokens of each text, `[rows]`, under encoder outputs `[rows, tokens, hidden]`."""
+        nats, tokens = np.zeros(len(self.rows)), np.zeros(len(self.rows))
+        for batch in self.batches:
+            inputs = self.collate([self.rows[int(i)] for i in batch])
+            text = {name: inputs[name] for name in TEXT}
+            losses, where = self.model.token_losses(
+                inputs["labels"],
+                **text,
+                encoder_outputs=conditions[torch.from_numpy(batch)],
+                brain_index=torch.arange(len(batch)),
+            )
+            nats[batch] = np.bincount(where.numpy(), losses.numpy(), len(batch))
+            tokens[batch] = np.bincount(where.numpy(), minlength=len(batch))
+        return nats, tokens
+
+    def without_brain(self) -> dict[str, np.ndarray]:
+        """The null condition and the mean brain."""
+        mean = self.encoded.mean(0, keepdim=True).expand_as(self.encoded)
+        return {"null": self.nats(torch.zeros_like(self.encoded))[0], "mean_brain": self.nats(mean)[0]}
+
+
+def score(args: argparse.Namespace, system: str, fold: int, task: str) -> dict[str, dict[str, np.ndarray]]:
+    """Nats of every arm, on validation and test rows."""
+    splits = load_from_disk(str(prepare(args, system, fold)))
+    folder, found = folder_of(args, system, fold), {}
+    for split in ("validation", "test"):
+        rows = read_as(splits[split], task)
+        saved = folder / f"nats-{task}-{split}.npz"
+        if not saved.is_file():
+            scorer = Scorer(folder, rows)
+            own, tokens = scorer.nats(scorer.encoded)
+            arms = {"brain": own, "tokens": tokens, **scorer.without_brain()}
+            if split == "test":
+                arms |= control_brains(args, scorer, rows)
+            for twin in sorted((folder / "twins").glob("*/model.safetensors")):
+                deaf = Scorer(twin.parent, rows)
+                name = f"twin {twin.parent.name}"
+                arms[f"{name}, brain"] = deaf.nats(deaf.encoded)[0]
+                arms |= {f"{name}, {arm}": nats for arm, nats in deaf.without_brain().items()}
+            np.savez(saved, **arms)
+        found[split] = dict(np.load(saved)) | {"group": np.array(rows["group"])}
+    return found
+
+
+def control_brains(args: argparse.Namespace, scorer: Scorer, rows: Dataset) -> dict[str, np.ndarray]:
+    """Nats `[permutations, rows]` under brains of other passages; and of such with the same session and length."""
+    groups, brain_ids = list(rows["group"]), list(rows["brain_id"])
+    place = {brain_id: i for i, brain_id in enumerate(brain_ids)}
+    permuted = permute_across_groups(groups, brain_ids, args.num_permutations, seed=0)
+    drawn = {"permuted": [[place[brain_id] for brain_id in row] for row in permuted]}
+    structure, rng = structure_of(rows), np.random.default_rng(0)
+    session, length, group = structure[:, 0], structure[:, 1], np.array(groups)
+    drawn["matched"] = []
+    for _ in range(args.num_permutations):
+        chosen = []
+        for i in range(len(rows)):
+            others = np.flatnonzero((group != group[i]) & (session == session[i]))
+            distance = np.abs(length[others] - length[i])
+            near = others[distance <= max(2, distance.min())]
+            chosen.append(int(rng.choice(near)))
+        drawn["matched"].append(chosen)
+    return {
+        name: np.stack([scorer.nats(scorer.encoded[torch.tensor(index)])[0] for index in several])
+        for name, several in drawn.items()
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------- table
+def best_without_brain(arms: dict[str, dict[str, np.ndarray]]) -> tuple[str, np.ndarray]:
+    """The arm without its brain that makes the validation texts likeliest, and its nats on test."""
+    names = [name for name in arms["validation"] if name in ("null", "mean_brain") or name.startswith("twin")]
+    name = min(names, key=lambda name: arms["validation"][name].sum())
+    return name, arms["test"][name]
+
+
+def summarize(folds: list[dict], resampler: Resampler, rival: list[np.ndarray]) -> dict[str, object]:
+    """Own loss, gain over a rival in nats a sentence and a token, pairwise accuracies, by passage."""
+    test = [fold["test"] for fold in folds]
+    groups = [f"{k}/{group}" for k, arms in enumerate(test) for group in arms["group"]]
+    own, tokens, other = (np.concatenate(parts) for parts in zip(
+        *((arms["brain"], arms["tokens"], without) for arms, without in zip(test, rival, strict=True)), strict=True
+    ))  # fmt: skip
+    result = {"loss": own.sum() / tokens.sum(), "loss_of_rival": other.sum() / tokens.sum()}
+    result |= {"gain": resampler.mean(other - own, groups), "gain_a_token": (other - own).sum() / tokens.sum()}
+    for control in ("permuted", "matched"):
+        nats = np.concatenate([arms[control] for arms in test], axis=1)
+        result[f"pairwise_{control}"] = resampler.mean((own < nats).mean(0), groups, chance=0.5)
+        result[f"gain_over_{control}"] = resampler.mean(nats.mean(0) - own, groups)
+    return result
+
+
+def make_tables(args: argparse.Namespace) -> dict[str, object]:
+    resampler, results = Resampler(), {}
+    for task in ("sentence", "continuation"):
+        scored = {}
+        for system in SYSTEMS:
+            done = [k for k in args.folds if (folder_of(args, system, k) / "model.safetensors").is_file()]
+            if len(done) == len(args.folds):
+                scored[system] = [score(args, system, fold, task) for fold in done]
+        for system, folds in scored.items():
+            best = [best_without_brain(fold) for fold in folds]
+            results[f"{system} | {task}"] = {
+                "rival": [name for name, _ in best], **summarize(folds, resampler, [nats for _, nats in best])
+            }  # fmt: skip
+        for system in ("brain", "both"):
+            if system in scored and "structure" in scored:
+                without = [fold["test"]["brain"] for fold in scored["structure"]]
+                results[f"{system} over structure | {task}"] = summarize(scored[system], resampler, without)
+    return results
+
+
+def as_markdown(results: dict[str, object]) -> str:
+    """One line per comparison."""
+
+    def cell(value: dict) -> str:
+        return f"{value['value']:.3f} [{value['ci_low']:.3f}, {value['ci_high']:.3f}]"
+
+    lines = [
+        "| what, over what | loss | without | gain, nats a sentence | a token | p | pairwise, permuted | matched |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in results.items():
+        lines.append(
+            f"| {name} | {row['loss']:.3f} | {row['loss_of_rival']:.3f} | {cell(row['gain'])} | "
+            f"{row['gain_a_token']:.3f} | {row['gain']['p']:.4f} | {cell(row['pairwise_permuted'])} | "
+            f"{cell(row['pairwise_matched'])} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    args = parse_arguments()
+    if not args.table_only:
+        for fold in args.folds:
+            for system in args.systems:
+                train(args, system, fold)
+    results = make_tables(args)
+    (args.output_dir / "gain.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
+    table = as_markdown(results)
+    (args.output_dir / "gain.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
