@@ -180,6 +180,7 @@ class ComposedCheckpoints:
         for name in ("text_model_id", "text_model_revision"):
             setattr(config, name, kwargs.pop(name, getattr(config, name)))
         adapters, config.adapters = config.adapters, None
+        _keep_brain_whole(kwargs.get("quantization_config"))
         wants_info = kwargs.pop("output_loading_info", False)
         # CODEPATH: merged checkpoints hold the language model, slim ones name it
         if config.text_model_included:
@@ -249,6 +250,7 @@ class ComposedCheckpoints:
             ValueError: if it is not a Llama.
         """
         hub_kwargs = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
+        _keep_brain_whole(kwargs.get("quantization_config"))
         # Looked up first, for its error when the language model is absent and for the commit in its path.
         _, commit = _lazy_weights(text_model_id, revision=revision, **hub_kwargs)
         text_config = AutoConfig.from_pretrained(text_model_id, revision=revision, **hub_kwargs)
@@ -338,6 +340,15 @@ class ComposedCheckpoints:
         if adapter_path is not None:
             model.load_adapter(adapter_path, adapter_kwargs={**hub_kwargs, **adapter_kwargs})
         return model, info
+
+
+def _keep_brain_whole(quantization_config) -> None:
+    """Quantisation is of the frozen language model: brain modules stay as they are, and its head as by default."""
+    for field in ("modules_to_not_convert", "llm_int8_skip_modules"):
+        if hasattr(quantization_config, field):
+            kept = getattr(quantization_config, field)
+            kept = [*(["lm_head"] if kept is None else kept), "brain_encoder", "brain_interface"]
+            setattr(quantization_config, field, list(dict.fromkeys(kept)))
 
 
 def _is_text(name: str) -> bool:

@@ -199,6 +199,12 @@ class BrainLlamaProcessor(ProcessorMixin):
             for (ids, offsets), sample in zip(self._tokenize(texts, add_special_tokens), index, strict=True)
         ]
         batch = {"input_ids": [ids for ids, _ in encoded]}
+        if kwargs.get("truncation") not in (None, False):
+            raise ValueError(
+                "`truncation` would cut the brain's placeholder tokens or the newest words. Shorten the text before, "
+                "e.g. by `max_prompt_tokens` and `max_completion_tokens` of the trainers."
+            )
+        kwargs.pop("truncation", None)
         data = dict(self.tokenizer.pad(batch, padding=padding, return_tensors=return_tensors, **kwargs))
         arrays = {}
         if return_offsets_mapping:

@@ -394,3 +394,25 @@ def test_rows_of_a_corpus_come_in_batches_of_like_length(make_model, make_proces
     assert sorted(order) == list(range(len(rows)))
     words = np.array([len(f"{row['prompt']} {row['completion']}".split()) for row in rows])
     assert np.mean(np.ptp(words[order].reshape(-1, 4), axis=1)) < np.mean(np.ptp(words.reshape(-1, 4), axis=1))
+
+
+class TestRowsThatDoNotFit:
+    def test_a_text_longer_than_the_language_model_reads(self, make_trainer, make_rows):
+        most = make_trainer().model.config.text_config.max_position_embeddings
+        long = {"prompt": "the cat " * most}
+        rows = make_rows(8).map(lambda row, i: long if i == 3 else {}, with_indices=True)
+        with pytest.raises(
+            ValueError, match=rf"has \d+ tokens, but the language model has {most} positions.*max_prompt"
+        ):
+            make_trainer(rows=rows, max_steps=4).train()
+        make_trainer(rows=rows, max_steps=4, max_prompt_tokens=20).train()
+
+    @pytest.mark.parametrize("completion", [None, "", "  "])
+    def test_no_completion(self, make_trainer, make_rows, completion):
+        rows = make_rows(8).map(lambda row: {"completion": completion})
+        with pytest.raises(ValueError, match=r"Row 'tiny/.* has an empty completion"):
+            make_trainer(rows=rows).train()
+
+    def test_label_smoothing_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match=r"`label_smoothing_factor=0\.1` has no part in the loss"):
+            BrainSFTConfig(output_dir=tmp_path, label_smoothing_factor=0.1)
