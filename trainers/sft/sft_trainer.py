@@ -173,7 +173,8 @@ class BrainSFTTrainer(BrainTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """Batches of rows of like length, if asked for: by a column `length`, tokens of instructions, or words."""
-        rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        args = self.args
         is_instructions = isinstance(rows, InstructionRows)
         if args.train_sampling_strategy != "group_by_length" or (
             not is_instructions and "length" in rows.column_names
@@ -299,7 +300,8 @@ class BrainSFTTrainer(BrainTrainer):
         Losses `(batch, candidates, labelled tokens)`, 0 behind a text's end and for candidate -1, and the number of
         labelled tokens `(batch,)` of each text.
         """
-        exists, most = candidates >= 0, self.model.config.text_config.max_position_embeddings
+        text_config: Any = self.model.config.text_config
+        exists, most = candidates >= 0, text_config.max_position_embeddings
         if "segment_ids" not in inputs and inputs["input_ids"].shape[1] > most:
             lengths = inputs["attention_mask"].sum(1)
             raise ValueError(
