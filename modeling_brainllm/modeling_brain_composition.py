@@ -16,6 +16,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from contextlib import contextmanager
 
 import torch
@@ -30,11 +31,6 @@ from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, Voxe
 
 
 TEXT_MODEL_PARTS = ("language_model.", "lm_head.")
-try:
-    from peft import PeftConfig
-except ImportError:  # a checkpoint without adapters needs no PEFT, and `add_adapter` says so for one with them
-    PeftConfig = None
-
 CHUNK = 2**18
 # What a saved checkpoint offers to `trust_remote_code`; transformers itself would write the saved class only.
 AUTO_MAP = {
@@ -184,6 +180,7 @@ class ComposedCheckpoints:
         for name in ("text_model_id", "text_model_revision"):
             setattr(config, name, kwargs.pop(name, getattr(config, name)))
         adapters, config.adapters = config.adapters, None
+        _keep_brain_whole(kwargs.get("quantization_config"))
         wants_info = kwargs.pop("output_loading_info", False)
         # CODEPATH: merged checkpoints hold the language model, slim ones name it
         if config.text_model_included:
@@ -202,9 +199,11 @@ class ComposedCheckpoints:
     def _load_adapters(self, adapters: dict[str, dict], saved: dict) -> None:
         """Puts PEFT's adapters into the model again, with their weights, and leaves trainable what was so."""
         learns = {_without_peft(name) for name, parameter in self.named_parameters() if parameter.requires_grad}
-        for name, options in adapters.items():
-            kind = PeftConfig.from_peft_type(**{k: v for k, v in options.items() if k != "is_active"})
-            self.add_adapter(kind, adapter_name=name)
+        with tempfile.TemporaryDirectory() as folder, _quiet_load_report():
+            for name, options in adapters.items():  # as a file, which needs no import of PEFT here
+                with open(os.path.join(folder, "adapter_config.json"), "w", encoding="utf-8") as file:
+                    json.dump({key: value for key, value in options.items() if key != "is_active"}, file)
+                self.load_adapter(folder, name, adapter_state_dict={}, is_trainable=True)
         self.set_adapter([name for name, options in adapters.items() if options["is_active"]] or list(adapters))
         added = {name for name in self.state_dict() if _without_peft(name) not in self._own_names}
         # Backbone and full model differ by the first component of their names.
@@ -251,6 +250,7 @@ class ComposedCheckpoints:
             ValueError: if it is not a Llama.
         """
         hub_kwargs = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
+        _keep_brain_whole(kwargs.get("quantization_config"))
         # Looked up first, for its error when the language model is absent and for the commit in its path.
         _, commit = _lazy_weights(text_model_id, revision=revision, **hub_kwargs)
         text_config = AutoConfig.from_pretrained(text_model_id, revision=revision, **hub_kwargs)
@@ -340,6 +340,15 @@ class ComposedCheckpoints:
         if adapter_path is not None:
             model.load_adapter(adapter_path, adapter_kwargs={**hub_kwargs, **adapter_kwargs})
         return model, info
+
+
+def _keep_brain_whole(quantization_config) -> None:
+    """Quantisation is of the frozen language model: brain modules stay as they are, and its head as by default."""
+    for field in ("modules_to_not_convert", "llm_int8_skip_modules"):
+        if hasattr(quantization_config, field):
+            kept = getattr(quantization_config, field)
+            kept = [*(["lm_head"] if kept is None else kept), "brain_encoder", "brain_interface"]
+            setattr(quantization_config, field, list(dict.fromkeys(kept)))
 
 
 def _is_text(name: str) -> bool:

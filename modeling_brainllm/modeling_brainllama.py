@@ -454,8 +454,8 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
         r"""
         Args:
             labels (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
-                Tokens to predict, -100 elsewhere. In training mode the head runs on their positions only, and `logits`
-                are `None`.
+                Tokens to predict, -100 elsewhere; brain tokens, which nothing predicts, count as -100. In training
+                the head runs on their positions only, and `logits` are `None`.
             logits_to_keep (`int` or `torch.Tensor`, *optional*, defaults to 0):
                 Last positions to compute logits for; 0 is all.
             only (`str`, *optional*):
@@ -491,6 +491,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
             return self.token_losses(labels, **inputs)
         outputs = self.model(**inputs, **kwargs)
         vocab_size, loss, logits = self.config.text_config.vocab_size, None, None
+        labels = None if labels is None else labels.masked_fill(labels >= vocab_size, -100)
         # CODEPATH: the number of labels is unknown to a compiled graph, which therefore computes all logits
         if labels is not None and self.training and not torch.compiler.is_compiling():
             hidden_states, targets, _ = _at_labels(outputs.last_hidden_state, labels)
@@ -524,6 +525,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
         Returns:
             `tuple(torch.Tensor, torch.Tensor)`: losses in nats and the text row of each, both of shape `(labels,)`.
         """
+        labels = labels.masked_fill(labels >= self.config.text_config.vocab_size, -100)
         hidden_states, targets, rows = _at_labels(self.model(**inputs).last_hidden_state, labels)
         return _HeadLosses.of(self.lm_head, hidden_states, targets), rows
 

@@ -200,6 +200,12 @@ class BrainLlamaProcessor(ProcessorMixin):
             for (ids, offsets), sample in zip(self._tokenize(texts, add_special_tokens), index, strict=True)
         ]
         batch = {"input_ids": [ids for ids, _ in encoded]}
+        if kwargs.get("truncation") not in (None, False):
+            raise ValueError(
+                "`truncation` would cut the brain's placeholder tokens or the newest words. Shorten the text before, "
+                "e.g. by `max_prompt_tokens` and `max_completion_tokens` of the trainers."
+            )
+        kwargs.pop("truncation", None)
         # Lists become arrays much faster than they become tensors, which the arrays then are without a copy.
         kind = "np" if return_tensors == "pt" else return_tensors
         data = dict(self.tokenizer.pad(batch, padding=padding, return_tensors=kind, **kwargs))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Steps of each trainer, and in which type of numbers their linear layers computed; tests/trainers/test_precision.py
-runs them in its own process and, by `accelerate launch`, in two.
+runs them in its own process, tests/examples/test_distributed_precision.py in two.
 
     accelerate launch --num_processes 2 tests/precision_steps.py FOLDER sft bf16
 """
@@ -13,7 +13,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import deepspeed.ops
 import numpy as np
 import torch
 from datasets import Dataset
@@ -92,8 +91,6 @@ def watch(trainer: Trainer) -> dict[str, set[torch.dtype]]:
 
 
 def main(folder: str, stage: str, precision: str) -> None:
-    # All-reduce in shared memory is compiled for most of a minute on every fresh machine; gloo does the same.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     torch.set_num_threads(1)
     options = {} if precision == "no" else {precision: True}
     trainer = make_trainer(stage, Path(folder), **options)

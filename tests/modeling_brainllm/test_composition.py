@@ -9,9 +9,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from testing_utils import brain_inputs, prompt_ids, save_tiny_text_model, save_tiny_tokenizer, tiny_brain_model
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, BitsAndBytesConfig, QuantoConfig
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaModel
+from modeling_brainllm.modeling_brain_composition import _keep_brain_whole
 
 
 ATTENTION = r".*language_model\.layers\.\d+\.self_attn\.(q|v)_proj"
@@ -189,3 +190,16 @@ class TestAdapterInside:
         model.save_pretrained(tmp_path, state_dict=state)
         with pytest.raises(ValueError, match=r"2 weights of the adapters \['default'\] are missing"):
             AutoModelForCausalLM.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (QuantoConfig(weights="int8"), "modules_to_not_convert"),
+        (BitsAndBytesConfig(load_in_8bit=True), "llm_int8_skip_modules"),
+    ],
+)
+def test_quantisation_is_of_the_language_model(options, field):
+    """The brain modules are added to what a quantiser leaves alone, which by default is the head."""
+    _keep_brain_whole(options)
+    assert getattr(options, field) == ["lm_head", "brain_encoder", "brain_interface"]

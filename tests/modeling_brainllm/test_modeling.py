@@ -323,3 +323,17 @@ class TestBadInput:
     def test_text_model_must_be_a_llama(self):
         with pytest.raises(ValueError, match="found 'gpt2'"):
             BrainLlamaConfig(text_config={"model_type": "gpt2"})
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_labels_that_are_the_prompt_itself(text_model, interface, training):
+    """Placeholders are no labels: the loss is that of the tokens of the vocabulary."""
+    model = tiny_brain_model(text_model, interface, "frames").train(training)
+    model.model.brain_encoder.eval()
+    input_ids, brain = prompt_ids(model), brain_inputs("frames")
+    labels = input_ids.masked_fill(input_ids >= model.config.text_config.vocab_size, -100)
+    expected = model(input_ids, **brain, labels=labels).loss
+    assert torch.equal(model(input_ids, **brain, labels=input_ids).loss, expected)
+    losses, _ = model.token_losses(input_ids, input_ids=input_ids, **brain)
+    torch.testing.assert_close(losses.mean(), expected)

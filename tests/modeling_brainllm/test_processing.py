@@ -229,7 +229,7 @@ class TestMatching:
             processor(text="<|brain|>fox", brain=brains(rng, 1), subject="P02")
         with pytest.raises(ValueError, match=r"encoder_outputs.*encoder tokens, hidden.*found shape \[2, 3\]"):
             processor(text="<|brain|>fox", encoder_outputs=torch.zeros(2, 3))
-        with pytest.raises(TypeError, match="truncation"):
+        with pytest.raises(ValueError, match="`truncation` would cut the brain"):
             processor(text="fox", truncation=True)
 
 

@@ -15,9 +15,9 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
 
-from .checkpoints import UNFINISHED, finish_checkpoint, own_class
+from .checkpoints import UNFINISHED, finish_checkpoint, own_class, remove_old_checkpoints
 from .distributed import check_processes, local_shard
 
 
@@ -139,8 +139,8 @@ class BrainTrainer(Trainer):
         if self.args.push_to_hub:
             self._push_from_checkpoint(os.path.join(run, name))
         if self.args.should_save:
-            limit, best = self.args.save_total_limit, self.state.best_model_checkpoint
-            rotate_checkpoints(run, limit, best, use_mtime=True)
+            best = Path(self.state.best_model_checkpoint or "").name
+            remove_old_checkpoints(Path(run), self.args.save_total_limit, {name, best})
 
     def _name_best_checkpoint(self, run: str, name: str) -> None:
         """Where the checkpoint in work is the best so far, it is remembered by the name that it is about to get."""

@@ -4,7 +4,7 @@
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from torch.distributed.fsdp import FSDPModule
 from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 
 # A push to the Hub leaves out what begins with an underscore, and no search for checkpoints looks there.
@@ -33,7 +33,8 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
     named, own = args.resume_from_checkpoint, str(args.output_dir)
     if named is None:
         Path(own).mkdir(parents=True, exist_ok=True)
-        return get_last_checkpoint(own)
+        whole = [path for path in _by_step(Path(own)) if (path / TRAINER_STATE_NAME).is_file()]
+        return str(whole[-1]) if whole else None
     if not Path(named, TRAINER_STATE_NAME).is_file():
         raise ValueError(
             f"`resume_from_checkpoint` is '{named}', which is no checkpoint: it has no `{TRAINER_STATE_NAME}`. Give a "
@@ -74,6 +75,33 @@ def finish_checkpoint(run: Path, name: str) -> None:
     shutil.rmtree(run / UNFINISHED)
 
 
+def remove_old_checkpoints(run: Path, limit: int | None, kept: Collection[str]) -> None:
+    """
+    Removes the checkpoints of the fewest steps, whatever the clock says of their age.
+
+    Args:
+        run (`Path`):
+            Output folder of the run.
+        limit (`int`, *optional*):
+            How many may stay; all by default.
+        kept (`Collection[str]`):
+            Names of those that stay in any case: the one just written, and the best.
+    """
+    if not limit or limit < 1:
+        return
+    checkpoints = _by_step(run)
+    removable = [path for path in checkpoints if path.name not in kept]
+    for path in removable[: max(0, len(checkpoints) - limit)]:
+        shutil.rmtree(path)
+
+
+def _by_step(run: Path) -> list[Path]:
+    """Folders `checkpoint-N`, that of the fewest steps first."""
+    found = [path for path in run.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir()]
+    steps = {path: path.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-") for path in found}
+    return sorted((path for path in found if steps[path].isdigit()), key=lambda path: int(steps[path]))
+
+
 def flush(path: Path) -> None:
     """Has a file or folder written to disk, so that it outlives not only the process but a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -83,4 +111,4 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["UNFINISHED", "find_checkpoint", "finish_checkpoint", "own_class"]
+__all__ = ["UNFINISHED", "find_checkpoint", "finish_checkpoint", "own_class", "remove_old_checkpoints"]

@@ -111,7 +111,8 @@ class BrainContrastiveTrainer(BrainTrainer):
         outputs = model(**{name: value for name, value in inputs.items() if name not in taken_out})
         total, weights = inputs["image_number"].new_zeros((), dtype=torch.float32), 0.0
         for space, brains in outputs.embeddings.items():
-            targets = nn.functional.normalize(inputs[EMBEDDING_COLUMNS[space]], dim=-1)
+            # DeepSpeed in half precision has all inputs so, targets too.
+            targets = nn.functional.normalize(inputs[EMBEDDING_COLUMNS[space]].float(), dim=-1)
             scale = outputs.logit_scales[space].float()
             pair = symmetric_info_nce(brains.float(), targets, inputs["image_number"], scale)
             total, weights = total + self.args.weight_of(space) * pair, weights + self.args.weight_of(space)

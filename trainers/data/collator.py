@@ -133,7 +133,7 @@ class BrainDataCollator(BrainCollator):
     def _prompt_and_completion(self, row: Row) -> tuple[str, str]:
         whole = self.reading == "sentence"
         prompt, completion = ("", row["text"]) if whole else (row["prompt"], row["completion"])
-        prompt, completion = prompt.strip(), completion.strip()
+        prompt, completion = (prompt or "").strip(), (completion or "").strip()
         if not completion:
             raise ValueError(
                 f"Row '{row['sample_id']}' has an empty {'text' if whole else 'completion'}, so there is nothing to "

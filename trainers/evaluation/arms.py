@@ -240,7 +240,7 @@ def continue_texts(
     # Said outright, lest the language model's own settings bring a penalty of theirs, which would count the prompt.
     options |= {"logits_processor": processors, "repetition_penalty": 1.0}
     options |= {"pad_token_id": processor.tokenizer.pad_token_id}
-    ids = model.generate(**inputs, **options)  # ty: ignore[invalid-argument-type] - its protocol for `self`
+    ids = model.generate(**inputs, **options)
     return [text.strip() for text in processor.batch_decode(ids[:, length:], skip_special_tokens=True)]
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import GenerationConfig
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from modeling_brainllm.modeling_brainllama import BrainCache, BrainFeatures
+
+from ..data.collator import require_one_subject_per_brain
 
 
 @dataclass
@@ -50,6 +51,14 @@ class PromptBatch:
             rows (`Sequence[Mapping]`):
                 Rows of a corpus, whose `prompt` is text; where it holds no marker, the brain stands before it.
         """
+        spoken = [row["sample_id"] for row in rows if not isinstance(row["prompt"], str)]
+        if spoken:
+            raise ValueError(
+                f"The `prompt` of row '{spoken[0]}' ({len(spoken)} in all) is no text. A conversation must be "
+                "rendered by the chat template before: `processor.tokenizer.apply_chat_template(prompt, "
+                "tokenize=False, add_generation_prompt=True)`."
+            )
+        require_one_subject_per_brain([row["brain_id"] for row in rows], [row["subject"] for row in rows])
         brains = {row["brain_id"]: row for row in rows}
         pairs = dict.fromkeys((row["brain_id"], row["prompt"]) for row in rows)
         brain_places = {brain_id: place for place, brain_id in enumerate(brains)}
@@ -58,7 +67,7 @@ class PromptBatch:
         inputs = dict(
             processor(
                 text=[prompt if marker in prompt else marker + prompt for _, prompt in pairs],
-                brain=[np.asarray(row["brain_values"], dtype=np.float32) for row in brains.values()],
+                brain=[row["brain_values"] for row in brains.values()],
                 subject=[row["subject"] for row in brains.values()],
                 brain_names=[row["sample_id"] for row in brains.values()],
                 brain_index=[brain_places[brain_id] for brain_id, _ in pairs],

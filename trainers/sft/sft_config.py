@@ -142,6 +142,11 @@ class BrainSFTConfig(TrainingArguments):
                 "`remove_unused_columns=True` would drop the columns that the collator turns into model inputs; leave "
                 "it False."
             )
+        if self.label_smoothing_factor:
+            raise ValueError(
+                f"`label_smoothing_factor={self.label_smoothing_factor}` has no part in the loss, which is the "
+                "likelihood of the text; leave it 0."
+            )
         if self.contrastive_weight > 0 and self.num_negatives < 1:
             raise ValueError(
                 f"`contrastive_weight={self.contrastive_weight}` needs `num_negatives` of at least 1; got "

@@ -293,7 +293,14 @@ class BrainSFTTrainer(BrainTrainer):
         Losses `(batch, candidates, labelled tokens)`, 0 behind a text's end and for candidate -1, and the number of
         labelled tokens `(batch,)` of each text.
         """
-        exists = candidates >= 0
+        text_config: Any = self.model.config.text_config
+        exists, most = candidates >= 0, text_config.max_position_embeddings
+        if "segment_ids" not in inputs and inputs["input_ids"].shape[1] > most:
+            lengths = inputs["attention_mask"].sum(1)
+            raise ValueError(
+                f"Row '{inputs['sample_id'][int(lengths.argmax())]}' has {int(lengths.max())} tokens, but the "
+                f"language model has {most} positions. Set `max_prompt_tokens` and `max_completion_tokens`."
+            )
         text, _ = exists.nonzero(as_tuple=True)
         brain_inputs = {key: value for key, value in inputs.items() if key not in (*TEXT_INPUTS, *BOOKKEEPING)}
         if self.perturb_embeddings is not None and model.training:

@@ -162,3 +162,14 @@ def test_keeping_groups_together_moves_rows_whole():
     assert first["x"].tolist() + second["x"].tolist() == [0, 2, 1, 4, 3, 5]
     assert first["names"] + second["names"] == ["a", "c", "b", "e", "d", "f"]
     assert first["n"] is scalar
+
+
+def test_rows_that_would_be_misread_are_refused(tmp_path):
+    save_tiny_tokenizer(save_tiny_text_model(tmp_path))
+    _, processor = make_model(tmp_path)
+    rows = list(make_rows())
+    with pytest.raises(ValueError, match=r"`prompt` of row 'tiny/0' .*chat template before"):
+        PromptBatch.collate(processor, [{**rows[0], "prompt": [{"role": "user", "content": "word1"}]}])
+    shared = [rows[0], {**rows[1], "brain_id": rows[0]["brain_id"]}]
+    with pytest.raises(ValueError, match=r"'brain/0' is given to subjects 'S1' and 'S2'"):
+        PromptBatch.collate(processor, shared)

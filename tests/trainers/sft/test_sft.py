@@ -373,22 +373,6 @@ class TestOptions:
             BrainSFTConfig(output_dir=tmp_path, contrastive_weight=1.0, num_negatives=0)
 
 
-def test_rows_of_a_corpus_come_in_batches_of_like_length(make_model, make_processor, make_rows, tmp_path):
-    """They have no column `length`: words are counted, each row comes once, and the order is that of the seed."""
-    model, rows = make_model(), make_rows(40)
-    rows = rows.map(
-        lambda row, place: {"completion": "very " * (place * 7 % 10) + row["completion"]}, with_indices=True
-    )
-    options = {"use_cpu": True, "report_to": "none", "per_device_train_batch_size": 4}
-    args = BrainSFTConfig(output_dir=str(tmp_path), train_sampling_strategy="group_by_length", **options)
-    trainer = BrainSFTTrainer(model, args, train_dataset=rows, processing_class=make_processor(model))
-    order, again = list(trainer._get_train_sampler()), list(trainer._get_train_sampler())
-    assert order == again
-    assert sorted(order) == list(range(len(rows)))
-    words = np.array([len(f"{row['prompt']} {row['completion']}".split()) for row in rows])
-    assert np.mean(np.ptp(words[order].reshape(-1, 4), axis=1)) < np.mean(np.ptp(words.reshape(-1, 4), axis=1))
-
-
 class TestEvaluationOfOtherRows:
     """The same rows have the same scores, on whatever way they come in."""
 
@@ -442,3 +426,41 @@ class TestEvaluationOfOtherRows:
             trainer.model.model.brain_interface.projector.output.weight.fill_(torch.nan)
         with pytest.raises(FloatingPointError, match=r"evaluated samples .* is NaN or infinite"):
             trainer.evaluate()
+
+
+def test_rows_of_a_corpus_come_in_batches_of_like_length(make_model, make_processor, make_rows, tmp_path):
+    """They have no column `length`: words are counted, each row comes once, and the order is that of the seed."""
+    model, rows = make_model(), make_rows(40)
+    rows = rows.map(
+        lambda row, place: {"completion": "very " * (place * 7 % 10) + row["completion"]}, with_indices=True
+    )
+    options = {"use_cpu": True, "report_to": "none", "per_device_train_batch_size": 4}
+    args = BrainSFTConfig(output_dir=str(tmp_path), train_sampling_strategy="group_by_length", **options)
+    trainer = BrainSFTTrainer(model, args, train_dataset=rows, processing_class=make_processor(model))
+    order, again = list(trainer._get_train_sampler()), list(trainer._get_train_sampler())
+    assert order == again
+    assert sorted(order) == list(range(len(rows)))
+    words = np.array([len(f"{row['prompt']} {row['completion']}".split()) for row in rows])
+    assert np.mean(np.ptp(words[order].reshape(-1, 4), axis=1)) < np.mean(np.ptp(words.reshape(-1, 4), axis=1))
+
+
+class TestRowsThatDoNotFit:
+    def test_a_text_longer_than_the_language_model_reads(self, make_trainer, make_rows):
+        most = make_trainer().model.config.text_config.max_position_embeddings
+        long = {"prompt": "the cat " * most}
+        rows = make_rows(8).map(lambda row, i: long if i == 3 else {}, with_indices=True)
+        with pytest.raises(
+            ValueError, match=rf"has \d+ tokens, but the language model has {most} positions.*max_prompt"
+        ):
+            make_trainer(rows=rows, max_steps=4).train()
+        make_trainer(rows=rows, max_steps=4, max_prompt_tokens=20).train()
+
+    @pytest.mark.parametrize("completion", [None, "", "  "])
+    def test_no_completion(self, make_trainer, make_rows, completion):
+        rows = make_rows(8).map(lambda row: {"completion": completion})
+        with pytest.raises(ValueError, match=r"Row 'tiny/.* has an empty completion"):
+            make_trainer(rows=rows).train()
+
+    def test_label_smoothing_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match=r"`label_smoothing_factor=0\.1` has no part in the loss"):
+            BrainSFTConfig(output_dir=tmp_path, label_smoothing_factor=0.1)
