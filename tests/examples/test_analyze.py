@@ -45,7 +45,7 @@ def make_samples(gain: float = 0.0, seed: int = 0) -> list[dict]:
     for i in range(180):
         surprise = float(generator.uniform(3, 6))
         names = {"sample_id": f"toy/{i}", "subject": f"s{i % 2}", "group": f"{i // 6}", "brain_id": f"toy/{i}"}
-        texts = {"reading": "continuation", "prompt": "a b c"[: 1 + 2 * (i % 3)], "truth": "d", "num_tokens": 3}
+        texts = {"task": "continuation", "prompt": "a b c"[: 1 + 2 * (i % 3)], "truth": "d", "num_tokens": 3}
         losses = {
             "brain": surprise - gain * (surprise - 3) + 0.2 * generator.normal(),
             "permuted": (surprise + 0.2 * generator.normal(size=6)).tolist(),
@@ -57,7 +57,7 @@ def make_samples(gain: float = 0.0, seed: int = 0) -> list[dict]:
 
 def write_samples(folder: Path, samples: list[dict]) -> Path:
     folder.mkdir(parents=True)
-    (folder / "samples.jsonl").write_text("\n".join(map(json.dumps, samples)) + "\n")
+    (folder / "samples.parquet").write_text("\n".join(map(json.dumps, samples)) + "\n")
     return folder
 
 
@@ -86,7 +86,7 @@ class TestSavedReports:
         assert (out / "sections.html").read_text().count("<img") == 2
 
     def test_into_a_report(self, analyze, tmp_path):
-        from trainers.reports.texts import EvaluationReport
+        from trainers.reports.report import EvaluationReport
 
         conditions = {"split": {"evaluated": "test"}, "settings": {"seed": 0, "readings": ["continuation"]}}
         report = EvaluationReport.from_samples(make_samples(0.2), **conditions, versions={}, fingerprint={})
@@ -138,7 +138,7 @@ class TestSavedReports:
         assert [(row["train"], row["test"]) for row in rows] == [("s0", "s0"), ("s0", "s1"), ("s0", "others")]
 
     def test_what_is_missing_is_named(self, analyze, tmp_path, capsys):
-        with pytest.raises(FileNotFoundError, match="holds no samples.jsonl or captions.jsonl"):
+        with pytest.raises(FileNotFoundError, match="holds no samples.parquet or captions.jsonl"):
             analyze("surprise", "--reports", tmp_path / "nothing", "--output_dir", tmp_path / "out")
         for arguments, message in (
             (("language_model_size",), "give --reports, or --option, --values and --dataset to train"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from datasets import load_from_disk
 
-from trainers.reports.captions import CaptionReport
+from trainers.reports.report import EvaluationReport
 
 
 SMALL = {"num_subjects": 2, "num_sessions": 2, "trials_per_session": 24, "num_shared": 4, "num_voxels": 40}
@@ -59,10 +59,10 @@ def checkpoint(images, text_model, tmp_path) -> Path:
 @pytest.mark.slow
 class TestScript:
     def test_a_checkpoint(self, run_here, images, checkpoint, tmp_path):
-        options = ("evaluate_captions.py", "--checkpoint", checkpoint, "--dataset", images, "--max_new_tokens", 5)
+        options = ("evaluate.py", "--checkpoint", checkpoint, "--dataset", images, "--max_new_tokens", 5)
         printed = run_here(*options, "--output_dir", tmp_path / "out")
         assert "Protocol: `held_out_subject`, tested on subj02 (0 of its brains in training)" in printed
-        report = CaptionReport.load(tmp_path / "out")
+        report = EvaluationReport.load(tmp_path / "out")
         arms = ["real", "zero", "voxel_shuffle", "other_image", "other_subject_other_image", "no_brain"]
         arms += ["noise", "mean_brain"]
         assert [row["arm"] for row in report.arms] == arms
@@ -88,10 +88,10 @@ class TestScript:
         paths = ("--checkpoint", checkpoint, "--dataset", tmp_path / "trials", "--output_dir", tmp_path / "out")
         options = ("--max_new_tokens", 4, "--subjects", "subj02")
         with pytest.raises(ValueError, match="would miss retrieval, ridge"):
-            run_here("evaluate_captions.py", *paths, *options)
+            run_here("evaluate.py", *paths, *options)
         assert not (tmp_path / "out").exists()
-        run_here("evaluate_captions.py", *paths, *options, "--allow", "retrieval", "ridge")
-        report = CaptionReport.load(tmp_path / "out")
+        run_here("evaluate.py", *paths, *options, "--allow", "retrieval", "ridge")
+        report = EvaluationReport.load(tmp_path / "out")
         assert [item.name for item in report.missing] == ["retrieval", "ridge"]
         # Single trials have a moment, and so a control of the wrong one.
         lent = [
@@ -104,8 +104,8 @@ class TestScript:
 
     def test_an_adapter_on_top_of_it(self, run_example, images, checkpoint, tmp_path):
         options = ("--checkpoint", checkpoint, "--adapter", tmp_path / "adapter", "--dataset", images)
-        run_example("evaluate_captions.py", *options, "--subjects", "subj02", "--output_dir", tmp_path / "out")
-        report = CaptionReport.load(tmp_path / "out")
+        run_example("evaluate.py", *options, "--subjects", "subj02", "--output_dir", tmp_path / "out")
+        report = EvaluationReport.load(tmp_path / "out")
         assert report.fingerprint["checkpoint"] == f"{checkpoint} + {tmp_path / 'adapter'}"
         # The adapter does not say whose brains it knows: then the checkpoint below it does not say enough.
         assert report.protocol["source"] == "train split of the corpus"
@@ -125,7 +125,7 @@ class TestScript:
         save_base(describe_base(other), tmp_path / "adapter")
         options = ("--adapter", tmp_path / "adapter", "--dataset", images, "--output_dir", tmp_path / "out")
         with pytest.raises(ValueError, match=r"on top of another model: .* have other values, .*brain_interface"):
-            run_here("evaluate_captions.py", "--checkpoint", checkpoint, *options)
+            run_here("evaluate.py", "--checkpoint", checkpoint, *options)
 
 
 def caption_directly(images: Path, checkpoint: Path, adapter: str | None) -> list[str]:

@@ -11,7 +11,7 @@ from trainers.analyses import Effects, brain_effects, caption_effects, make_curv
 from trainers.analyses.effects import arm_losses, equal_count_bins
 from trainers.metrics import pairwise_wins
 from trainers.statistics.permutations import permute_across_groups
-from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_test
+from trainers.statistics.resampling import cluster_bootstrap_ci, sign_flip_test
 
 
 def clustered(generator, slope: float, num_groups: int = 60, per_group: int = 5):

@@ -12,7 +12,7 @@ from modeling_brainllm import BrainLlamaFeatureExtractor
 from trainers.analyses import ablate_voxels, atlas_regions, compare_regions, feature_regions, regions_section
 from trainers.data.collator import BrainDataCollator
 from trainers.data.geometry import add_geometries, read_geometries
-from trainers.evaluation.texts import evaluate_arms
+from trainers.evaluation.evaluate import evaluate as evaluate_model
 
 
 NUM_FEATURES = 24
@@ -60,7 +60,7 @@ def taught(make_model, make_processor):
 def evaluator(model, rows):
     options = {"readings": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": ()}
     data = DatasetDict(test=rows)
-    return lambda processor: evaluate_arms(model, processor, data, **options, progress=False).samples
+    return lambda processor: evaluate_model(model, processor, data, **options, progress=False).samples
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from trainers.evaluation.predictions import evaluate_predictions
 from trainers.metrics import EmbeddedTokens, Meteor, MeteorData, bert_score, meteor_from_statistics
 from trainers.metrics.captions import DocumentFrequencies, caption_bleu, caption_scores
 from trainers.metrics.meteor_data import Paraphrases
-from trainers.reports.predictions import PredictionsReport
+from trainers.reports.report import EvaluationReport
 from trainers.reports.requirements import EMPTY, SUBSET
 from trainers.scoring.caption_scorer import CaptionScorer
 from trainers.scoring.caption_table import (
@@ -23,7 +23,7 @@ from trainers.scoring.caption_table import (
     score_baselines,
     score_constant,
 )
-from trainers.statistics.significance import benjamini_hochberg, cluster_bootstrap_ci
+from trainers.statistics.resampling import benjamini_hochberg, cluster_bootstrap_ci
 
 
 THINGS = ("horse", "boat", "clock", "pizza", "kite", "vase", "bear", "train")
@@ -61,7 +61,7 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def report(files) -> PredictionsReport:
+def report(files) -> EvaluationReport:
     return evaluate_predictions(*files(good=predict(0.9, 1), bad=predict(0.0, 2)), **OPTIONS)
 
 
@@ -82,7 +82,7 @@ def embed_words(texts) -> list[EmbeddedTokens]:
 
 class TestListsAndModels:
     @pytest.fixture
-    def report(self, files) -> PredictionsReport:
+    def report(self, files) -> EvaluationReport:
         paths = files(good=predict(0.9, 1), bad=predict(0.0, 2))
         return evaluate_predictions(*paths, **OPTIONS, meteor=WORD_LISTS, embed_tokens=embed_words)
 
@@ -211,7 +211,7 @@ class TestGaps:
         with pytest.raises(ValueError, match=r"would miss subset, empty"):
             report.save(tmp_path / "out")
         report.save(tmp_path / "out", [SUBSET, EMPTY])
-        text = (tmp_path / "out" / "predictions_report.md").read_text()
+        text = (tmp_path / "out" / "report.md").read_text()
         told = ("Scored are 20 of 24 images", "1 captions are empty", "What `good` knows")
         assert [text.index(sentence) for sentence in told] == sorted(text.index(sentence) for sentence in told)
 
@@ -223,7 +223,7 @@ class TestGaps:
 
     def test_round_trip(self, report, tmp_path):
         report.save(tmp_path / "out")
-        assert PredictionsReport.load(tmp_path / "out") == report
+        assert EvaluationReport.load(tmp_path / "out") == report
         assert report.fingerprint.keys() == {str(tmp_path / f"{name}.json") for name in ("good", "bad", "references")}
         assert "“a horse" not in report.to_markdown()
         assert "one photo" not in report.to_html()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainers.statistics.significance import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test, wilcoxon_test
+from trainers.statistics.resampling import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test, wilcoxon_test
 
 
 NUM_GROUPS, PER_GROUP = 24, 5
