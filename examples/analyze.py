@@ -36,7 +36,8 @@ from typing import Any
 
 from trainers import analyses
 from trainers.reports.folders import find_report, save_sections
-from trainers.reports.report import EvaluationReport
+from trainers.reports.report import REPORT_FILE
+from trainers.reports.report import read_samples as load_samples
 from trainers.reports.sections import Section
 
 
@@ -111,7 +112,7 @@ def add_scaling_arguments(command: argparse.ArgumentParser) -> None:
 
 def read_samples(folders: Sequence[str | Path]) -> list[dict[str, Any]]:
     """The tables of samples of saved reports, joined."""
-    return [sample for folder in folders for sample in EvaluationReport.load(folder).samples]
+    return [sample for folder in folders for sample in load_samples(folder)]
 
 
 def surprise(args: argparse.Namespace) -> list[Section]:
@@ -220,7 +221,7 @@ def train_and_evaluate(args: argparse.Namespace, value: str, parts: Sequence[str
     if not (folder / "model.safetensors").is_file():
         run("train_sft.py", *args.training_arguments, "--dataset", args.dataset, "--output_dir", folder,
             f"--{args.option}", value)  # fmt: skip
-    if not (folder / "evaluation" / EvaluationReport.FILES[0]).is_file():
+    if not (folder / "evaluation" / REPORT_FILE).is_file():
         allowed = dict.fromkeys(("ridge", "deaf_twin", *args.allow))  # a curve compares decoders with each other
         run("evaluate.py", "--checkpoint", folder, "--dataset", args.dataset, "--output_dir", folder / "evaluation",
             "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate",

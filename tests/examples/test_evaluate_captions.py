@@ -63,17 +63,18 @@ class TestScript:
         printed = run_here(*options, "--output_dir", tmp_path / "out")
         assert "Protocol: `held_out_subject`, tested on subj02 (0 of its brains in training)" in printed
         report = EvaluationReport.load(tmp_path / "out")
-        arms = ["real", "zero", "voxel_shuffle", "other_image", "other_subject_other_image", "no_brain"]
-        arms += ["noise", "mean_brain"]
+        arms = ["brain", "zero", "voxel_shuffle", "permuted", "other_subject_other_stimulus", "no_brain"]
+        arms += ["noise", "mean_brain", "constant", "shuffled"]
         assert [row["arm"] for row in report.arms] == arms
         assert report.missing == []
         # The test images are means of three repeats, and nobody saw the images of the held-out subject in training.
-        assert set(report.settings["absent_arms"]) == {"other_subject_same_image", "time_shift", "retrieval", "ridge"}
-        assert [row["arm"] for row in report.baselines] == ["constant", "shuffled", "human"]
+        absent = {"other_subject_same_stimulus", "time_shift", "retrieval", "ridge"}
+        assert set(report.settings["absent_arms"]["caption"]) == absent
+        assert [row["arm"] for row in report.ceilings] == ["human"]
         (ceiling,) = report.sections
         assert ceiling["name"] == "noise_ceiling"
         assert [(row["subject"], row["unit"]) for row in ceiling["rows"]] == [("subj02", "percent")]
-        assert report.settings["generation"]["max_new_tokens"] == 5
+        assert report.settings["tasks"]["caption"]["generation"]["max_new_tokens"] == 5
         assert report.split["policy"] == "official"
         assert len(report.samples) == 4
         with pytest.raises(ValueError, match="no rows of subj09; it has subj02"):
@@ -110,7 +111,7 @@ class TestScript:
         # The adapter does not say whose brains it knows: then the checkpoint below it does not say enough.
         assert report.protocol["source"] == "train split of the corpus"
         assert report.parameters["lora"] > 0
-        found = [sample["texts"]["real"] for sample in report.samples]
+        found = [sample["texts"]["brain"] for sample in report.samples]
         plain, adapted = caption_directly(images, checkpoint, None), caption_directly(images, checkpoint, "adapter")
         assert found == adapted
         assert found != plain

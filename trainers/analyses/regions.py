@@ -19,8 +19,7 @@ from modeling_brainllm import BrainLlamaProcessor
 from ..data.geometry import SubjectGeometry
 from ..reports.charts import bar_chart
 from ..reports.sections import Section
-from ..scoring.comparisons import mean_with_tests
-from ..statistics.resampling import benjamini_hochberg
+from ..statistics.resampling import Resampler, benjamini_hochberg
 from .curves import SIGNIFICANCE
 from .effects import Effects, Sample, brain_effects
 
@@ -197,7 +196,7 @@ def compare_regions(
             own, *others = (effects_with(_kept(masks, mode)) for masks in (region, *matched))
             wins = np.mean([other.wins for other in others], axis=0)
             sign = 1 if mode == KEPT else -1
-            found = mean_with_tests(sign * (own.wins - wins), own.groups.tolist(), seed=seed)
+            found = Resampler(seed=seed).mean(sign * (own.wins - wins), own.groups.tolist())
             row = {"region": name, "mode": mode, "num_features": _size(region)} | own.summary(seed)
             row |= {"matched_accuracy": float(wins.mean()), "difference": found["value"], "p": found["p"]}
             rows.append(row | {"difference_low": found["ci_low"], "difference_high": found["ci_high"]})

@@ -163,10 +163,10 @@ def _table(
     columns = {name: brains[name] for name in ("sample_id", "subject", "group", "brain_id", "references")}
     samples = []
     for row in range(len(control_brains[BRAIN])):
-        sample = {"task": task} | {name: column[row] for name, column in columns.items()}
+        sample: dict[str, Any] = {"task": task} | {name: column[row] for name, column in columns.items()}
         sample["texts"] = {arm: text for arm, found in texts.items() if (text := found[row]) is not None}
         numbers = {arm: int(found[row]) for arm, found in control_brains.items()}
-        names = {arm: columns["brain_id"][number] for arm, number in numbers.items() if number >= 0}
+        names: dict[str, Any] = {arm: columns["brain_id"][number] for arm, number in numbers.items() if number >= 0}
         # Permutations may be several, so that they are always a list.
         sample["texts"][PERMUTED], names[PERMUTED] = [sample["texts"][PERMUTED]], [names[PERMUTED]]
         samples.append(sample | {"control_brains": names})

@@ -100,13 +100,11 @@ def evaluate(
         )  # fmt: skip
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)
-    settings = options | {"num_draws": NUM_DRAWS, "dtype": str(model.dtype), "num_twins": len(twins)}
+    settings: dict[str, Any] = options | {"num_draws": NUM_DRAWS, "dtype": str(model.dtype), "num_twins": len(twins)}
     settings |= {"ridge_baseline": embedder is not None and "train" in dataset}
-    settings |= {"tasks": {}, "absent_arms": {}, "deaf_twin": {}}
-    for name, found in measured.items():
-        own = dict(found.settings)
-        settings["deaf_twin"] |= {name: own.pop("deaf_twin")} if "deaf_twin" in own else {}
-        settings["tasks"][name], settings["absent_arms"][name] = own, found.absent
+    settings["absent_arms"] = {name: found.absent for name, found in measured.items()}
+    settings["tasks"] = {name: found.settings for name, found in measured.items()}
+    settings["deaf_twin"] = {name: found.rival for name, found in measured.items() if found.rival}
     return EvaluationReport.from_samples(
         [sample for found in measured.values() for sample in found.samples],
         rules={task.name: task.rules for task in chosen},

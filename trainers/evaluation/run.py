@@ -60,12 +60,15 @@ class Measured:
             What only this task has: prompt, decoding.
         ceilings (`list[dict]`):
             What people score.
+        rival (`str`, *optional*):
+            What does best without the brain, where losses are measured.
     """
 
     samples: list[dict[str, Any]]
     absent: dict[str, str]
     settings: dict[str, Any] = field(default_factory=dict)
     ceilings: list[dict[str, Any]] = field(default_factory=list)
+    rival: str | None = None
 
 
 __all__ = ["Measured", "Run"]

@@ -66,8 +66,9 @@ def measure_texts(task: "Task", run: Run) -> Measured:
     if run.embedder is not None:
         require_rows(run.dataset, "train")
         _add_ridge_baseline(columns, task.rows(run.dataset["train"]), rows, run.embedder)
-    settings = {"generation": generation, DEAF_TWIN: _add_deaf_twin(rows, columns, task, run)}
-    return Measured(score_texts(_table(rows, task.name, columns)), absent, settings)
+    rival = _add_deaf_twin(rows, columns, task, run)
+    samples = score_texts(_table(rows, task.name, columns))
+    return Measured(samples, absent, {"generation": generation}, rival=rival)
 
 
 def _add_deaf_twin(

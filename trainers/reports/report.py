@@ -276,11 +276,18 @@ class EvaluationReport:
             )
         # Follows from the rest, so it is not read.
         fields.pop("missing", None)
-        fields["rules"] = {
-            task: Rules(**{name: tuple(value) if isinstance(value, list) else value for name, value in rules.items()})
-            for task, rules in fields["rules"].items()
-        }
-        return cls(**fields | {"samples": from_arrow(pq.read_table(Path(folder) / SAMPLES_FILE))})
+        fields["rules"] = {task: Rules.from_json(rules) for task, rules in fields["rules"].items()}
+        return cls(**fields | {"samples": read_samples(folder)})
+
+
+def read_samples(folder: str | Path) -> list[dict[str, Any]]:
+    """The table of samples of a saved report."""
+    path = Path(folder) / SAMPLES_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {SAMPLES_FILE}: name the folder of a report of examples/evaluate.py."
+        )
+    return from_arrow(pq.read_table(path))
 
 
 def _result_name(metric: str, scale: int) -> str:
@@ -297,4 +304,4 @@ def _is_svg(figure: str) -> bool:
         return False
 
 
-__all__ = ["REPORT_FILE", "SAMPLES_FILE", "SCHEMA_VERSION", "EvaluationReport"]
+__all__ = ["REPORT_FILE", "SAMPLES_FILE", "SCHEMA_VERSION", "EvaluationReport", "read_samples"]

@@ -79,7 +79,8 @@ def find_missing(
     missing = []
     for task, rule in rules.items():
         own = [row for row in rows if row["task"] == task]
-        there = [row["arm"] for row in own if _is_whole(row, own)] + list(settings.get("absent_arms", {}).get(task, {}))
+        there = [row["arm"] for row in own if _is_whole(row, own)]
+        there += settings.get("absent_arms", {}).get(task, {})
         # Where it was run, what it cannot be fitted to lacks it, and nobody left it out.
         there += (RETRIEVAL, RIDGE) if settings.get("ridge_baseline") else ()
         wanted = rule.controls + (OTHER_SUBJECT,) * (several_subjects and bool(rule.controls))

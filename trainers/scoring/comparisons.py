@@ -244,7 +244,7 @@ def _score_gains(rows: Sequence[Sample], system: str, control: str, metric: str)
 
 
 def _identification_wins(rows: Sequence[Sample], arm: str, score: str) -> np.ndarray:
-    """Shares of the other texts that the right one beats, without what it beats under any brain where that is known."""
+    """Shares of the other texts that the right one beats, without what it beats under any brain if known."""
     wins = identification_of(rows, arm, score).wins
     if any(score not in row.get("expected", {}).get(arm, ()) for row in rows):
         return wins

@@ -5,6 +5,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,12 @@ class Rules:
     rival: str = PERMUTED
     scale: int = 1
     knows_split: bool = True
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Rules":
+        """The rules that a report's JSON file holds."""
+        known: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in fields.items()}
+        return cls(**known)
 
 
 #: Texts of which losses are measured. The published four scores carry the comparisons.

@@ -4,8 +4,8 @@
 
 On disk it is one Arrow table with a row for each sample, arm and draw: `task`, `sample_id`, `subject`, `group`,
 `brain_id`, `prompt`, `references`, `num_tokens`, `arm`, `draw`, `control_brain`, `text`, `loss`, a column `scores.X`
-for each score of single samples, `counts.X` for what a sample adds to the score X of a corpus, `identification.X` (rank
-and number of candidates) and `expected.X`. In memory the rows of a sample are one `dict` with the same names and
+for each score of single samples, `counts.X` for what a sample adds to the score X of a corpus, `identification.X`
+(rank and number of candidates) and `expected.X`. In memory the rows of a sample are one `dict` with the same names and
 
 - `losses`: arm → mean cross-entropy of the reference's tokens in nats; a list where an arm has several draws;
 - `control_brains`: arm → `brain_id` of the brain that the model was given; likewise;
@@ -21,13 +21,14 @@ pooled by joining tables.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 
 Sample = Mapping[str, Any]
+_Row = TypeVar("_Row", bound=Sample)
 
 #: One set of arms for all tasks.
 BRAIN, PERMUTED, NO_BRAIN = "brain", "permuted", "no_brain"
@@ -47,13 +48,13 @@ def is_baseline(arm: str) -> bool:
     return arm.partition(":")[0] in BASELINES
 
 
-def by_task(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
+def by_task(samples: Sequence[_Row]) -> list[tuple[str, list[_Row]]]:
     """Each task and its samples, in the table's order."""
     ordered = sorted(samples, key=lambda sample: sample["task"])
     return [(task, list(rows)) for task, rows in groupby(ordered, key=lambda sample: sample["task"])]
 
 
-def having(rows: Sequence[Sample], key: str, *arms: str) -> list[Sample]:
+def having(rows: Sequence[_Row], key: str, *arms: str) -> list[_Row]:
     """The samples that have some arms."""
     return [row for row in rows if all(arm in row.get(key, ()) for arm in arms)]
 

@@ -38,7 +38,7 @@ def make_samples():
                 "brain_id": f"toy/{i}",
                 "task": "continuation",
                 "prompt": " ".join(["word"] * (1 + i % 3)),
-                "truth": "some more words",
+                "references": ["some more words"],
                 "num_tokens": 3 + i % 4,
                 "losses": {
                     "brain": float(own[i]),

@@ -15,7 +15,7 @@ from trainers.evaluation.evaluate import evaluate as evaluate_model
 
 
 OPTIONS = {
-    "readings": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": (),
+    "tasks": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": (),
     "max_identification": 0, "progress": False,
 }  # fmt: skip
 

@@ -58,7 +58,7 @@ def taught(make_model, make_processor):
 
 
 def evaluator(model, rows):
-    options = {"readings": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": ()}
+    options = {"tasks": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": ()}
     data = DatasetDict(test=rows)
     return lambda processor: evaluate_model(model, processor, data, **options, progress=False).samples
 
@@ -68,7 +68,7 @@ class TestPlantedRegion:
     def test_is_the_one_whose_removal_hurts_and_which_suffices(self, taught):
         model, processor, rows = taught
         regions = feature_regions({"planted": PLANTED, "elsewhere": ELSEWHERE}, NUM_FEATURES, ["s1"])
-        found = compare_regions(evaluator(model, rows), processor, regions, num_matched=1, reading="continuation")
+        found = compare_regions(evaluator(model, rows), processor, regions, num_matched=1, task="continuation")
         whole, *others = found
         by_name = {(row["region"], row["mode"]): row for row in others}
         assert whole["accuracy_low"] > 0.6

@@ -18,7 +18,6 @@ from trainers.evaluation import texts as evaluation
 from trainers.evaluation.arms import encode_brains
 from trainers.evaluation.evaluate import evaluate as evaluate_model
 from trainers.reports.report import EvaluationReport
-from trainers.scoring.comparisons import compare_by_subject
 from trainers.statistics.permutations import permute_across_groups
 
 
@@ -210,7 +209,7 @@ class TestLentBrains:
         figures = {row["arm"]: row for row in report.arms if row["task"] == "continuation"}
         assert figures["other_subject_same_stimulus"]["num_samples"] == 32
         assert report.find("continuation", "other_subject_same_stimulus", "loss_gain")["num_groups"] == 4
-        assert {row["subject"] for row in compare_by_subject(report.samples, {})} == {"s1", "s2"}
+        assert {row["subject"] for row in report.by_subject} == {"s1", "s2"}
         assert report.find("sentence", "permuted", "loss_gain")["num_subjects"] == 2
 
 
@@ -223,11 +222,11 @@ class TestRidgeBaseline:
             return np.array([[float(colour in text) for colour in ("red", "blue", "green", "gold")] for text in texts])
 
         report = evaluate((model, processor, data), embedder=colours, generate=True, generation=SHORT)
-        found = {(row["task"], row["score"]): row for row in report.identification}
+        found = {(row["task"], row["arm"]): row for row in report.identification}
         assert found["sentence", "ridge"]["pairwise_accuracy"] > 0.75  # texts of one colour tie
-        assert report.find("continuation", "other_texts", "identification_ridge")["ci_low"] > 0.5
-        baselines = {(row["task"], row["baseline"], row["metric"]): row["value"] for row in report.baselines}
-        assert baselines["continuation", "retrieval", "bleu_1"] > baselines["continuation", "constant", "bleu_1"]
+        assert report.find("continuation", "other_texts", "identification_cosine", arm="ridge")["ci_low"] > 0.5
+        retrieved, constant = (report.score("continuation", arm, "bleu_1") for arm in ("retrieval", "constant"))
+        assert retrieved > constant
 
     def test_needs_training_rows(self, setting, evaluate, make_rows):
         with pytest.raises(ValueError, match=r"'train'.*has no rows"):
@@ -281,7 +280,7 @@ class TestGeneration:
         Each text equals one that is generated afresh with the control brain's values in the place of the own ones.
         """
         rows = setting[2]["test"]
-        options = {"generate": True, "generation": SHORT, "readings": [reading], "value_controls": []}
+        options = {"generate": True, "generation": SHORT, "tasks": [reading], "value_controls": []}
         report = evaluate(setting, num_text_permutations=2, **options)
         assert report.settings["num_text_permutations"] == 2
         control_brains = permute_across_groups(rows["group"], rows["brain_id"], 3)
@@ -300,8 +299,8 @@ class TestGeneration:
         report = evaluate(setting, generate=True, generation=SHORT)
         for sample in report.samples:
             assert set(sample["texts"]) == {"brain", "permuted", "no_brain", "shuffled", "constant"}
-        assert {row["baseline"] for row in report.baselines} == {"shuffled", "constant"}
-        assert report.settings["generation"] == SHORT
+        assert {"shuffled", "constant"} <= {row["arm"] for row in report.arms}
+        assert report.settings["tasks"]["sentence"]["generation"] == SHORT
         assert report.find("sentence", "permuted", "brainllm_bleu_1_gain")
 
     def test_truth_cannot_reach_the_predictions(self, setting, evaluate):

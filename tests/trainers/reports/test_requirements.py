@@ -22,7 +22,7 @@ from trainers.scoring.texts import score_texts
 from trainers.statistics.resampling import cluster_bootstrap_ci, sign_flip_test
 
 
-CONTROLS = tuple(arm for arm in TEXT_RULES.controls if arm != "deaf_twin") + ("deaf_twin",)
+CONTROLS = TEXT_RULES.controls
 BASELINES = ("constant", "shuffled")
 CLEAN = {"policy": "passage", "leaks": []}
 # A report with the baselines of ridge regression; those without are looked at one by one.
@@ -77,7 +77,7 @@ class TestTexts:
         """Leaving out the sentence encoder must not come for free."""
         assert names(lacking(FULL, [], NO_RIDGE, CLEAN, 1)) == ["ridge"]
         texts = rows("brain", *CONTROLS, texts=True)
-        assert names(lacking(texts, baselines(*BASELINES), NO_RIDGE, CLEAN, 1)) == ["ridge", "retrieval"]
+        assert names(lacking(texts, baselines(*BASELINES), NO_RIDGE, CLEAN, 1)) == ["retrieval", "ridge"]
         settings = NO_RIDGE | {"absent_arms": {"sentence": dict.fromkeys(("ridge", "retrieval"), "no training rows")}}
         assert lacking(texts, baselines(*BASELINES), settings, CLEAN, 1) == []
 
@@ -154,8 +154,18 @@ def test_the_refusal_names_everything_and_the_way_out():
     with pytest.raises(ValueError, match="The report is not written") as refusal:
         require_controls(missing, allow=["no_brain"])
     told = str(refusal.value)
-    lacking = ["matched", "mean_brain", "zero", "voxel_shuffle", "noise", "time_shift", "ridge", "leak:shared_text"]
-    assert f"allow={lacking}" in told
+    told_missing = [
+        "matched",
+        "mean_brain",
+        "deaf_twin",
+        "zero",
+        "voxel_shuffle",
+        "noise",
+        "time_shift",
+        "ridge",
+        "leak:shared_text",
+    ]
+    assert f"allow={told_missing}" in told
     assert all(item.why in told for item in missing if item.name != "no_brain")
     require_controls(missing, allow=names(missing))
 
@@ -164,7 +174,7 @@ class TestSave:
     def test_nothing_is_written_without_leave(self, tmp_path):
         with pytest.raises(
             ValueError,
-            match="would miss matched, mean_brain, zero, voxel_shuffle, noise, time_shift, ridge, retrieval",
+            match="would miss matched, mean_brain, zero, voxel_shuffle, noise, time_shift, retrieval, ridge",
         ):
             make_report(0.3).save(tmp_path / "out")
         assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from trainers.metrics import best_constant_text, brainllm_scores
 from trainers.reports.pooling import pool_reports
 from trainers.reports.report import EvaluationReport
 from trainers.reports.sections import Section
+from trainers.scoring.texts import score_texts
 
 
 class TestFigures:
@@ -163,7 +164,7 @@ class TestPool:
         pooled = pool_reports([tmp_path / str(fold) for fold in range(3)])
         whole = [sample for fold in range(3) for sample in make_samples(0.1, fold)]
         joined = EvaluationReport.from_samples(
-            whole, rules=RULES, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={}
+            score_texts(whole), rules=RULES, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={}
         )
         assert pooled.comparisons == joined.comparisons
         assert pooled.arms == joined.arms
