@@ -113,7 +113,8 @@ def make_samples(images: dict[str, list[str]], seed: int) -> list[dict]:
         arms[arm] = [text if generator.random() < kept else firsts[others[i]] for i, text in enumerate(firsts)]
     return [
         {
-            "task": "caption", "sample_id": image, "subject": "one", "group": image, "brain_id": image, "references": texts[1:],
+            "task": "caption", "sample_id": image, "subject": "one", "group": image, "brain_id": image,
+            "references": texts[1:],
             "texts": {arm: captions[i] for arm, captions in arms.items()}
         }
         for i, (image, texts) in enumerate(images.items())

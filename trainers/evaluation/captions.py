@@ -166,10 +166,11 @@ def _table(
         sample: dict[str, Any] = {"task": task} | {name: column[row] for name, column in columns.items()}
         sample["texts"] = {arm: text for arm, found in texts.items() if (text := found[row]) is not None}
         numbers = {arm: int(found[row]) for arm, found in control_brains.items()}
-        names: dict[str, Any] = {arm: columns["brain_id"][number] for arm, number in numbers.items() if number >= 0}
+        sample["control_brains"] = {arm: columns["brain_id"][i] for arm, i in numbers.items() if i >= 0}
         # Permutations may be several, so that they are always a list.
-        sample["texts"][PERMUTED], names[PERMUTED] = [sample["texts"][PERMUTED]], [names[PERMUTED]]
-        samples.append(sample | {"control_brains": names})
+        for key in ("texts", "control_brains"):
+            sample[key][PERMUTED] = [sample[key][PERMUTED]]
+        samples.append(sample)
     return samples
 
 

@@ -54,7 +54,7 @@ def score_captions(
     Returns:
         `list[dict]`: The samples with `scores`, `counts`, `identification` and `expected`, and the text of `constant`.
     """
-    scored = [
+    scored: list[dict[str, Any]] = [
         {**sample, "texts": dict(sample["texts"]), "scores": {}, "counts": {}, "expected": {},
          "identification": dict(sample.get("identification", {}))}
         for sample in samples
