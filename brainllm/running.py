@@ -4,7 +4,6 @@
 
 import argparse
 import difflib
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -47,7 +46,7 @@ def run(main: Callable[..., Any], *options: type | str, argv: Sequence[str] | No
     except USER_ERRORS as error:
         if shows_traceback:
             raise
-        _exit(error)
+        raise SystemExit(_describe(error)) from error
 
 
 def parse(main: Callable[..., Any], options: Sequence[type | str], arguments: Sequence[str]) -> tuple[Any, ...]:
@@ -92,11 +91,14 @@ def _read(parser: Any, arguments: Sequence[str]) -> tuple[Any, ...]:
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config")
     file = finder.parse_known_args(arguments)[0].config
-    known = {action.dest: action for action in parser._actions}
+    known: dict[str, list[Any]] = {}  # a switch has two actions, `--x` and `--no_x`
+    for action in parser._actions:
+        known.setdefault(action.dest, []).append(action)
     for name, value in (_read_file(file) if file else {}).items():
         if name not in known:
             _refuse(f"{file}: there is no option `{name}`{_nearest(name, known)}")
-        known[name].default, known[name].required = value, False
+        for action in known[name]:
+            action.default, action.required = value, False
     for name in (argument.partition("=")[0] for argument in arguments if argument.startswith("--")):
         if name not in parser._option_string_actions:
             _refuse(f"there is no option {name}{_nearest(name, parser._option_string_actions)}")
@@ -138,14 +140,14 @@ def _refuse(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def _exit(error: BaseException) -> NoReturn:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+def _describe(error: BaseException) -> str:
+    """Its message and where it was raised; the whole way there is a matter of asking."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
     message = str(error).strip() or type(error).__name__
     if isinstance(error, ModuleNotFoundError):
         message += ". Install what this command needs: pip install 'brainllm[train,data,eval]'"
-    print(f"{Path(sys.argv[0]).name}: error: {message}\n({where}; --traceback shows the way there)", file=sys.stderr)
-    raise SystemExit(1)
+    where = f"{Path(frame.filename).name}:{frame.lineno}; --traceback shows the way there"
+    return f"{Path(sys.argv[0]).name}: error: {message}\n({where})"
 
 
 __all__ = ["USER_ERRORS", "parse", "run"]

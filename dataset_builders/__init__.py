@@ -56,6 +56,7 @@ def prepare_corpus(
     data_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     num_proc: int | None = None,
+    force: bool = False,
     **config: Any,
 ) -> "BrainCorpusBuilder":
     """
@@ -70,6 +71,8 @@ def prepare_corpus(
             Where Arrow files are kept. Defaults to the cache of `datasets`.
         num_proc (`int`, *optional*):
             Processes that read and write recordings.
+        force (`bool`, *optional*, defaults to `False`):
+            Builds it anew, whatever the cache and an interrupted preparation hold.
         config:
             Fields of the corpus's configuration, such as `split`, `fold` or `subjects`.
 
@@ -90,7 +93,7 @@ def prepare_corpus(
     if unknown:
         raise ValueError(f"corpus {name} has no option {', '.join(unknown)}: its options are {sorted(options)}")
     builder = cls(cache_dir=None if cache_dir is None else str(cache_dir), data_dir=data_dir, **config)
-    builder.download_and_prepare(num_proc=num_proc)
+    builder.prepare(num_proc=num_proc, force=force)
     return builder
 
 
@@ -99,10 +102,11 @@ def load_corpus(
     data_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     num_proc: int | None = None,
+    force: bool = False,
     **config: Any,
 ) -> "DatasetDict":
     """The rows of a corpus in their splits. Arguments and errors are those of [`prepare_corpus`]."""
-    return prepare_corpus(name, data_dir, cache_dir, num_proc, **config).as_dataset_dict()
+    return prepare_corpus(name, data_dir, cache_dir, num_proc, force, **config).as_dataset_dict()
 
 
 def save_corpus(builder: "BrainCorpusBuilder", output_dir: str | Path) -> None:

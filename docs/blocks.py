@@ -11,6 +11,7 @@ benchmarks wrote, the table of corpora comes from their classes, the tree of fol
 import argparse
 import ast
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "examples" / "benchmarks" / "results"
 ROOMS = ("modeling_brainllm", "trainers", "dataset_builders")
+# Written by examples/benchmarks/brain_gain.py.
+TWIN = "brain_gain.md"
 # Rows of the real participant that README.md shows; the page of results has all.
 HEADLINE = ("ours, cross-attention", "ours, cross-attention, brains shuffled", "ours, prefix", "official, prefix")
 BESIDE_THE_ROOMS = {
@@ -45,9 +48,9 @@ def cells(row: str) -> list[str]:
 
 def twin() -> str:
     """What the brain adds over a decoder that was trained alike and never heard one, once it is measured."""
-    if not (RESULTS / "deaf_twin.md").is_file():
+    if not (RESULTS / TWIN).is_file():
         return "*The gain over the deaf twin is being measured; until then this block is empty.*"
-    return result("deaf_twin.md")
+    return re.sub("(?m)^#", "##", result(TWIN))
 
 
 def corpora() -> str:
@@ -71,6 +74,21 @@ def tree() -> str:
     return "```text\n" + "\n".join(f"{name:<{width}}{text}" for name, text in lines) + "\n```"
 
 
+def layers() -> str:
+    """The contracts between folders, upper layers first, as pyproject.toml states them."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = []
+    for contract in settings["tool"]["importlinter"]["contracts"]:
+        if contract["type"] == "layers":
+            rows = [re.sub(r"[()]", "", layer).replace(" | ", "`, `") for layer in contract["layers"]]
+            where = contract.get("containers", ["the repository"])[0]
+            lines.append(f"- in {where}: " + " › ".join(f"`{row}`" for row in rows))
+        else:
+            names = "`, `".join(contract["forbidden_modules"])
+            lines.append(f"- `{contract['source_modules'][0]}` never imports `{names}`")
+    return "\n".join(lines)
+
+
 def folders_of_rooms() -> Iterator[tuple[str, str]]:
     for room in ROOMS:
         for init in sorted((REPOSITORY / room).rglob("__init__.py"), key=lambda path: path.parent.parts):
@@ -90,6 +108,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "headline"): headline,
     ("README.md", "twin"): twin,
     ("README.md", "tree"): tree,
+    ("CONTRIBUTING.md", "layers"): layers,
     ("docs/results.md", "results"): lambda: result("real_participant.md"),
     ("docs/results.md", "twin"): twin,
     ("docs/results.md", "captions"): lambda: result("bitllm_tables.md"),

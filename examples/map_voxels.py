@@ -12,9 +12,9 @@ Features that are no voxels (principal components) get tables alone. `--report` 
 the same checkpoint; `--nilearn` adds glass brains or surfaces; `--region nsdgeneral:nsdgeneral` asks how well each map
 tells this region from the rest:
 
-    python examples/map_voxels.py --checkpoint runs/sft --dataset runs/nsd --subject subj08 \
-        --methods gradient exchange --groups neighbours --group_size 20 --report runs/sft/evaluation \
-        --nilearn --output_dir runs/sft/maps
+    python examples/map_voxels.py --checkpoint runs/instructed --dataset runs/nsd --subject subj08 \
+        --methods gradient exchange --groups neighbours --group_size 20 --report runs/rewarded/evaluation \
+        --output_dir runs/instructed/maps
 """
 
 import argparse

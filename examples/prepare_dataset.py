@@ -20,6 +20,8 @@ Options of a corpus stand in a YAML file, one `name: value` a line (`subjects: [
 
     python examples/prepare_dataset.py --corpus lebel2023 --data_dir ds003020 --output_dir runs/stories \
         --config stories.yaml --num_proc 8
+
+Rows are kept in a cache and built anew once a source file has changed; `--force` builds them anew whatever the files.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import yaml
 
+from brainllm.running import run
 from dataset_builders import CORPORA, prepare_corpus, push_corpus, save_corpus
 from dataset_builders.corpora.info import CorpusInfo
 from dataset_builders.splitting.leaks import describe_leak
@@ -48,14 +51,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--push_to_hub", metavar="REPO_ID", help="also publish it, privately, if its terms allow that")
     parser.add_argument("--num_proc", type=int, help="processes that read and write recordings")
     parser.add_argument("--cache_dir", help="where Arrow files are kept; the cache of `datasets` if absent")
+    parser.add_argument("--force", action="store_true", help="build it anew, whatever the cache holds")
+    parser.add_argument("--traceback", action="store_true", help="show where an error was raised")
     return parser.parse_args()
 
 
 def read_options(arguments: argparse.Namespace) -> dict:
     """Options of the corpus: those of the file, overruled by those of the command line."""
-    options = yaml.safe_load(Path(arguments.config).read_text(encoding="utf-8")) if arguments.config else {}
+    try:
+        options = yaml.safe_load(Path(arguments.config).read_text(encoding="utf-8")) if arguments.config else {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"--config {arguments.config} is no YAML: {error}") from error
     if not isinstance(options, dict):
-        raise ValueError(f"{arguments.config} must hold lines `name: value` and holds {options!r}")
+        raise ValueError(f"--config {arguments.config} must hold lines `name: value` and holds {options!r}")
     given = {"split": arguments.split, "fold": arguments.fold}
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {"verify_facts": False} if arguments.no_verify_facts else {}
@@ -76,13 +84,13 @@ def print_report(info: CorpusInfo) -> None:
         print(f"{note}: {count}")
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def prepare(arguments: argparse.Namespace) -> None:
     builder = prepare_corpus(
         arguments.corpus,
         arguments.data_dir,
         cache_dir=arguments.cache_dir,
         num_proc=arguments.num_proc,
+        force=arguments.force,
         **read_options(arguments),
     )
     print_report(builder.corpus_info)
@@ -90,6 +98,11 @@ def main() -> None:
     print(f"written to {arguments.output_dir}")
     if arguments.push_to_hub is not None:
         print(f"pushed to {push_corpus(arguments.output_dir, arguments.push_to_hub)}")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    run(lambda: prepare(arguments), argv=["--traceback"] if arguments.traceback else [])
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ names. The encoder is then taken over by `examples/train_sft.py --encoder_name_o
 or, with the same option, by this script, which adapts it to a new person: see "A new person" in docs/training.md.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +38,7 @@ class ProtocolArguments:
     )
 
 
-def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> DatasetDict:
+def add_targets(splits: "DatasetDict", args: TargetArguments, device: object) -> "DatasetDict":
     from trainers.data.target_embeddings import (
         TEXT_SPACE,
         add_image_embeddings,
@@ -62,7 +60,7 @@ def add_targets(splits: DatasetDict, args: TargetArguments, device: object) -> D
     return splits
 
 
-def check_held_out(held_out: list[str], subjects: list[str] | None, everyone: DatasetDict) -> None:
+def check_held_out(held_out: list[str], subjects: list[str] | None, everyone: "DatasetDict") -> None:
     known = set(everyone["test"]["subject"]) if "test" in everyone else set()
     unknown, both = sorted(set(held_out) - known), sorted(set(held_out) & set(subjects or ()))
     if unknown:
@@ -77,7 +75,7 @@ def check_held_out(held_out: list[str], subjects: list[str] | None, everyone: Da
         )
 
 
-def check_never_met(held_out: list[str], model: BrainContrastiveModel, checkpoint: str | None) -> None:
+def check_never_met(held_out: list[str], model: "BrainContrastiveModel", checkpoint: str | None) -> None:
     met = sorted(set(held_out) & set(getattr(model.config, "training_brains", {})))
     if met:
         raise ValueError(
@@ -91,7 +89,7 @@ def main(
     data_args: DataArguments,
     target_args: TargetArguments,
     protocol_args: ProtocolArguments,
-    training_args: BrainContrastiveTrainingConfig,
+    training_args: "BrainContrastiveTrainingConfig",
 ) -> None:
     from transformers import set_seed
 

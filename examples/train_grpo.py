@@ -20,8 +20,6 @@ interrupted goes on from its last checkpoint when it is started again, or from t
 names.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +29,8 @@ from trainers.arguments import DataArguments, ModelArguments
 
 
 if TYPE_CHECKING:
+    from datasets import DatasetDict
+
     from trainers import BrainGRPOConfig
 
 
@@ -97,30 +97,50 @@ class RewardArguments:
         )
 
 
+def add_columns(
+    splits: "DatasetDict", prompt: str, encoder: Any, reward_args: RewardArguments, training_args: "BrainGRPOConfig"
+) -> "DatasetDict":
+    """
+    All rows ask what stage 2 asked, and hold what rewards read. Columns come before subjects are chosen, since adding
+    to selected rows copies brains.
+    """
+    from datasets import DatasetDict
+
+    from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
+    from trainers.common.distributed import zero_init_off
+    from trainers.data.target_embeddings import add_image_embeddings, read_image_embeddings
+    from trainers.grpo.reward_setup import check_text_space, with_brain_embeddings, with_prompt
+
+    splits = DatasetDict({name: with_prompt(rows, prompt) for name, rows in splits.items()})
+    if reward_args.image_embeddings is not None:
+        splits = add_image_embeddings(splits, read_image_embeddings(reward_args.image_embeddings))
+    if reward_args.aligned_model is None:
+        return splits
+    with zero_init_off():
+        verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
+    if encoder is not None and training_args.identifies_brains:
+        check_text_space(verifier.config, encoder, reward_args.aligned_model)
+    extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
+    names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
+    embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
+    return DatasetDict({**splits, **embedded})
+
+
 def main(
     model_args: ModelArguments,
     data_args: DataArguments,
     reward_args: RewardArguments,
-    training_args: BrainGRPOConfig,
+    training_args: "BrainGRPOConfig",
 ) -> None:
-    from datasets import DatasetDict
     from transformers import set_seed
 
-    from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
     from trainers import BrainGRPOTrainer, load_corpus_splits, load_model_and_processor
     from trainers.common.checkpoints import find_checkpoint
-    from trainers.common.distributed import end_run, zero_init_off
+    from trainers.common.distributed import end_run
     from trainers.data.corpora import choose_rows
     from trainers.data.prompts import caption_prompt
     from trainers.data.provenance import count_brains, record_training_brains, save_training_brains
-    from trainers.data.target_embeddings import add_image_embeddings, read_image_embeddings
-    from trainers.grpo.reward_setup import (
-        check_text_space,
-        fit_document_frequencies,
-        make_rewards,
-        with_brain_embeddings,
-        with_prompt,
-    )
+    from trainers.grpo.reward_setup import fit_document_frequencies, make_rewards
     from trainers.reports.model_card import push_adapter
 
     if model_args.model_name_or_path is None:
@@ -143,19 +163,8 @@ def main(
     # 4. Encoders of captions
     encoder, image_encoder, token_embedder = reward_args.encoders(training_args.device)
 
-    # 5. Rows: all ask what stage 2 asked; columns first, subjects then, since adding to selected rows copies brains
-    splits = DatasetDict({name: with_prompt(rows, caption_prompt(processor)) for name, rows in splits.items()})
-    if reward_args.image_embeddings is not None:
-        splits = add_image_embeddings(splits, read_image_embeddings(reward_args.image_embeddings))
-    if reward_args.aligned_model is not None:
-        with zero_init_off():
-            verifier = BrainContrastiveModel.from_pretrained(reward_args.aligned_model).to(training_args.device)
-        if encoder is not None and training_args.identifies_brains:
-            check_text_space(verifier.config, encoder, reward_args.aligned_model)
-        extractor = BrainLlamaFeatureExtractor.from_pretrained(reward_args.aligned_model)
-        names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
-        embedded = {name: with_brain_embeddings(splits[name], verifier, extractor) for name in names}
-        splits = DatasetDict({**splits, **embedded})
+    # 5. Rows
+    splits = add_columns(splits, caption_prompt(processor), encoder, reward_args, training_args)
     splits = choose_rows(splits, data_args)
     record_training_brains(model.config, count_brains(splits["train"]))
 

@@ -26,8 +26,6 @@ Every option of the recipe can be overridden on the command line. A run that was
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,7 +45,7 @@ def main(
     warmup_args: WarmupArguments,
     semantic_args: SemanticArguments,
     twin_args: TwinArguments,
-    training_args: BrainSFTConfig,
+    training_args: "BrainSFTConfig",
 ) -> None:
     from datasets import DatasetDict
 
@@ -85,9 +83,9 @@ def train(
     data_args: DataArguments,
     warmup_args: WarmupArguments,
     semantic_args: SemanticArguments,
-    training_args: BrainSFTConfig,
-    splits: DatasetDict,
-) -> BrainSFTTrainer:
+    training_args: "BrainSFTConfig",
+    splits: "DatasetDict",
+) -> "BrainSFTTrainer":
     from transformers import set_seed
 
     from trainers import BrainSFTTrainer, load_model_and_processor

@@ -49,6 +49,7 @@ from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_fil
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
+from .generation_brain_guidance import BrainGuidanceLogitsProcessor
 from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, VoxelEncoder
 from .modeling_brain_interface import BrainAdapter, BrainCrossAttention, BrainInterface
 
@@ -767,6 +768,46 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, GenerationMixin):
         hidden_states, targets, rows = _at_labels(self.model(**inputs).last_hidden_state, labels)
         losses = nn.functional.cross_entropy(self.lm_head(hidden_states).float(), targets, reduction="none")
         return losses, rows
+
+    def generate(self, inputs=None, *, brain_guidance_scale: float = 1.0, logits_processor=None, **kwargs):
+        """
+        [`~transformers.GenerationMixin.generate`], with brain guidance.
+
+        Args:
+            brain_guidance_scale (`float`, *optional*, defaults to 1.0):
+                Exponent on what the brain adds to each next token; see [`BrainGuidanceLogitsProcessor`].
+        """
+        if brain_guidance_scale != 1.0:
+            input_ids = kwargs.get("input_ids") if inputs is None else inputs
+            guidance = self._make_guidance(brain_guidance_scale, input_ids, kwargs)
+            logits_processor = LogitsProcessorList([guidance, *(logits_processor or ())])
+        return super().generate(inputs, logits_processor=logits_processor, **kwargs)
+
+    def _make_guidance(self, scale: float, input_ids: torch.LongTensor, kwargs: dict) -> BrainGuidanceLogitsProcessor:
+        """Encodes the brains once, for the text and for the null condition beside it."""
+        brain = {name: kwargs.pop(name, None) for name in BRAIN_INPUTS}
+        index, features = brain.pop("brain_index"), brain.pop("brain_features")
+        if features is None and (brain["brain_values"] is not None or brain["encoder_outputs"] is not None):
+            features = self.model.encode_brain(**brain)
+        if features is None:
+            raise ValueError(
+                f"`brain_guidance_scale={scale}` needs a brain: give `brain_values` or `encoder_outputs`."
+            )
+        index = self.model._check_brain_index(features, index, batch=len(input_ids))
+        kwargs |= {"brain_features": features, "brain_index": index}
+        config = self.config
+        zeros = features.tokens.new_zeros(
+            1, features.tokens.shape[1] // config.tokens_per_embedding, config.encoder_config.hidden_size
+        )
+        beams = kwargs.get("num_beams", getattr(kwargs.get("generation_config"), "num_beams", None)) or 1
+        return BrainGuidanceLogitsProcessor(
+            self,
+            scale,
+            self.model.encode_brain(encoder_outputs=zeros),
+            has_brain=index >= 0,
+            attention_mask=kwargs.get("attention_mask"),
+            use_cache=max(beams, self.generation_config.num_beams or 1) == 1,
+        )
 
     def prepare_inputs_for_generation(self, input_ids, inputs_embeds=None, is_first_iteration=False, **kwargs):
         model_inputs = super().prepare_inputs_for_generation(

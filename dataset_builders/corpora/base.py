@@ -25,7 +25,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
-from datasets import ArrowBasedBuilder, DatasetDict, DatasetInfo, Features, SplitGenerator
+from datasets import ArrowBasedBuilder, DatasetDict, DatasetInfo, DownloadMode, Features, SplitGenerator
 from datasets.utils.logging import get_logger
 
 from ..config import BrainCorpusConfig
@@ -83,6 +83,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         self.notes: Counter[str] = Counter()
         #: How it differs from what is published, where that is allowed; goes there too.
         self.differences: list[str] = []
+        self._keep = _RESUMABLE
         super().__init__(cache_dir=cache_dir, data_dir=data_dir, **kwargs)
 
     @property
@@ -148,6 +149,20 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         for difference in differences:
             logger.warning("%s: %s", self.corpus_name, difference)
         self.differences += differences
+
+    def prepare(self, num_proc: int | None = None, force: bool = False) -> None:
+        """
+        Builds the corpus, or finds it in the cache.
+
+        Args:
+            num_proc (`int`, *optional*):
+                Processes that read and write recordings.
+            force (`bool`, *optional*, defaults to `False`):
+                Builds it anew, whatever the cache and an interrupted preparation hold.
+        """
+        self._keep = () if force else _RESUMABLE
+        mode = DownloadMode.FORCE_REDOWNLOAD if force else DownloadMode.REUSE_DATASET_IF_EXISTS
+        self.download_and_prepare(num_proc=num_proc, download_mode=mode)
 
     def as_dataset_dict(self) -> DatasetDict:
         """All rows in their splits. Call `download_and_prepare()` before."""
@@ -309,7 +324,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
     def _download_and_prepare(self, dl_manager: Any, verification_mode: Any, **kwargs: Any) -> None:
         self._num_proc = kwargs.pop("num_proc", None)
         for path in Path(self._output_dir).iterdir():
-            if path.name not in _RESUMABLE:  # left by an interrupted run
+            if path.name not in self._keep:  # left by an interrupted run
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         super()._download_and_prepare(dl_manager, verification_mode, **kwargs)
         self._corpus_info.save(self._output_dir)

@@ -118,6 +118,22 @@ def near_keys(sequences: Sequence[Sequence[Hashable]]) -> tuple[np.ndarray, np.n
     return np.concatenate([filled, owner]), np.concatenate([whole, here + after])
 
 
+def run_keys(sequences: Sequence[Sequence[Hashable]], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of all runs of so many members: int64 `[entries]`, which sequence; and int64 `[entries]`, its number."""
+    lengths = np.array([len(members) for members in sequences], dtype=np.int64)
+    owner = np.repeat(np.arange(len(sequences)), lengths)
+    member = codes(chain.from_iterable(sequences))
+    generator = np.random.default_rng(0)
+    numbers = generator.integers(2**64, size=member.max(initial=0) + 1, dtype=np.uint64)[member]
+    base = generator.integers(2**63, 2**64, dtype=np.uint64) | np.uint64(1)
+    count = max(len(owner) - length + 1, 0)
+    sums = np.zeros(count, np.uint64)
+    for start in range(length):
+        sums = sums * base + numbers[start : start + count]
+    within = np.flatnonzero(owner[:count] == owner[length - 1 :][:count])
+    return owner[within], np.unique(sums[within], return_inverse=True)[1]
+
+
 def _sums_before(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """For each entry, the sum of the entries of its owner that stand before it."""
     sums = np.cumsum(values, dtype=np.uint64) - values
@@ -197,5 +213,6 @@ __all__ = [
     "digest_frames",
     "distances",
     "near_keys",
+    "run_keys",
     "words_of",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..schema import Sample
-from .fingerprints import EXACT, RESCALED, STANDARDIZED, VARIES, FrameTable, codes, near_keys, words_of
+from .fingerprints import EXACT, RESCALED, STANDARDIZED, VARIES, FrameTable, codes, near_keys, run_keys, words_of
 from .policies import TIME, TOPIC
 
 
@@ -21,6 +21,8 @@ _LONG_TEXT, _LONG_STRETCH, _WORDS_OF_CONTEXT = 32, 80, 8
 _LONG_CAPTION = 3
 # Of fewer words, or captions, all but one are alike by chance.
 _LEAST_NEAR_WORDS, _LEAST_NEAR_CAPTIONS, _LEAST_CAPTIONS = 8, 4, 2
+# Words in a row that two texts of different authors do not share.
+_LONG_RUN = 12
 # So many rows of a split may repeat a long piece of their own prompt.
 _CHANCE_SHARE = 0.01
 
@@ -171,7 +173,24 @@ def text_checks(samples: Sequence[Sample]) -> dict[str, LeakCheck]:
         "near_text": _near(sentences, words_of, _LEAST_NEAR_WORDS, "shared_text"),
         "shared_references": _of_rows([images.get(one) for one in captions]),
         "near_references": _near(captions, _set_of_captions, _LEAST_NEAR_CAPTIONS, "shared_references"),
+        "shared_words": _runs_of_words(samples),
     }
+
+
+def _runs_of_words(samples: Sequence[Sample]) -> LeakCheck:
+    """Whether a long run of words that ends in the completion was perceived under another stimulus' name as well."""
+    number: dict[tuple[str, str, str], int] = {}
+    items = np.full(len(samples), -1)
+    for row, sample in enumerate(samples):
+        if not sample.references:
+            items[row] = number.setdefault((sample.group, sample.prompt, sample.completion), len(number))
+    perceived = []
+    for _, prompt, completion in number:
+        said = words_of(completion)
+        perceived.append([*words_of(prompt)[-max(_LONG_RUN - len(said), _LONG_RUN // 2) :], *said])
+    holders, keys = run_keys(perceived, _LONG_RUN)
+    owners = codes(group for group, _, _ in number)[holders]
+    return LeakCheck(items, holders, keys, owners, elsewhere=True, unless=("shared_text", "near_text"))
 
 
 def _set_of_captions(captions: Sequence[str]) -> list[tuple[str, ...]]:

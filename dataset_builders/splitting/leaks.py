@@ -21,6 +21,8 @@ Every pair of splits is compared; train comes before validation, validation befo
 | `standardized_brain` | holds a frame of a recording of the earlier split, shifted and scaled feature by feature |
 | `shared_text` | was perceived within a sentence that occurs in the earlier split |
 | `near_text` | was perceived within such a sentence but for case, punctuation and one word, changed or moved |
+| `shared_words` | holds twelve words in a row that the earlier split has under the name of another stimulus |
+| `retold_stimulus` | belongs to a story that the earlier split tells under another name, with words missing or changed |
 | `shared_references` | has the captions of an image of the earlier split: one image under two names |
 | `near_references` | has them but for case, punctuation and one caption |
 | `target_in_prompt` | has its completion inside a prompt of the same story in the earlier split |
@@ -50,6 +52,7 @@ from ..schema import SPLITS, TEST, TRAIN, Sample
 from .fingerprints import FrameTable, codes, digest_frames, distances
 from .leak_checks import brain_checks, rows_in_own_prompts, rows_in_prompts, stimulus_checks, text_checks
 from .policies import DROPPED, PASSAGE
+from .retellings import retold_rows
 
 
 #: The kinds of leak: what is said about the rows that are touched.
@@ -68,6 +71,8 @@ LEAK_KINDS = {
     "standardized_brain": "share with {earlier} a brain frame, standardised feature by feature",
     "shared_text": "share with {earlier} a sentence",
     "near_text": "share with {earlier} a sentence but for one word, case and punctuation",
+    "shared_words": "share with {earlier} a long run of words under another stimulus' name",
+    "retold_stimulus": "belong to a story that {earlier} tells under another name",
     "shared_references": "share with {earlier} all captions",
     "near_references": "share with {earlier} all captions but one, or but for case and punctuation",
     "target_in_prompt": "have their completion inside a prompt of {earlier}",
@@ -78,8 +83,9 @@ LEAK_KINDS = {
 
 #: How long the brain responds to a word, at least, as decoders have it: Tang et al. (2023) look at delays of 2 to 8 s.
 RESPONSE_SECONDS = 8.0
-# Among thousands of sentences of a small vocabulary a few differ in one word: such a share of rows is no leak.
-_CHANCE_SHARES = {"near_text": 0.005, "near_references": 0.005}
+# Among thousands of sentences of a small vocabulary a few differ in one word, and people quote: such a share of rows is
+# no leak.
+_CHANCE_SHARES = {"near_text": 0.005, "near_references": 0.005, "shared_words": 0.01}
 _NUM_EXAMPLES = 3
 
 
@@ -181,6 +187,8 @@ def _between_splits(
     by_chance: Counter[str],
 ) -> Iterator[_Finding]:
     """Every kind that compares two splits."""
+    for earlier, later, rows in retold_rows(samples, sides):
+        yield "retold_stimulus", earlier, later, rows, ""
     checks = stimulus_checks(samples, policy) | brain_checks(samples, table, digests) | text_checks(samples)
     for earlier, later in combinations(SPLITS, 2):
         touched = {kind: check.touched(sides, earlier, later) for kind, check in checks.items()}

@@ -96,6 +96,42 @@ def sentence(change: Callable[[list[str]], str]) -> Callable:
     return plant
 
 
+def told_again(change: Callable[[list[str], np.random.Generator], list[str]]) -> Callable:
+    """All that was read or heard in the story of the test row becomes what was in that of the training row."""
+
+    def plant(c: Corpus, r: int, e: int, g: np.random.Generator) -> None:
+        told, story = c.samples[e], c.samples[r]
+        rows = [row for row in c.rows(TEST) if c.samples[row].group == story.group]
+        source = {c.samples[row].frames: c.samples[row] for row in c.rows(TRAIN) if c.samples[row].group == told.group}
+        texts = [source[frames] for frames in sorted(source)]
+        places = sorted({c.samples[row].frames for row in rows})
+        for place, text in zip(places, texts, strict=False):
+            said = {name: " ".join(change(getattr(text, name).split(), g)) for name in ("prompt", "completion")}
+            whole = " ".join(said.values()) if text.text != text.completion else said["completion"]
+            for row in rows:
+                if c.samples[row].frames == place:
+                    c.change(row, text=whole, **said)
+
+    return plant
+
+
+def missing(share: float) -> Callable[[list[str], np.random.Generator], list[str]]:
+    return lambda words, g: [word for word in words if g.random() >= share]
+
+
+def exchanged(share: float) -> Callable[[list[str], np.random.Generator], list[str]]:
+    return lambda words, g: [word if g.random() >= share else "other" for word in words]
+
+
+def quoted(c: Corpus, r: int, e: int, g: np.random.Generator) -> None:
+    """A minute of a training story is quoted in the story of the test row, for everybody who heard it."""
+    quote = sorted({s.frames: s for s in c.samples if s.group == c.samples[e].group}.items())[10:22]
+    for frames, said in quote:
+        for row in c.rows(TEST):
+            if c.samples[row].group == c.samples[r].group and c.samples[row].frames == frames:
+                c.change(row, prompt=said.prompt, completion=said.completion.upper(), text=said.completion.upper())
+
+
 def captions(change: Callable[[list[str]], list[str]]) -> Callable:
     def plant(c: Corpus, r: int, e: int, g: np.random.Generator) -> None:
         image, references = c.samples[r].group, tuple(change(list(c.samples[e].references)))
@@ -153,6 +189,13 @@ PLANTS = (
     Plant("near_text", "one word moved", sentence(lambda w: " ".join([*w[1:], w[0]])), TEXTS),
     Plant("near_text", "one word changed", sentence(lambda w: " ".join([*w[:3], "other", *w[4:]])), TEXTS),
     Plant("near_text", "one word left out", sentence(lambda w: " ".join(w[:3] + w[4:])), TEXTS),
+    Plant("shared_words", "a minute quoted", quoted, STORIES),
+    Plant("retold_stimulus", "another name", told_again(lambda w, g: w), STORIES),
+    Plant("retold_stimulus", "capitals, punctuation", told_again(lambda w, g: [f"{t.upper()}," for t in w]), STORIES),
+    Plant("retold_stimulus", "one word in ten changed", told_again(exchanged(0.1)), STORIES),
+    Plant("retold_stimulus", "one word in ten missing", told_again(missing(0.1)), STORIES),
+    Plant("retold_stimulus", "three words in ten missing", told_again(missing(0.3)), STORIES),
+    Plant("retold_stimulus", "passage of four sentences", told_again(lambda w, g: w), ("sentences",)),
     Plant("shared_references", "image under two names", captions(lambda c: c[::-1]), IMAGES),
     Plant("near_references", "case and punctuation", captions(lambda c: [t.upper().strip(".") for t in c]), IMAGES),
     Plant("near_references", "one caption changed", captions(lambda c: [*c[:2], "Something else.", *c[3:]]), IMAGES),

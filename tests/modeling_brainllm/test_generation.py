@@ -233,3 +233,49 @@ class TestOnAnyLlama:
         cached = generate(model, input_ids, do_sample=False, **brain_inputs("frames"))
         uncached = generate(model, input_ids, do_sample=False, use_cache=False, **brain_inputs("frames"))
         assert torch.equal(cached, uncached)
+
+
+class TestGuidance:
+    """Against the definition, token by token, without a cache."""
+
+    @pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
+    @pytest.mark.parametrize("mode", ["greedy", "beam"])
+    def test_equals_the_definition(self, variant, scale, mode):
+        model, brain, input_ids = variant
+        features = model.model.encode_brain(**brain)
+        hidden = model.model.encode_brain(**brain, condition_mask=torch.zeros(len(features.tokens), dtype=torch.bool))
+        found = generate(
+            model, input_ids, **brain, **MODES[mode], brain_guidance_scale=scale, max_new_tokens=6,
+            return_dict_in_generate=True, output_scores=True, eos_token_id=None,
+        )  # fmt: skip
+        if mode == "beam":
+            # A search says how likely it takes its sequences to be: the mean guided log-probability of their tokens.
+            likelihood = self.likelihood(model, found.sequences, input_ids, features, hidden, scale)
+            torch.testing.assert_close(found.sequences_scores, likelihood / 6, atol=2e-4, rtol=1e-3)
+            return
+        sequences = input_ids
+        for step in range(6):
+            own, null = (
+                model(sequences, brain_features=given).logits[:, -1].log_softmax(-1) for given in (features, hidden)
+            )
+            expected = null + scale * (own - null)
+            torch.testing.assert_close(found.scores[step], expected, atol=2e-4, rtol=1e-3)
+            sequences = found.sequences[:, : sequences.shape[1] + 1]
+
+    @staticmethod
+    def likelihood(model, ids, input_ids, features, hidden, scale):
+        own, null = (model(ids, brain_features=given).logits[:, :-1].log_softmax(-1) for given in (features, hidden))
+        guided = (null + scale * (own - null)).gather(2, ids[:, 1:, None].clamp(max=own.shape[-1] - 1))[..., 0]
+        return guided[:, input_ids.shape[1] - 1 :].sum(1)
+
+    def test_one_is_no_guidance_and_sampling_runs(self, variant):
+        model, brain, input_ids = variant
+        plain = generate(model, input_ids, **brain)
+        assert torch.equal(generate(model, input_ids, **brain, brain_guidance_scale=1.0), plain)
+        sampled = generate(model, input_ids, **brain, **MODES["sampled-returns"], brain_guidance_scale=1.5)
+        assert len(sampled) == 3 * len(input_ids)
+
+    def test_without_a_brain(self, variant):
+        model, _, input_ids = variant
+        with pytest.raises(ValueError, match="needs a brain"):
+            generate(model, input_ids, brain_guidance_scale=2.0)

@@ -143,15 +143,21 @@ class BrainSFTTrainer(BrainTrainer):
         model.model.brain_interface.float()
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        """Batches of instructions of like length, if asked for; the length of other rows is a column of theirs."""
+        """Batches of rows of like length, if asked for: by a column `length`, tokens of instructions, or words."""
         rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args
-        if not isinstance(rows, InstructionRows) or args.train_sampling_strategy != "group_by_length":
+        is_instructions = isinstance(rows, InstructionRows)
+        if args.train_sampling_strategy != "group_by_length" or (
+            not is_instructions and "length" in rows.column_names
+        ):
             return super()._get_train_sampler(train_dataset)
         seed = args.seed if args.data_seed is None else args.data_seed
+        if is_instructions:
+            lengths = row_lengths(rows, self.processing_class)
+        else:
+            pairs = zip(rows["prompt"], rows["completion"], strict=True)
+            lengths = np.array([len(f"{prompt} {completion}".split()) for prompt, completion in pairs])
         # One step's rows on all devices, so that no device waits for another with longer rows.
-        return LengthGroupedSampler(
-            row_lengths(rows, self.processing_class), args.train_batch_size * args.world_size, seed
-        )
+        return LengthGroupedSampler(lengths, args.train_batch_size * args.world_size, seed)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """One parameter group per learning rate."""

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -167,3 +167,32 @@ class TestExample:
         assert "samples expected 1254" in strict.stderr
         assert "differs from what is published: P01: stories expected 168, found 12" in waived.stdout
         assert "leaks: none" in waived.stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--corpus", "brainllm2025"), "data_dir=None is not a folder"),
+            (("--corpus", "bids", "--data_dir", "nowhere"), "data_dir='nowhere' is not a folder"),
+            (("--corpus", "synthetic_sentences", "--fold", 9), "fold=9: choose from 0 to 4"),
+            (("--corpus", "synthetic_sentences", "--config", "absent.yaml"), "absent.yaml"),
+            (("--corpus", "synthetic_sentences", "--config", "LICENSE"), "--config LICENSE"),
+            (("--corpus", "synthetic_sentences", "--config", "Makefile"), "--config Makefile is no YAML"),
+        ],
+    )
+    def test_what_a_user_got_wrong_is_one_message(self, tmp_path, arguments, message):
+        arguments = (*arguments, "--output_dir", tmp_path / "out", "--cache_dir", tmp_path / "cache")
+        run = self._run(*arguments)
+        assert run.returncode == 1
+        assert message in run.stderr
+        assert "Traceback" not in run.stderr
+        assert "Traceback" in self._run(*arguments, "--traceback").stderr
+
+
+def test_force_builds_anew(tmp_path):
+    """A cache that says something untrue is believed, until it is built anew."""
+    options = {"cache_dir": tmp_path, "num_passages": 6, "num_frames": 2}
+    first = prepare_corpus("synthetic_sentences", **options)
+    true = first.corpus_info
+    replace(true, fingerprint="stale").save(first.prepared_dir)
+    assert prepare_corpus("synthetic_sentences", **options).corpus_info.fingerprint == "stale"
+    assert prepare_corpus("synthetic_sentences", force=True, **options).corpus_info == true

@@ -323,3 +323,19 @@ class TestOptions:
     def test_contrast_needs_negatives(self, tmp_path):
         with pytest.raises(ValueError, match="num_negatives"):
             BrainSFTConfig(output_dir=tmp_path, contrastive_weight=1.0, num_negatives=0)
+
+
+def test_rows_of_a_corpus_come_in_batches_of_like_length(make_model, make_processor, make_rows, tmp_path):
+    """They have no column `length`: words are counted, each row comes once, and the order is that of the seed."""
+    model, rows = make_model(), make_rows(40)
+    rows = rows.map(
+        lambda row, place: {"completion": "very " * (place * 7 % 10) + row["completion"]}, with_indices=True
+    )
+    options = {"use_cpu": True, "report_to": "none", "per_device_train_batch_size": 4}
+    args = BrainSFTConfig(output_dir=str(tmp_path), train_sampling_strategy="group_by_length", **options)
+    trainer = BrainSFTTrainer(model, args, train_dataset=rows, processing_class=make_processor(model))
+    order, again = list(trainer._get_train_sampler()), list(trainer._get_train_sampler())
+    assert order == again
+    assert sorted(order) == list(range(len(rows)))
+    words = np.array([len(f"{row['prompt']} {row['completion']}".split()) for row in rows])
+    assert np.mean(np.ptp(words[order].reshape(-1, 4), axis=1)) < np.mean(np.ptp(words.reshape(-1, 4), axis=1))
