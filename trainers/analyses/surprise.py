@@ -26,7 +26,7 @@ def surprise_curve(samples: Sequence[Sample], task: str = "continuation", num_bi
 
     Args:
         samples (`Sequence[Sample]`):
-            Lines of a report's `samples.jsonl`.
+            Samples of a report.
         task (`str`, *optional*, defaults to `"continuation"`):
             Which of its tasks.
         num_bins (`int`, *optional*, defaults to 10):

@@ -10,7 +10,7 @@ import numpy as np
 from ..data.brain_format import with_brain_arrays
 from ..data.corpora import require_rows
 from ..metrics import best_constant_text, identify, remove_text_prior
-from ..scoring.table import BRAIN, RETRIEVAL, RIDGE
+from ..scoring.table import BRAIN, RETRIEVAL, RIDGE, STRUCTURE
 from ..scoring.texts import score_texts
 from ..statistics import permutations
 from ..statistics.main_effects import expected_wins
@@ -20,6 +20,7 @@ from .controls import DRAWN_CONTROLS, NUM_DRAWS, VALUE_CONTROLS
 from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, choose_rival, score_without_brain
 from .ridge_baseline import Embedder, ridge_baseline
 from .run import Measured, Run
+from .structure_baseline import structure_baseline
 
 
 if TYPE_CHECKING:
@@ -171,10 +172,13 @@ def _add_matched(rows: Batches, columns: dict[str, Any], distinct: Sequence[Mapp
 
 
 def _add_ridge_baseline(columns: dict[str, Any], train: "Dataset", rows: Batches, embedder: Embedder) -> None:
-    baseline = ridge_baseline(list(with_brain_arrays(train)), rows.rows, embedder)
-    columns.setdefault("identification", {})[RIDGE] = {"cosine": baseline.identification}
-    if "texts" in columns:
-        columns["texts"][RETRIEVAL] = baseline.retrieved
+    """What ridge regression finds in the same brains, and in what is known of the texts without any."""
+    known = list(with_brain_arrays(train))
+    for name, fit in ((RIDGE, ridge_baseline), (STRUCTURE, structure_baseline)):
+        baseline = fit(known, rows.rows, embedder)
+        columns.setdefault("identification", {})[name] = {"cosine": baseline.identification}
+        if "texts" in columns:
+            columns["texts"][RETRIEVAL if name == RIDGE else STRUCTURE] = baseline.retrieved
 
 
 def _loss_matrix(rows: Batches, advance: Callable) -> np.ndarray:

@@ -47,6 +47,7 @@ ARM_MEANINGS = {
     "constant": "one text for all samples, the best as the answer to everything",
     "shuffled": "a system's texts handed to other samples",
     "retrieval": "the training text that ridge regression finds nearest to the brain",
+    "structure": "the same by length, position, session and word rate, without any brain",
     "human": "one person's text against the others'",
 }
 

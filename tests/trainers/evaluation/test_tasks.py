@@ -49,7 +49,8 @@ def test_a_new_task_is_one_class(make_model, make_processor, make_rows, tmp_path
         assert truths[row["sample_id"]].split() == row["completion"].split()[::-1]
     arms = {row["arm"] for row in report.arms}
     assert {"brain", "permuted", "matched", "no_brain", "mean_brain", "deaf_twin", "zero", "voxel_shuffle"} <= arms
-    assert {"noise", "constant", "shuffled", "retrieval"} <= arms
+    assert {"noise", "constant", "shuffled", "retrieval", "structure"} <= arms
+    assert {row["arm"] for row in report.identification} == {"brain", "ridge", "structure"}
     for control in ("permuted", "matched", "deaf_twin"):
         found = report.find("reversed", control, "pairwise_accuracy")
         assert 0 <= found["ci_low"] <= found["value"] <= found["ci_high"] <= 1
