@@ -99,6 +99,8 @@ class EvaluationReport:
     ) -> "EvaluationReport":
         """Computes every number from the scored table (its keys: [`~trainers.scoring.table`])."""
         settings = {"num_resamples": NUM_RESAMPLES} | dict(settings)
+        # What no arm has is in no column.
+        samples = [{name: value for name, value in sample.items() if value != {}} for sample in samples]
         resampler = Resampler(settings["num_resamples"], settings["seed"])
         several = len({sample["subject"] for sample in samples}) > 1
         return cls(
@@ -108,7 +110,7 @@ class EvaluationReport:
             identification=identification_scores(samples),
             by_subject=compare_by_subject(samples, rules, resampler) if several else [],
             settings=settings,
-            samples=list(samples),
+            samples=samples,
             **conditions,
         )
 

@@ -154,7 +154,8 @@ def describe_absent(settings: Mapping[str, Any]) -> list[str]:
 def _is_whole(row: Mapping, rows: Sequence[Mapping]) -> bool:
     """Whether all samples have an arm that all can have: a score without its controls is not reported."""
     most = max(other.get("num_samples", 0) for other in rows)
-    return row["arm"] not in _OF_ALL or row.get("num_samples", most) == most
+    # A row of identification has a score in the place of a number of samples.
+    return row["arm"] not in _OF_ALL or ("score" not in row and row.get("num_samples", most) == most)
 
 
 def _lacking(wanted: Sequence[str], there: Sequence[str], what: str) -> list[Missing]:

@@ -226,7 +226,7 @@ def _gains_and_wins(
     if control == PERMUTED and named is not None:
         return center_gains_and_wins(own, others, *named)
     if control in _CENTERED_CONTROLS and effects is not None:
-        known = control in rows[0]["control_brains"]
+        known = control in rows[0].get("control_brains", ())
         return effects.center(chosen, own, others, [row["control_brains"][control] for row in rows] if known else None)
     return others.mean(axis=0) - own, pairwise_wins(own, others)
 
