@@ -1,6 +1,14 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Model × split × tasks → report: every arm runs the same batches and decoding, and differs in the brain alone."""
+"""
+Model × split × tasks → report: every arm runs the same batches and decoding, and differs in the brain alone.
+
+Arms: `brain`; `permuted`, a brain of another group of the same subject; `matched`, such a brain of the same
+session, position and length; `no_brain`, the language model on the bare text; `null` and `mean_brain`, the
+interface with nothing and with the mean brain; `deaf_twin`, the best that can be done without the brain
+([`~trainers.evaluation.deaf_twin`]); `zero`, `voxel_shuffle`, `noise`, broken values; and, where the data allow,
+the control brains of [`~trainers.evaluation.control_brains`]. What each task runs of these: its `measure`.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +24,7 @@ from ..reports.provenance import count_parameters, find_fingerprint, find_protoc
 from ..reports.report import EvaluationReport
 from .controls import NUM_DRAWS, VALUE_CONTROLS
 from .ridge_baseline import Embedder
-from .run import Run
+from .run import Measured, Run
 from .tasks import Task, choose_tasks, make_task
 
 
@@ -48,12 +56,6 @@ def evaluate(
     progress: bool = True,
 ) -> EvaluationReport:
     """Score a model with its own brains and with every control, in one task or several.
-
-    Arms: `brain`; `permuted`, a brain of another group of the same subject; `matched`, such a brain of the same
-    session, position and length; `no_brain`, the language model on the bare text; `null` and `mean_brain`, the
-    interface with nothing and with the mean brain; `deaf_twin`, the best that can be done without the brain
-    ([`~trainers.evaluation.deaf_twin`]); `zero`, `voxel_shuffle`, `noise`, broken values; and, where the data allow,
-    the control brains of [`~trainers.evaluation.control_brains`]. What each task runs of these: its `measure`.
 
     Args:
         model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
@@ -100,15 +102,12 @@ def evaluate(
         )  # fmt: skip
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)
-    settings: dict[str, Any] = options | {"num_draws": NUM_DRAWS, "dtype": str(model.dtype), "num_twins": len(twins)}
+    settings = options | {"dtype": str(model.dtype), "num_twins": len(twins)}
     settings |= {"ridge_baseline": embedder is not None and "train" in dataset}
-    settings["absent_arms"] = {name: found.absent for name, found in measured.items()}
-    settings["tasks"] = {name: found.settings for name, found in measured.items()}
-    settings["deaf_twin"] = {name: found.rival for name, found in measured.items() if found.rival}
     return EvaluationReport.from_samples(
         [sample for found in measured.values() for sample in found.samples],
         rules={task.name: task.rules for task in chosen},
-        settings=settings,
+        settings=settings | _settings_of_tasks(measured),
         split=split_facts(corpus, split),
         protocol=find_protocol(model.config, dataset, tested, corpus),
         versions=find_versions(),
@@ -116,6 +115,16 @@ def evaluate(
         parameters=count_parameters(model),
         ceilings=[row for found in measured.values() for row in found.ceilings],
     )
+
+
+def _settings_of_tasks(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """What each task had of its own: decoding, arms that are absent with the reason, the best without the brain."""
+    return {
+        "num_draws": NUM_DRAWS,
+        "tasks": {name: found.settings for name, found in measured.items()},
+        "absent_arms": {name: found.absent for name, found in measured.items()},
+        "deaf_twin": {name: found.rival for name, found in measured.items() if found.rival},
+    }
 
 
 def choose_subjects(rows: "Dataset", subjects: Sequence[str] | None) -> "Dataset":

@@ -100,17 +100,17 @@ class EvaluationReport:
         """Computes every number from the scored table (its keys: [`~trainers.scoring.table`])."""
         settings = {"num_resamples": NUM_RESAMPLES} | dict(settings)
         # What no arm has is in no column.
-        samples = [{name: value for name, value in sample.items() if value != {}} for sample in samples]
+        kept: list[Sample] = [{name: value for name, value in sample.items() if value != {}} for sample in samples]
         resampler = Resampler(settings["num_resamples"], settings["seed"])
         several = len({sample["subject"] for sample in samples}) > 1
         return cls(
             rules=dict(rules),
-            arms=arm_scores(samples, resampler),
-            comparisons=compare(samples, rules, resampler),
-            identification=identification_scores(samples),
-            by_subject=compare_by_subject(samples, rules, resampler) if several else [],
+            arms=arm_scores(kept, resampler),
+            comparisons=compare(kept, rules, resampler),
+            identification=identification_scores(kept),
+            by_subject=compare_by_subject(kept, rules, resampler) if several else [],
             settings=settings,
-            samples=samples,
+            samples=kept,
             **conditions,
         )
 
