@@ -35,9 +35,10 @@ from pathlib import Path
 from typing import Any
 
 from trainers import analyses
-from trainers.reports.folders import REPORTS, find_report, save_sections
+from trainers.reports.folders import find_report, save_sections
+from trainers.reports.report import REPORT_FILE
+from trainers.reports.report import read_samples as load_samples
 from trainers.reports.sections import Section
-from trainers.reports.texts import EvaluationReport
 
 
 EXAMPLES = Path(__file__).resolve().parent
@@ -75,14 +76,14 @@ def parse_arguments() -> argparse.Namespace:
     command.add_argument("--regions", nargs="+", help="regions of the atlas; all by default")
     command.add_argument("--features", type=Path, help="JSON file, name → list of features, for frames")
     command.add_argument("--captions", action="store_true", help="evaluate captions, not losses of texts")
-    command.add_argument("--reading", default="sentence", help="reading of texts")
+    command.add_argument("--task", help="task, where a report has several; sentence if absent")
     command.add_argument("--num_matched", type=int, default=3, help="draws of random voxels for each region")
     for name, (_, _, title, _) in KINDS.items():
         add_scaling_arguments(add(name, scaling, title.lower() + " against accuracy"))
     command = add("transfer", transfer, "trained on some, tested on others")
     command.add_argument("--reports", nargs="+", required=True, metavar="TRAIN:TEST=FOLDER", help="or TRAIN=FOLDER")
     command.add_argument("--over", choices=("subjects", "corpora"), default="subjects", help="what is carried over")
-    command.add_argument("--reading", default="sentence", help="reading of texts")
+    command.add_argument("--task", help="task, where a report has several; sentence if absent")
     args, args.training_arguments = parser.parse_known_args()
     if args.training_arguments and args.analysis not in KINDS:
         parser.error(f"unrecognized arguments: {' '.join(args.training_arguments)}")
@@ -106,26 +107,19 @@ def add_scaling_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dataset", help="corpus on which decoders are trained and evaluated")
     command.add_argument("--allow", nargs="*", default=[], help="what the reports of decoders may lack, by name")
     command.add_argument("--num_permutations", type=int, default=20, help="permutations of the brains across groups")
-    command.add_argument("--reading", default="sentence", help="reading of texts")
+    command.add_argument("--task", help="task, where a report has several; sentence if absent")
 
 
 def read_samples(folders: Sequence[str | Path]) -> list[dict[str, Any]]:
     """The tables of samples of saved reports, joined."""
-    samples = []
-    for folder in folders:
-        files = [Path(folder) / kind.FILES[2] for kind in REPORTS if (Path(folder) / kind.FILES[2]).is_file()]
-        if not files:
-            names = " or ".join(kind.FILES[2] for kind in REPORTS)
-            raise FileNotFoundError(f"{folder} holds no {names}: name the folder of a report of examples/evaluate.py.")
-        samples += [json.loads(line) for line in files[0].read_text(encoding="utf-8").splitlines()]
-    return samples
+    return [sample for folder in folders for sample in load_samples(folder)]
 
 
 def surprise(args: argparse.Namespace) -> list[Section]:
     samples = read_samples(args.reports)
     return [
-        analyses.surprise_section(analyses.surprise_curve(samples, reading, args.num_bins, args.seed), reading)
-        for reading in analyses.readings_of(samples)
+        analyses.surprise_section(analyses.surprise_curve(samples, task, args.num_bins, args.seed), task)
+        for task in analyses.tasks_of(samples)
     ]
 
 
@@ -152,43 +146,41 @@ def load(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     return model, processor, load_corpus_splits(DataArguments(dataset=args.dataset))
 
 
-def evaluation_options(args: argparse.Namespace, reading: str) -> dict[str, Any]:
+def evaluation_options(args: argparse.Namespace, task: str) -> dict[str, Any]:
     names = ("num_permutations", "batch_size", "seed")
-    options = {name: getattr(args, name) for name in names} | {"readings": [reading], "value_controls": ()}
+    options = {name: getattr(args, name) for name in names} | {"tasks": [task], "value_controls": ()}
     return options | {"generate": False, "max_identification": 0}
 
 
 def planted_words(args: argparse.Namespace) -> list[Section]:
-    from trainers.evaluation.texts import evaluate_arms
+    from trainers.evaluation.evaluate import evaluate
 
     model, processor, splits = load(args)
     planted = analyses.plant_words(model, processor, splits[args.split], batch_size=args.batch_size, seed=args.seed)
     options = evaluation_options(args, "continuation")
-    samples = {name: evaluate_arms(model, processor, planted, split=name, **options).samples for name in planted}
+    samples = {name: evaluate(model, processor, planted, split=name, **options).samples for name in planted}
     return [analyses.planted_section(analyses.planted_curve(samples, seed=args.seed))]
 
 
 def regions(args: argparse.Namespace) -> list[Section]:
-    from trainers.evaluation.captions import evaluate_captions
-    from trainers.evaluation.texts import evaluate_arms
+    from trainers.evaluation.evaluate import evaluate
+    from trainers.evaluation.tasks import Caption
 
     model, processor, splits = load(args)
     dataset = {args.split: splits[args.split]}
 
-    def evaluate(changed: Any) -> list[dict[str, Any]]:
+    def measure(changed: Any) -> list[dict[str, Any]]:
+        options = evaluation_options(args, args.task or "sentence")
         if args.captions:
-            options = {"optional_arms": (), "batch_size": args.batch_size, "seed": args.seed}
-            return evaluate_captions(model, changed, dataset, split=args.split, **options).samples
-        return evaluate_arms(
-            model, changed, dataset, split=args.split, **evaluation_options(args, args.reading)
-        ).samples
+            options |= {"tasks": [Caption(optional_arms=())], "max_identification": None}
+        return evaluate(model, changed, dataset, split=args.split, **options).samples
 
     found = analyses.compare_regions(
-        evaluate,
+        measure,
         processor,
         choose_regions(args, processor, splits),
         num_matched=args.num_matched,
-        reading=args.reading,
+        task=None if args.captions else args.task,
         seed=args.seed,
     )
     return [analyses.regions_section(found)]
@@ -219,7 +211,7 @@ def scaling(args: argparse.Namespace) -> list[Section]:
     samples: dict[float, list[dict[str, Any]]] = {}
     for size, folder in folders:
         samples.setdefault(size, []).extend(read_samples([folder]))
-    curve = analyses.scaling_curve(samples, quantity, unit, args.reading, args.seed)
+    curve = analyses.scaling_curve(samples, quantity, unit, args.task, args.seed)
     return [analyses.scaling_section(curve, args.analysis, title)]
 
 
@@ -229,7 +221,7 @@ def train_and_evaluate(args: argparse.Namespace, value: str, parts: Sequence[str
     if not (folder / "model.safetensors").is_file():
         run("train_sft.py", *args.training_arguments, "--dataset", args.dataset, "--output_dir", folder,
             f"--{args.option}", value)  # fmt: skip
-    if not (folder / "evaluation" / EvaluationReport.FILES[0]).is_file():
+    if not (folder / "evaluation" / REPORT_FILE).is_file():
         allowed = dict.fromkeys(("ridge", "deaf_twin", *args.allow))  # a curve compares decoders with each other
         run("evaluate.py", "--checkpoint", folder, "--dataset", args.dataset, "--output_dir", folder / "evaluation",
             "--num_permutations", args.num_permutations, "--seed", args.seed, "--no_generate",
@@ -243,7 +235,7 @@ def run(script: str, *arguments: object) -> None:
 
 def count_parameters_of(checkpoint: Path, parts: Sequence[str]) -> float:
     from modeling_brainllm import BrainLlamaForCausalLM
-    from trainers.evaluation.captions import count_parameters
+    from trainers.reports.provenance import count_parameters
 
     counts = count_parameters(BrainLlamaForCausalLM.from_pretrained(checkpoint))
     return float(sum(counts[part] for part in parts))
@@ -258,7 +250,7 @@ def transfer(args: argparse.Namespace) -> list[Section]:
         found = {(train, test): samples} if test else analyses.split_by_subject(train, samples)
         for cell, rows in found.items():
             cells.setdefault(cell, []).extend(rows)
-    return [analyses.transfer_section(analyses.transfer_matrix(cells, args.reading, args.seed), args.over)]
+    return [analyses.transfer_section(analyses.transfer_matrix(cells, args.task, args.seed), args.over)]
 
 
 def main() -> None:

@@ -31,9 +31,9 @@ from transformers.utils import logging
 
 from dataset_builders import prepare_corpus
 from trainers.data.brain_format import with_brain_arrays
-from trainers.evaluation.texts import evaluate_arms
-from trainers.reports.texts import EvaluationReport
-from trainers.scoring.text_table import texts_of
+from trainers.evaluation.evaluate import evaluate
+from trainers.reports.report import EvaluationReport
+from trainers.scoring.table import texts_of
 
 
 SEED = 0
@@ -41,10 +41,10 @@ SIGNAL_TO_NOISE = 2.0
 NUM_FEATURES = 256
 NUM_PASSAGES = 160
 NUM_PLAIN_PASSAGES = 1200
-GENERATION = {"num_beams": 3, "min_new_tokens": 2, "max_new_tokens": 12}
+GENERATION = {"num_beams": 3, "min_new_tokens": 2, "max_new_tokens": 12, "repetition_penalty": 1.0}
 # A demonstration is to be quick: its reports lack these controls and baselines, and say so.
 LEFT_OUT = ("zero", "voxel_shuffle", "noise", "ridge", "retrieval")
-READINGS = {"continuation": "continue a prompt", "sentence": "whole sentence, no prompt"}
+TASKS = {"continuation": "continue a prompt", "sentence": "whole sentence, no prompt"}
 
 
 def write_corpus(folder: Path, signal_to_noise: float, num_passages: int, corpus_seed: int):
@@ -65,10 +65,8 @@ def print_table(reports: dict[str, EvaluationReport]) -> None:
         for row in report.arms:
             if row["arm"] not in ("brain", "permuted", "no_brain"):
                 continue
-            found = report.find(row["reading"], row["arm"], "pairwise_accuracy")
-            line = (
-                f"{name:9}{READINGS[row['reading']]:27}{row['arm']:11}{row['loss']:7.3f}{row['brainllm_bleu_1']:9.3f}"
-            )
+            found = report.find(row["task"], row["arm"], "pairwise_accuracy")
+            line = f"{name:9}{TASKS[row['reading']]:27}{row['arm']:11}{row['loss']:7.3f}{row['brainllm_bleu_1']:9.3f}"
             if found is not None:
                 line += f"   {found['value']:.3f}  [{found['ci_low']:.3f}, {found['ci_high']:.3f}]  chance .5"
             print(line)
@@ -77,9 +75,9 @@ def print_table(reports: dict[str, EvaluationReport]) -> None:
 def describe_texts(report: EvaluationReport, num_samples: int = 5) -> str:
     """Some samples, evenly over the test split, each with what was decoded from it and beside it."""
     lines = []
-    samples = [sample for sample in report.samples if sample["reading"] == "sentence"]
+    samples = [sample for sample in report.samples if sample["task"] == "sentence"]
     for sample in samples[:: max(len(samples) // num_samples, 1)][:num_samples]:
-        lines.append(f"\ntruth          {sample['truth']}")
+        lines.append(f"\ntruth          {sample['references'][0]}")
         for arm, label in (("brain", "its brain"), ("permuted", "another brain"), ("no_brain", "no brain")):
             lines.append(f"{label:14} {texts_of(sample, arm)[0]}")
     return "\n".join(lines).strip() + "\n"
@@ -92,8 +90,8 @@ def plot(reports: dict[str, EvaluationReport], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     labels = []
     for name, report in reports.items():
-        for reading, label in READINGS.items():
-            found = report.find(reading, "permuted", "pairwise_accuracy")
+        for task, label in TASKS.items():
+            found = report.find(task, "permuted", "pairwise_accuracy")
             bounds = [[found["value"] - found["ci_low"]], [found["ci_high"] - found["value"]]]
             axes.errorbar(
                 found["value"], len(labels), xerr=bounds, fmt="o", capsize=4, color="C0" if name == "signal" else "C7"
@@ -136,7 +134,7 @@ def main() -> None:
             metrics = trainer.evaluate()
         print(f"   validation: pairwise accuracy {metrics['eval_pairwise_accuracy']:.3f}")
         info = asdict(builder.corpus_info)
-        reports[name] = evaluate_arms(
+        reports[name] = evaluate(
             trainer.model,
             trainer.processing_class,
             splits,
@@ -149,8 +147,8 @@ def main() -> None:
         reports[name].save(folder / name / "evaluation", allow=LEFT_OUT)
     for name, report in reports.items():
         print(f"\nCorpus '{name}':")
-        for reading in report.readings:
-            print(f"   {report.describe_effect(reading)}".replace("**", "").replace("`", ""))
+        for task in report.tasks:
+            print(f"   {report.describe_effect(task)}".replace("**", "").replace("`", ""))
     print_table(reports)
     texts = describe_texts(reports["signal"])
     (folder / "decoded.txt").write_text(texts, encoding="utf-8")

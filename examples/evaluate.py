@@ -5,14 +5,23 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
 """
-Scores a checkpoint beside its controls: another group's brain, no brain, broken values.
+Evaluates a model with its own brains and with every control, in every task that the corpus is for.
 
-    python examples/evaluate.py --checkpoint runs/sft --dataset runs/pereira --output_dir runs/sft/evaluation \
+    python examples/evaluate.py --checkpoint runs/fold0 --dataset runs/rows --output_dir runs/fold0/evaluation \
         --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
 
-writes `report.json`, `report.md`, `report.html` and `samples.jsonl`. The sentence encoder makes the baselines of ridge
-regression; without it they must be allowed to be missing (`--allow ridge retrieval`). The reports of several folds
-become one, over all samples:
+writes `report.json`, `report.md`, `report.html` and `samples.parquet`, the table that all numbers come from. The gain
+of the brain is measured over brain-deaf twins (`train_sft.py --num_twins 2`), found in `CHECKPOINT/twins`. The
+sentence encoder adds what plain ridge regression finds in the same brains (without: `--allow ridge retrieval`).
+
+Images are captioned (`--task caption`, chosen where people described what was seen). A LoRA adapter of reward tuning
+goes on top of the checkpoint that it was trained on; `--subjects` chooses who is tested, and the others of the split
+lend their brains as controls:
+
+    python examples/evaluate.py --checkpoint runs/sft --adapter runs/grpo --dataset runs/nsd --subjects subj08 \
+        --output_dir runs/grpo/captions --sentence_encoder sentence-transformers/all-MiniLM-L6-v2
+
+The reports of several folds become one, over all samples:
 
     python examples/evaluate.py --pool runs/fold0/evaluation runs/fold1/evaluation --output_dir runs/pooled
 
@@ -27,21 +36,27 @@ A report that lacks a control, or whose split leaks, is not written unless `--al
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
-from trainers.data.corpora import load_corpus_splits
-from trainers.data.provenance import read_corpus_facts
+from trainers.common.adapter_base import describe_base, require_base
+from trainers.data.corpora import load_corpus_splits, require_rows
+from trainers.data.provenance import copy_training_brains, read_corpus_facts
 from trainers.embedders.text_encoders import MeanPooledEmbedder
 from trainers.embedders.token_embeddings import TokenEmbedder
+from trainers.evaluation.evaluate import choose_subjects, evaluate
 from trainers.evaluation.predictions import evaluate_predictions
-from trainers.evaluation.texts import evaluate_arms
+from trainers.evaluation.ridge_baseline import explain_no_ridge
+from trainers.evaluation.tasks import TASKS, Caption, choose_tasks, make_task
+from trainers.evaluation.texts import PUBLISHED_GENERATION
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.reports.noise_ceiling import find_noise_ceiling
-from trainers.reports.predictions import PredictionsReport
-from trainers.reports.requirements import RETRIEVAL, RIDGE, require_encoder, require_twins
-from trainers.reports.texts import EvaluationReport, pool_reports
+from trainers.reports.pooling import pool_reports
+from trainers.reports.report import EvaluationReport
+from trainers.reports.requirements import require_encoder, require_twins
+from trainers.scoring.table import RETRIEVAL, RIDGE
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -49,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__.split("\n\n")[0].strip(), formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--checkpoint", help="folder or Hub id of the model")
+    parser.add_argument("--adapter", help="folder or Hub id of a LoRA adapter on top of it")
     parser.add_argument("--dataset", help="folder written by prepare_dataset.py, or Hub id of such a dataset")
     parser.add_argument("--dataset_config", help="configuration of a Hub dataset")
     parser.add_argument("--pool", nargs="+", metavar="FOLDER", help="join these reports instead of evaluating")
@@ -60,7 +76,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output_dir", required=True, help="folder to write")
     parser.add_argument("--allow", nargs="+", default=[], metavar="NAME", help="what the report may lack, by name")
     parser.add_argument("--split", default="test", help="split that is evaluated")
-    parser.add_argument("--readings", nargs="+", default=["continuation", "sentence"], help="readings to evaluate")
+    parser.add_argument("--subjects", nargs="+", help="subjects to evaluate; all of the split if absent")
+    parser.add_argument("--task", nargs="+", choices=sorted(TASKS), help="tasks; those of the corpus if absent")
     parser.add_argument("--num_permutations", type=int, default=20, help="permutations of the brains across groups")
     parser.add_argument(
         "--num_text_permutations", type=int, default=5, help="of these, permutations whose texts are generated too"
@@ -68,12 +85,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num_resamples", type=int, default=10_000, help="resamples of the tests of --predictions")
     parser.add_argument("--max_identification", type=int, help="most candidates: 512 texts, 256 images if absent")
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
+    parser.add_argument("--max_new_tokens", type=int, help="longest text, in place of the task's setting")
+    parser.add_argument("--num_beams", type=int, help="beams, in place of the task's setting")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
     parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge baseline")
-    parser.add_argument(
-        "--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): METEOR of --predictions"
-    )
-    parser.add_argument("--token_encoder", help="folder or Hub id of an encoder: BERTScore of --predictions")
+    parser.add_argument("--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): adds METEOR")
+    parser.add_argument("--token_encoder", help="folder or Hub id of an encoder of tokens: adds BERTScore")
     parser.add_argument("--batch_size", type=int, default=32, help="rows per batch")
     parser.add_argument("--seed", type=int, default=0, help="seed of permutations, noise, bootstrap and tests")
     parser.add_argument("--dtype", default="float32", help="type of the weights")
@@ -87,78 +104,100 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def load(checkpoint: str, dtype: str) -> tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]:
-    model = BrainLlamaForCausalLM.from_pretrained(checkpoint, dtype=dtype)
+def load(args: argparse.Namespace, checkpoint: str) -> tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]:
+    model = BrainLlamaForCausalLM.from_pretrained(checkpoint, dtype=args.dtype)
     return model, BrainLlamaProcessor.from_pretrained(checkpoint)
+
+
+def load_adapted(args: argparse.Namespace) -> tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]:
+    model, processor = load(args, args.checkpoint)
+    if args.adapter:
+        require_base(describe_base(model), args.adapter)
+        model.load_adapter(args.adapter)
+        copy_training_brains(model.config, args.adapter)
+    return model, processor
 
 
 def load_encoder(args: argparse.Namespace) -> MeanPooledEmbedder | None:
     return MeanPooledEmbedder.from_pretrained(args.sentence_encoder) if args.sentence_encoder else None
 
 
-def evaluate(args: argparse.Namespace) -> EvaluationReport:
+def caption_scorers(args: argparse.Namespace) -> dict[str, Any]:
+    """What captions are scored with beside the sentence encoder."""
+    return {
+        "frequencies": DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
+        "meteor": MeteorData.load(args.meteor_data) if args.meteor_data else None,
+        "embed_tokens": TokenEmbedder.from_pretrained(args.token_encoder) if args.token_encoder else None,
+    }
+
+
+def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
+    splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
+    # What can fail, or will be missing, is known before the work.
+    require_rows(splits, args.split)
+    tested = choose_subjects(splits[args.split], args.subjects)
+    names = args.task or choose_tasks(tested)
     if args.twins is None:
         args.twins = sorted(map(str, Path(args.checkpoint).glob("twins/*")))
-    # What can fail, or will be missing, is known before the work.
-    require_twins(args.twins, args.allow)
-    require_encoder(args.sentence_encoder, (RIDGE,) if args.no_generate else (RETRIEVAL, RIDGE), args.allow)
-    splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
-    ceiling = find_noise_ceiling(args.dataset, set(splits[args.split]["subject"]) if args.split in splits else set())
-    report = evaluate_arms(
-        *load(args.checkpoint, args.dtype),
+    if set(names) != {Caption.name}:
+        require_twins(args.twins, args.allow)
+    if Caption.name not in names or explain_no_ridge(splits.get("train"), tested) is None:
+        writes = Caption.name in names or not args.no_generate
+        require_encoder(args.sentence_encoder, (RETRIEVAL, RIDGE) if writes else (RIDGE,), args.allow)
+    ceiling = find_noise_ceiling(args.dataset, set(tested["subject"]))
+    chosen = {name: getattr(args, name) for name in ("max_new_tokens", "num_beams")}
+    generation = {name: value for name, value in chosen.items() if value is not None}
+    if generation and Caption.name not in names:
+        generation = PUBLISHED_GENERATION | generation
+    report = evaluate(
+        *load_adapted(args),
         splits,
+        tasks=[make_task(name, **caption_scorers(args) if name == Caption.name else {}) for name in names],
         corpus=read_corpus_facts(args.dataset),
         split=args.split,
-        readings=args.readings,
+        subjects=args.subjects,
         num_permutations=args.num_permutations,
         num_text_permutations=args.num_text_permutations,
         generate=not args.no_generate,
-        max_identification=args.max_identification or 512,
+        generation=generation,
+        max_identification=args.max_identification,
         embedder=load_encoder(args),
-        twins=[load(folder, args.dtype) for folder in args.twins],
+        twins=[load(args, folder) for folder in args.twins],
         batch_size=args.batch_size,
         seed=args.seed,
         device=args.device,
-        checkpoint=args.checkpoint,
+        checkpoint=args.checkpoint if args.adapter is None else f"{args.checkpoint} + {args.adapter}",
         progress=not args.no_progress,
     )
-    report.settings["sentence_encoder"] = args.sentence_encoder
     if ceiling is not None:
         report.add(ceiling)
     return report
 
 
-def score_predictions(args: argparse.Namespace) -> PredictionsReport:
-    report = evaluate_predictions(
+def score_predictions(args: argparse.Namespace) -> EvaluationReport:
+    return evaluate_predictions(
         args.predictions,
         args.references,
         allow=args.allow,
-        frequencies=DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
         embed=load_encoder(args),
-        meteor=MeteorData.load(args.meteor_data) if args.meteor_data else None,
-        embed_tokens=TokenEmbedder.from_pretrained(args.token_encoder) if args.token_encoder else None,
         max_identification=args.max_identification or 256,
         num_resamples=args.num_resamples,
         seed=args.seed,
         progress=not args.no_progress,
+        **caption_scorers(args),
     )
-    # A score by a model says nothing without the model's name.
-    report.settings |= {name: getattr(args, name) for name in ("sentence_encoder", "token_encoder")}
-    return report
 
 
 def main() -> None:
     args = parse_arguments()
-    if args.predictions:
-        captions = score_predictions(args)
-        captions.save(args.output_dir, args.allow)
-        print(captions.describe())
-        return
-    report = pool_reports(args.pool) if args.pool else evaluate(args)
+    if args.pool:
+        report = pool_reports(args.pool)
+    else:
+        report = score_predictions(args) if args.predictions else evaluate_model(args)
+        # A score by a model says nothing without the model's name.
+        report.settings |= {name: getattr(args, name) for name in ("sentence_encoder", "token_encoder")}
     report.save(args.output_dir, args.allow)
-    print(report.describe_split())
-    for reading in report.readings:
-        print(report.describe_effect(reading))
+    print(report.describe())
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ from trainers.maps.plots import glass_brain, projections, surface
 from trainers.maps.sections import map_section
 from trainers.maps.statistics import VoxelMap, recovery
 from trainers.reports.charts import png_figure
-from trainers.reports.folders import find_report, load_report, save_sections
+from trainers.reports.folders import find_report, save_sections
+from trainers.reports.report import EvaluationReport
 from trainers.reports.sections import Section
 
 
@@ -213,7 +214,7 @@ def main() -> None:
     # A report that cannot be read is told before the work.
     find_report(args.output_dir)
     if args.report:
-        load_report(args.report)
+        EvaluationReport.load(args.report)
     sections = make_maps(args)
     for folder in filter(None, (args.output_dir, args.report)):
         save_sections(folder, sections)

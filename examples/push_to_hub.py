@@ -48,11 +48,11 @@ def main(args: PushArguments) -> None:
     from huggingface_hub import upload_folder
 
     from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-    from trainers.reports.folders import load_report
     from trainers.reports.hub_results import save_eval_results
     from trainers.reports.model_card import create_model_card
+    from trainers.reports.report import EvaluationReport
 
-    report = load_report(args.report) if args.report is not None else None
+    report = EvaluationReport.load(args.report) if args.report is not None else None
     model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint)
     processor = BrainLlamaProcessor.from_pretrained(args.checkpoint)
     if args.text_model_id is not None:

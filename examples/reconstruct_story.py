@@ -23,7 +23,8 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.arguments import DataArguments
 from trainers.data.corpora import load_corpus_splits
 from trainers.embedders.token_embeddings import TokenEmbedder
-from trainers.reports.folders import find_report, load_report, save_sections
+from trainers.reports.folders import find_report, save_sections
+from trainers.reports.report import EvaluationReport
 from trainers.story import (
     WINDOW_METRICS,
     DecodingOptions,
@@ -116,7 +117,7 @@ def main() -> None:
     # A report that cannot be read is told before the work.
     find_report(args.output_dir)
     if args.report:
-        load_report(args.report)
+        EvaluationReport.load(args.report)
     found = reconstruct(args)
     folder, section = Path(args.output_dir), found.section()
     for place in filter(None, (folder, args.report)):

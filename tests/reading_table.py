@@ -1,24 +1,27 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""A table of samples with a known effect, as an evaluation of readings makes it, and its report."""
+"""A table of samples with a known effect, as an evaluation of texts makes it, and its report."""
 
 import copy
 
 import numpy as np
 
-from trainers.reports.texts import EvaluationReport
+from trainers.reports.report import EvaluationReport
+from trainers.scoring.rules import TEXT_RULES
+from trainers.scoring.texts import score_texts
 
 
-__all__ = ["ALLOW", "SETTINGS", "SPLIT", "make_report", "make_samples"]
+__all__ = ["ALLOW", "RULES", "SETTINGS", "SPLIT", "make_report", "make_samples"]
 
 SPLIT = {
     "corpus": "toy", "policy": "passage", "fold": 0, "num_folds": 5, "seed": 0, "sizes": {"train": 9, "test": 60},
     "leaks": [], "leak_allowed": False, "evaluated": "test",
 }  # fmt: skip
 SETTINGS = {
-    "seed": 0, "num_permutations": 8, "readings": ["continuation", "sentence"], "num_twins": 2,
+    "seed": 0, "num_permutations": 8, "tasks": {}, "num_twins": 2,
     "deaf_twin": {"sentence": "twin_1"},
 }  # fmt: skip
+RULES = {"sentence": TEXT_RULES}
 # What the table of these tests lacks, and what may lack for their sake.
 ALLOW = ["zero", "voxel_shuffle", "noise", "time_shift", "ridge", "retrieval", "matched", "mean_brain"]
 TRUTHS = ["the red cat sleeps .", "a dog ran away .", "birds sing at dawn ."]
@@ -38,9 +41,9 @@ def make_samples(effect: float, fold: int = 0, num_groups: int = 20, seed: int =
                 "subject": "s1",
                 "group": f"{fold}/{i // 3}",
                 "brain_id": f"{fold}/{i}",
-                "reading": "sentence",
+                "task": "sentence",
                 "prompt": "",
-                "truth": truth,
+                "references": [truth],
                 "num_tokens": 5,
                 "losses": {
                     "brain": 4 - effect + noise[0],
@@ -52,7 +55,7 @@ def make_samples(effect: float, fold: int = 0, num_groups: int = 20, seed: int =
                     "brain": truth if right else wrong, "permuted": [wrong, wrong], "no_brain": wrong,
                     "shuffled": wrong, "constant": TRUTHS[0],
                 },
-                "identification": {"likelihood_gain": [1.0 if right else 30.0, 58.0]},
+                "identification": {"brain": {"likelihood_gain": [1.0 if right else 30.0, 58.0]}},
             }
         )  # fmt: skip
     return samples
@@ -60,7 +63,8 @@ def make_samples(effect: float, fold: int = 0, num_groups: int = 20, seed: int =
 
 def make_report(effect: float, fold: int = 0, **split) -> EvaluationReport:
     return EvaluationReport.from_samples(
-        make_samples(effect, fold),
+        score_texts(make_samples(effect, fold)),
+        rules=RULES,
         split=copy.deepcopy(SPLIT) | {"fold": fold} | split,
         settings=SETTINGS,
         versions={"torch": "2"},

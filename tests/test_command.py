@@ -139,7 +139,7 @@ class TestCommand:
         assert [name for name in scripts if not (REPOSITORY / "examples" / name).is_file()] == []
         # `small_recipe` is imported by others, and captions are a task of `evaluate`.
         others = {path.name for path in (REPOSITORY / "examples").glob("*.py")} - scripts
-        assert others <= {"small_recipe.py", "evaluate_captions.py"}
+        assert others <= {"small_recipe.py"}
 
     def test_usage_names_every_command(self, capsys):
         main(["--help"])

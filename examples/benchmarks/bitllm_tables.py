@@ -9,7 +9,7 @@ BIT-LLM's tables on planted brains: seven people are trained on, an eighth is te
         --sentence_encoder sentence-transformers/all-MiniLM-L6-v2 --output_dir runs/bitllm
 
 Alignment (`train_contrastive.py`), instruction tuning of every row (`train_sft.py`), reward tuning (`train_grpo.py`)
-and captions under every control (`evaluate_captions.py`), each as a process of its own; what is there already is not
+and captions under every control (`evaluate.py`), each as a process of its own; what is there already is not
 done again. Further arguments go to all three trainings, such as `--bf16 true --use_cpu true`; `--steps` shortens them.
 Ends with the tables, also written to `tables.md` and `tables.json`.
 """
@@ -30,8 +30,8 @@ from trainers.arguments import DataArguments
 from trainers.data.corpora import load_corpus_splits
 from trainers.data.target_embeddings import add_text_embeddings, save_with_targets
 from trainers.embedders.text_encoders import load_text_encoder
-from trainers.reports.captions import CaptionReport
-from trainers.scoring.caption_table import SHUFFLED
+from trainers.reports.report import REPORT_FILE, EvaluationReport
+from trainers.scoring.table import CONSTANT, HUMAN
 
 
 EXAMPLES = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ SMALL_ENCODER = {
 ADAPTER_LAYERS = ("--adapter_layers", "0", "2", "4", "6")
 REWARDED = "cross-attention + reward tuning"
 SCORES = {"bleu_4": "BLEU-4", "rouge_l": "ROUGE-L", "cider": "CIDEr"}
-ARMS = {"real": "real", "zero": "zero", "voxel_shuffle": "shuffled"}
+ARMS = {"brain": "real", "zero": "zero", "voxel_shuffle": "shuffled"}
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,10 @@ def evaluate(
     args: argparse.Namespace, name: str, dataset: Path, checkpoint: Path, adapter: Path | None = None
 ) -> None:
     output = folder_of(args, name) / "evaluation"
-    if not (output / CaptionReport.FILES[0]).is_file():
+    if not (output / REPORT_FILE).is_file():
         arguments = ("--checkpoint", checkpoint, "--dataset", dataset, "--output_dir", output, "--batch_size", 64)
         arguments += ("--sentence_encoder", args.sentence_encoder)
-        run("evaluate_captions.py", *arguments, *(() if adapter is None else ("--adapter", adapter)))
+        run("evaluate.py", "--task", "caption", *arguments, *(() if adapter is None else ("--adapter", adapter)))
 
 
 def run_all(args: argparse.Namespace) -> None:
@@ -190,28 +190,29 @@ def run_all(args: argparse.Namespace) -> None:
             evaluate(args, name, dataset, instruct(args, name, dataset, aligned))
 
 
-def load_reports(folder: Path) -> dict[str, CaptionReport]:
+def load_reports(folder: Path) -> dict[str, EvaluationReport]:
     """The reports of the rows that were run, in the order of the poster."""
     paths = {name: folder / name_of_folder(name) / "evaluation" for name in (*ROWS, REWARDED)}
-    there = {name: path for name, path in paths.items() if (path / CaptionReport.FILES[0]).is_file()}
-    return {name: CaptionReport.load(path) for name, path in there.items()}
+    there = {name: path for name, path in paths.items() if (path / REPORT_FILE).is_file()}
+    return {name: EvaluationReport.load(path) for name, path in there.items()}
 
 
-def caption_table(reports: dict[str, CaptionReport]) -> tuple[list[str], dict[str, dict]]:
+def caption_table(reports: dict[str, EvaluationReport]) -> tuple[list[str], dict[str, dict]]:
     """The poster's table as lines of Markdown, three arms of every row above their baselines; and its figures."""
     header = ["row", "trainable", *(f"{score}, {arm}" for score in SCORES.values() for arm in ARMS.values())]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     results = {}
     for name, report in reports.items():
-        figures = {score: {arm: 100 * report.score(arm, score) for arm in ARMS} for score in SCORES}
+        figures = {score: {arm: 100 * report.score("caption", arm, score) for arm in ARMS} for score in SCORES}
         trained = report.parameters["lora" if name == REWARDED else "interface"]
         results[name] = {"trainable": trained, **figures}
         cells = [f"{figures[score][arm]:.2f}" for score in SCORES for arm in ARMS]
         lines.append(f"| {name} | {trained / 1e6:.2f} M | " + " | ".join(cells) + " |")
     # The baseline `shuffled` is another one for each row; it is in the rows' reports.
-    for baseline in (baseline for baseline in next(iter(reports.values())).baselines if baseline["arm"] != SHUFFLED):
-        cells = [f"{100 * baseline[score]:.2f}" if i == 0 else "" for score in SCORES for i in range(len(ARMS))]
-        lines.append(f"| *{baseline['arm']}* | | " + " | ".join(cells) + " |")
+    first = next(iter(reports.values()))
+    for row in [row for row in (*first.arms, *first.ceilings) if row["arm"] in (CONSTANT, HUMAN)]:
+        cells = [f"{100 * row[score]:.2f}" if i == 0 else "" for score in SCORES for i in range(len(ARMS))]
+        lines.append(f"| *{row['arm']}* | | " + " | ".join(cells) + " |")
     return lines, results
 
 

@@ -29,7 +29,7 @@ from transformers.utils import logging
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor, FrameEncoderConfig
 from trainers.data.collator import BrainDataCollator, read_as
-from trainers.evaluation.texts import evaluate_arms
+from trainers.evaluation.evaluate import evaluate
 
 
 COLOURS, ANIMALS = ("red", "blue", "green", "gold"), ("cat", "dog", "bird")
@@ -111,11 +111,11 @@ def p_values(
     model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor, effect: float, num_groups: int, seed: int
 ) -> dict[str, float]:
     """The p of every main test of one experiment; minus where the effect is in the wrong direction."""
-    report = evaluate_arms(
+    report = evaluate(
         model,
         processor,
         DatasetDict(test=make_rows(num_groups, effect, seed)),
-        readings=["sentence"],
+        tasks=["sentence"],
         value_controls=["noise"],
         generation=SHORT,
         batch_size=256,

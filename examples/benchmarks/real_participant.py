@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from datasets import DatasetDict, load_from_disk
 
-from trainers.reports.texts import EvaluationReport, pool_reports
+from trainers.reports.pooling import pool_reports
+from trainers.reports.report import EvaluationReport
 from trainers.statistics.permutations import permute_across_groups
 
 
@@ -171,9 +172,7 @@ def ridge_identification(args: argparse.Namespace) -> float:
 
 def make_table(args: argparse.Namespace) -> str:
     """One line per system that is complete: pooled pairwise accuracies with their intervals, losses."""
-    lines = [
-        "| system | folds | reading | against a permuted brain | against no brain | loss: brain / permuted / none |"
-    ]
+    lines = ["| system | folds | task | against a permuted brain | against no brain | loss: brain / permuted / none |"]
     lines, results = [*lines, "|---|---|---|---|---|---|"], {}
     for system in SYSTEMS:
         folders = [folder_of(args, system, fold) / "evaluation" for fold in args.folds]
@@ -182,13 +181,13 @@ def make_table(args: argparse.Namespace) -> str:
             continue
         report = pool_reports(folders) if len(folders) > 1 else EvaluationReport.load(folders[0])
         report.save(folder_of(args, system, 0).parent / "pooled")
-        for reading in report.readings:
-            figures = {c: report.find(reading, c, "pairwise_accuracy") for c in ("permuted", "no_brain")}
-            losses = {arm["arm"]: arm["loss"] for arm in report.arms if arm["reading"] == reading}
-            results[f"{system} | {reading}"] = {"folds": len(folders), **figures, "losses": losses}
+        for task in report.tasks:
+            figures = {c: report.find(task, c, "pairwise_accuracy") for c in ("permuted", "no_brain")}
+            losses = {arm["arm"]: arm["loss"] for arm in report.arms if arm["task"] == task and "loss" in arm}
+            results[f"{system} | {task}"] = {"folds": len(folders), **figures, "losses": losses}
             cells = [f"{f['value']:.3f} [{f['ci_low']:.3f}, {f['ci_high']:.3f}]" for f in figures.values()]
             loss = " / ".join(f"{losses[arm]:.3f}" for arm in ("brain", "permuted", "no_brain"))
-            lines.append(f"| {system} | {len(folders)} | {reading} | {cells[0]} | {cells[1]} | {loss} |")
+            lines.append(f"| {system} | {len(folders)} | {task} | {cells[0]} | {cells[1]} | {loss} |")
     args.output_dir.mkdir(parents=True, exist_ok=True)
     (args.output_dir / "table.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
     return "\n".join(lines)

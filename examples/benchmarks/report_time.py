@@ -24,21 +24,20 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers.evaluation.caption_arms import OPTIONAL_ARMS
+from trainers.evaluation.caption_arms import MANDATORY_ARMS, OPTIONAL_ARMS
 from trainers.evaluation.predictions import read_references
-from trainers.reports import captions as caption_report
-from trainers.reports.captions import CaptionReport
-from trainers.scoring.caption_table import MANDATORY_ARMS
+from trainers.metrics.captions import DocumentFrequencies
+from trainers.reports import report as reports
+from trainers.scoring import captions
+from trainers.scoring.rules import CAPTION_RULES
 
 
 #: Arm → share of images whose caption is kept; the rest get that of another image.
-KEPT = dict.fromkeys((*MANDATORY_ARMS, *OPTIONAL_ARMS), 0.0) | {"real": 0.5, "other_subject_same_image": 0.4}
+KEPT = dict.fromkeys((*MANDATORY_ARMS, *OPTIONAL_ARMS), 0.0) | {"brain": 0.5, "other_subject_same_stimulus": 0.4}
 STAGES = {
-    "score_arms": "metrics",
-    "score_baselines": "metrics",
-    "identify_captions": "metrics",
-    "arm_intervals": "resampling",
-    "compare_captions": "resampling",
+    "score_captions": "metrics",
+    "arm_scores": "resampling",
+    "compare": "resampling",
 }
 SPLIT = {
     "corpus": "benchmark", "policy": "official", "fold": 0, "num_folds": 1, "sizes": {"test": 0}, "leaks": [],
@@ -114,8 +113,9 @@ def make_samples(images: dict[str, list[str]], seed: int) -> list[dict]:
         arms[arm] = [text if generator.random() < kept else firsts[others[i]] for i, text in enumerate(firsts)]
     return [
         {
-            "sample_id": image, "subject": "one", "group": image, "brain_id": image, "references": texts[1:],
-            "texts": {arm: captions[i] for arm, captions in arms.items()}, "control_brains": {},
+            "task": "caption", "sample_id": image, "subject": "one", "group": image, "brain_id": image,
+            "references": texts[1:],
+            "texts": {arm: captions[i] for arm, captions in arms.items()}
         }
         for i, (image, texts) in enumerate(images.items())
     ]  # fmt: skip
@@ -147,12 +147,16 @@ def main() -> None:
     args = parse_arguments()
     samples, watch = make_samples(read_images(args), args.seed), Stopwatch()
     for name in STAGES:
-        setattr(caption_report, name, watch.measure(name, getattr(caption_report, name)))
-    settings = {"seed": args.seed, "max_identification": 256, "num_resamples": args.num_resamples}
+        module = reports if hasattr(reports, name) else captions
+        setattr(module, name, watch.measure(name, getattr(module, name)))
+    settings = {"seed": args.seed, "num_resamples": args.num_resamples}
     conditions = {"split": SPLIT, "protocol": PROTOCOL, "parameters": {}, "versions": {}, "fingerprint": {}}
 
     def write_report() -> None:
-        report = CaptionReport.from_samples(samples, settings=settings, **conditions)
+        frequencies = DocumentFrequencies.fit(captions.references_of_images(samples))
+        scored = captions.score_captions(samples, captions.CaptionScorer(frequencies), seed=args.seed)
+        rules = {"caption": CAPTION_RULES}
+        report = reports.EvaluationReport.from_samples(scored, rules=rules, settings=settings, **conditions)
         with tempfile.TemporaryDirectory() as folder:
             # There are no brains, hence nothing that ridge regression could be fitted to.
             watch.measure("save", report.save)(Path(folder), allow=["retrieval", "ridge"])

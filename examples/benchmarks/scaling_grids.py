@@ -39,14 +39,14 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.analyses import brain_effects
 from trainers.data.brain_format import with_brain_arrays
 from trainers.data.corpora import keep_groups, keep_subjects
-from trainers.evaluation.texts import evaluate_arms
+from trainers.evaluation.evaluate import evaluate
 from trainers.loading import fit_statistics
+from trainers.reports.report import REPORT_FILE
 from trainers.reports.sections import Section
-from trainers.reports.texts import EvaluationReport
-from trainers.statistics.significance import cluster_bootstrap_ci
+from trainers.statistics.resampling import cluster_bootstrap_ci
 
 
-READING = "sentence"
+TASK = "sentence"
 #: Corpora: who reads which sentences (a seed), and how alike their tunings are. Noise has no signal.
 CORPORA: dict[str, dict[str, Any]] = {
     "strangers": {"corpus_seed": 0, "alignment": 0.0},
@@ -163,17 +163,17 @@ class Bench:
         return folder
 
     def evaluate(self, decoder: Decoder, corpus: str, subject: str) -> Path:
-        """The report of a decoder on the held-out passages of a person; all arms, one reading, no texts."""
+        """The report of a decoder on the held-out passages of a person; all arms, one task, no texts."""
         folder = self.train(decoder)
         output = folder / "evaluation" / f"{corpus}_{subject}"
-        if not (output / EvaluationReport.FILES[0]).is_file():
+        if not (output / REPORT_FILE).is_file():
             model, processor = (kind.from_pretrained(folder) for kind in (BrainLlamaForCausalLM, BrainLlamaProcessor))
             splits = self.splits(corpus, subject)
             if (corpus, subject) != (decoder.corpus, decoder.subject):
                 # Means and deviations of somebody else's features, from their training brains; no text is seen.
                 fit_statistics(processor.feature_extractor, splits["train"])
-            report = evaluate_arms(
-                model, processor, splits, corpus=asdict(self.corpora[corpus].corpus_info), readings=[READING],
+            report = evaluate(
+                model, processor, splits, corpus=asdict(self.corpora[corpus].corpus_info), tasks=[TASK],
                 generate=False, max_identification=0, batch_size=64, checkpoint=decoder.name, progress=False,
             )  # fmt: skip
             report.save(output, allow=["ridge", "deaf_twin"])  # a grid compares decoders with each other
@@ -204,7 +204,7 @@ def run_curve(bench: Bench, name: str, seeds: Sequence[int]) -> tuple[Section, l
         if name == "language_model_size":
             labels[size] += f", perplexity {held_out_perplexity(bench, middle.language_model):.2f}"
     pairs = [f"{size}={report}" for size, found in reports.items() for report in found]
-    (section,) = analyze.scaling(Namespace(analysis=name, reports=pairs, reading=READING, seed=0))
+    (section,) = analyze.scaling(Namespace(analysis=name, reports=pairs, task=TASK, seed=0))
     return section, [{"cell": labels[size]} | measure(reports[size]) for size in sorted(reports)]
 
 
@@ -230,16 +230,16 @@ def run_matrix(bench: Bench, title: str, seeds: Sequence[int]) -> tuple[Section,
         for trained in people for tested in people
     }  # fmt: skip
     pairs = [f"{trained}:{tested}={report}" for (trained, tested), found in reports.items() for report in found]
-    (section,) = analyze.transfer(Namespace(reports=pairs, reading=READING, seed=0, over=over))
+    (section,) = analyze.transfer(Namespace(reports=pairs, task=TASK, seed=0, over=over))
     return section, [{"cell": f"{a} → {b}"} | measure(found) for (a, b), found in reports.items()]
 
 
 def measure(reports: Sequence[Path]) -> dict[str, Any]:
     """Pairwise accuracy of the own brain and of a wrong one in its place, with intervals; and of each training."""
-    effects = brain_effects(analyze.read_samples(reports), READING)
+    effects = brain_effects(analyze.read_samples(reports), TASK)
     low, high = cluster_bootstrap_ci(effects.null, effects.groups.tolist())
     null = {"null_accuracy": float(effects.null.mean()), "null_low": low, "null_high": high}
-    each = [float(brain_effects(analyze.read_samples([report]), READING).wins.mean()) for report in reports]
+    each = [float(brain_effects(analyze.read_samples([report]), TASK).wins.mean()) for report in reports]
     return effects.summary() | null | {"accuracy_of_each_seed": each}
 
 

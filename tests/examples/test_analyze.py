@@ -12,7 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+
+from trainers.scoring.table import to_arrow
 
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,7 +48,7 @@ def make_samples(gain: float = 0.0, seed: int = 0) -> list[dict]:
     for i in range(180):
         surprise = float(generator.uniform(3, 6))
         names = {"sample_id": f"toy/{i}", "subject": f"s{i % 2}", "group": f"{i // 6}", "brain_id": f"toy/{i}"}
-        texts = {"reading": "continuation", "prompt": "a b c"[: 1 + 2 * (i % 3)], "truth": "d", "num_tokens": 3}
+        texts = {"task": "continuation", "prompt": "a b c"[: 1 + 2 * (i % 3)], "references": ["d"], "num_tokens": 3}
         losses = {
             "brain": surprise - gain * (surprise - 3) + 0.2 * generator.normal(),
             "permuted": (surprise + 0.2 * generator.normal(size=6)).tolist(),
@@ -57,7 +60,7 @@ def make_samples(gain: float = 0.0, seed: int = 0) -> list[dict]:
 
 def write_samples(folder: Path, samples: list[dict]) -> Path:
     folder.mkdir(parents=True)
-    (folder / "samples.jsonl").write_text("\n".join(map(json.dumps, samples)) + "\n")
+    pq.write_table(to_arrow(samples), folder / "samples.parquet")
     return folder
 
 
@@ -86,10 +89,14 @@ class TestSavedReports:
         assert (out / "sections.html").read_text().count("<img") == 2
 
     def test_into_a_report(self, analyze, tmp_path):
-        from trainers.reports.texts import EvaluationReport
+        from trainers.reports.report import EvaluationReport
+        from trainers.scoring.rules import TEXT_RULES
+        from trainers.scoring.texts import score_texts
 
-        conditions = {"split": {"evaluated": "test"}, "settings": {"seed": 0, "readings": ["continuation"]}}
-        report = EvaluationReport.from_samples(make_samples(0.2), **conditions, versions={}, fingerprint={})
+        conditions = {"split": {"evaluated": "test"}, "settings": {"seed": 0}, "rules": {"continuation": TEXT_RULES}}
+        report = EvaluationReport.from_samples(
+            score_texts(make_samples(0.2)), **conditions, versions={}, fingerprint={}
+        )
         # What it lacks was let through when it was made: nobody need say so again.
         report.save(tmp_path / "report", allow=[item.name for item in report.missing])
         options = ("--reports", tmp_path / "report", "--output_dir", tmp_path / "report")
@@ -108,10 +115,18 @@ class TestSavedReports:
 
     @pytest.mark.parametrize("analysis", ["surprise", "prompt_length"])
     def test_captions_have_no_losses_to_ask(self, analyze, tmp_path, analysis):
-        (tmp_path / "captions").mkdir()
-        rows = [{"sample_id": f"toy/{i}", "group": "g", "scores": {"real": {"cider": 1.0}}} for i in range(3)]
-        (tmp_path / "captions" / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-        with pytest.raises(ValueError, match=r"3 of 3 samples have no reading \(first: 'toy/0'\): they are captions"):
+        rows = [
+            {
+                "task": "caption",
+                "sample_id": f"toy/{i}",
+                "group": "g",
+                "prompt": "",
+                "scores": {"brain": {"cider": 1.0}},
+            }
+            for i in range(120)
+        ]
+        write_samples(tmp_path / "captions", [row | {"prompt": "a" * (i % 2)} for i, row in enumerate(rows)])
+        with pytest.raises(ValueError, match=r"120 of 120 samples have no loss of the arm '\w+' \(first: 'toy/0'\)"):
             analyze(analysis, "--reports", tmp_path / "captions", "--output_dir", tmp_path / "out")
 
     def test_sizes_and_folds_of_a_size(self, analyze, tmp_path):
@@ -121,7 +136,7 @@ class TestSavedReports:
             for fold, part in enumerate((samples[:90], samples[90:])):
                 folders[size, fold] = write_samples(tmp_path / f"{size}-{fold}", part)
         reports = [f"{size}={folder}" for (size, _), folder in folders.items()]
-        options = ("--output_dir", tmp_path / "out", "--reading", "continuation")
+        options = ("--output_dir", tmp_path / "out", "--task", "continuation")
         printed = analyze("training_set_size", "--reports", *reports, *options)
         assert "grows" in printed
         rows = sections_of(tmp_path / "out")["training_set_size"]["rows"]
@@ -130,7 +145,7 @@ class TestSavedReports:
     def test_transfer_names_cells_or_takes_the_subjects(self, analyze, tmp_path):
         report = write_samples(tmp_path / "report", make_samples(0.3))
         cells = (f"s0={report}", f"s0:others={report}")
-        options = ("--output_dir", tmp_path / "out", "--reading", "continuation")
+        options = ("--output_dir", tmp_path / "out", "--task", "continuation")
         assert "trained and tested on the same: 1 of 1 above chance" in analyze(
             "transfer", "--reports", *cells, *options
         )
@@ -138,7 +153,7 @@ class TestSavedReports:
         assert [(row["train"], row["test"]) for row in rows] == [("s0", "s0"), ("s0", "s1"), ("s0", "others")]
 
     def test_what_is_missing_is_named(self, analyze, tmp_path, capsys):
-        with pytest.raises(FileNotFoundError, match="holds no samples.jsonl or captions.jsonl"):
+        with pytest.raises(FileNotFoundError, match="holds no samples.parquet"):
             analyze("surprise", "--reports", tmp_path / "nothing", "--output_dir", tmp_path / "out")
         for arguments, message in (
             (("language_model_size",), "give --reports, or --option, --values and --dataset to train"),

@@ -16,8 +16,9 @@ import metric_parity
 import planted_story
 import report_time
 
-from trainers.reports import captions as caption_report
+from trainers.reports import report as reports
 from trainers.reports.sections import Section
+from trainers.scoring import captions as caption_scores
 
 
 # Three images of COCO's layout; of the last there is one caption only.
@@ -53,7 +54,8 @@ def run_here(module, monkeypatch, *arguments: object) -> None:
 class TestReportTime:
     def test_the_parts_are_parts_of_the_whole(self, monkeypatch, capsys):
         for name in report_time.STAGES:  # which the benchmark wraps; put back afterwards
-            monkeypatch.setattr(caption_report, name, getattr(caption_report, name))
+            module = reports if hasattr(reports, name) else caption_scores
+            monkeypatch.setattr(module, name, getattr(module, name))
         run_here(report_time, monkeypatch, "--images", 12, "--num_resamples", 1001)
         found = json.loads(capsys.readouterr().out)
         seconds = {name: spent["clock"] for name, spent in found["seconds"].items()}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from datasets import load_from_disk
 
-from trainers.reports.captions import CaptionReport
+from trainers.reports.report import EvaluationReport
 
 
 SMALL = {"num_subjects": 2, "num_sessions": 2, "trials_per_session": 24, "num_shared": 4, "num_voxels": 40}
@@ -59,21 +59,22 @@ def checkpoint(images, text_model, tmp_path) -> Path:
 @pytest.mark.slow
 class TestScript:
     def test_a_checkpoint(self, run_here, images, checkpoint, tmp_path):
-        options = ("evaluate_captions.py", "--checkpoint", checkpoint, "--dataset", images, "--max_new_tokens", 5)
+        options = ("evaluate.py", "--checkpoint", checkpoint, "--dataset", images, "--max_new_tokens", 5)
         printed = run_here(*options, "--output_dir", tmp_path / "out")
         assert "Protocol: `held_out_subject`, tested on subj02 (0 of its brains in training)" in printed
-        report = CaptionReport.load(tmp_path / "out")
-        arms = ["real", "zero", "voxel_shuffle", "other_image", "other_subject_other_image", "no_brain"]
-        arms += ["noise", "mean_brain"]
+        report = EvaluationReport.load(tmp_path / "out")
+        arms = ["brain", "zero", "voxel_shuffle", "permuted", "other_subject_other_stimulus", "no_brain"]
+        arms += ["noise", "mean_brain", "constant", "shuffled"]
         assert [row["arm"] for row in report.arms] == arms
         assert report.missing == []
         # The test images are means of three repeats, and nobody saw the images of the held-out subject in training.
-        assert set(report.settings["absent_arms"]) == {"other_subject_same_image", "time_shift", "retrieval", "ridge"}
-        assert [row["arm"] for row in report.baselines] == ["constant", "shuffled", "human"]
+        absent = {"other_subject_same_stimulus", "time_shift", "retrieval", "ridge"}
+        assert set(report.settings["absent_arms"]["caption"]) == absent
+        assert [row["arm"] for row in report.ceilings] == ["human"]
         (ceiling,) = report.sections
         assert ceiling["name"] == "noise_ceiling"
         assert [(row["subject"], row["unit"]) for row in ceiling["rows"]] == [("subj02", "percent")]
-        assert report.settings["generation"]["max_new_tokens"] == 5
+        assert report.settings["tasks"]["caption"]["generation"]["max_new_tokens"] == 5
         assert report.split["policy"] == "official"
         assert len(report.samples) == 4
         with pytest.raises(ValueError, match="no rows of subj09; it has subj02"):
@@ -88,10 +89,10 @@ class TestScript:
         paths = ("--checkpoint", checkpoint, "--dataset", tmp_path / "trials", "--output_dir", tmp_path / "out")
         options = ("--max_new_tokens", 4, "--subjects", "subj02")
         with pytest.raises(ValueError, match="would miss retrieval, ridge"):
-            run_here("evaluate_captions.py", *paths, *options)
+            run_here("evaluate.py", *paths, *options)
         assert not (tmp_path / "out").exists()
-        run_here("evaluate_captions.py", *paths, *options, "--allow", "retrieval", "ridge")
-        report = CaptionReport.load(tmp_path / "out")
+        run_here("evaluate.py", *paths, *options, "--allow", "retrieval", "ridge")
+        report = EvaluationReport.load(tmp_path / "out")
         assert [item.name for item in report.missing] == ["retrieval", "ridge"]
         # Single trials have a moment, and so a control of the wrong one.
         lent = [
@@ -104,13 +105,13 @@ class TestScript:
 
     def test_an_adapter_on_top_of_it(self, run_example, images, checkpoint, tmp_path):
         options = ("--checkpoint", checkpoint, "--adapter", tmp_path / "adapter", "--dataset", images)
-        run_example("evaluate_captions.py", *options, "--subjects", "subj02", "--output_dir", tmp_path / "out")
-        report = CaptionReport.load(tmp_path / "out")
+        run_example("evaluate.py", *options, "--subjects", "subj02", "--output_dir", tmp_path / "out")
+        report = EvaluationReport.load(tmp_path / "out")
         assert report.fingerprint["checkpoint"] == f"{checkpoint} + {tmp_path / 'adapter'}"
         # The adapter does not say whose brains it knows: then the checkpoint below it does not say enough.
         assert report.protocol["source"] == "train split of the corpus"
         assert report.parameters["lora"] > 0
-        found = [sample["texts"]["real"] for sample in report.samples]
+        found = [sample["texts"]["brain"] for sample in report.samples]
         plain, adapted = caption_directly(images, checkpoint, None), caption_directly(images, checkpoint, "adapter")
         assert found == adapted
         assert found != plain
@@ -125,7 +126,7 @@ class TestScript:
         save_base(describe_base(other), tmp_path / "adapter")
         options = ("--adapter", tmp_path / "adapter", "--dataset", images, "--output_dir", tmp_path / "out")
         with pytest.raises(ValueError, match=r"on top of another model: .* have other values, .*brain_interface"):
-            run_here("evaluate_captions.py", "--checkpoint", checkpoint, *options)
+            run_here("evaluate.py", "--checkpoint", checkpoint, *options)
 
 
 def caption_directly(images: Path, checkpoint: Path, adapter: str | None) -> list[str]:

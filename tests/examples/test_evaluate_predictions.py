@@ -13,7 +13,7 @@ import pytest
 
 from trainers.embedders.token_embeddings import TokenEmbedder
 from trainers.metrics import Meteor, MeteorData, bert_score, meteor_from_statistics
-from trainers.reports.predictions import PredictionsReport
+from trainers.reports.report import EvaluationReport
 
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,13 +52,14 @@ def test_two_systems_are_scored_and_compared(run_here, brainhub):
     files = [brainhub / system / "sub01_decoded_caption.json" for system in ("seeing", "guessing")]
     options = ("--references", brainhub / "fmri_cococap.json", "--output_dir", brainhub / "out", *RESAMPLES)
     printed, beside = run_here("--predictions", *files, *options)
-    assert "**What `seeing` knows**: something of the image." in printed
+    assert "**What `seeing` knows**: something of what was perceived." in printed
     assert "**`seeing` minus `guessing`**: `seeing` is better by" in printed
     assert "constant caption: 100%" in beside
     names = {path.name for path in (brainhub / "out").iterdir()}
-    assert names == {f"predictions{name}" for name in ("_report.json", "_report.md", "_report.html", ".jsonl")}
-    report = PredictionsReport.load(brainhub / "out")
-    assert report.score("seeing") > report.score("constant") > report.score("guessing")
+    assert names == {"report.json", "report.md", "report.html", "samples.parquet"}
+    report = EvaluationReport.load(brainhub / "out")
+    scores = {arm: report.score("predictions", arm, "cider") for arm in ("seeing", "constant", "guessing")}
+    assert scores["seeing"] > scores["constant"] > scores["guessing"]
     _, beside = run_here("--predictions", *files, *options, "--no_progress")
     assert beside == ""
 
@@ -75,14 +76,16 @@ def test_meteor_and_bert_score_take_what_they_need(run_here, brainhub, text_mode
     options = ("--references", brainhub / "fmri_cococap.json", "--output_dir", brainhub / "out", *RESAMPLES)
     run_here("--predictions", *files, *options, "--no_progress", "--meteor_data", brainhub / "meteor",
              "--token_encoder", text_model)  # fmt: skip
-    report = PredictionsReport.load(brainhub / "out")
+    report = EvaluationReport.load(brainhub / "out")
     texts = [f"a {thing} on a field" for thing in THINGS]
     people = [[f"A {thing} in the park.", f"One {thing} is shown."] for thing in THINGS]
     counts = Meteor(MeteorData.load(brainhub / "meteor")).statistics(texts, people)
-    assert report.score("seeing", "meteor") == pytest.approx(float(meteor_from_statistics(counts.sum(axis=0))))
+    assert report.score("predictions", "seeing", "meteor") == pytest.approx(
+        float(meteor_from_statistics(counts.sum(axis=0)))
+    )
     expected = bert_score(texts, people, TokenEmbedder.from_pretrained(str(text_model)))["bert_f1"].mean()
-    assert report.score("seeing", "bert_score") == pytest.approx(expected)
-    assert report.find("seeing", "guessing", "meteor")["ci_low"] > 0
+    assert report.score("predictions", "seeing", "bert_score") == pytest.approx(expected)
+    assert report.find("predictions", "guessing", "meteor_gain", arm="seeing")["ci_low"] > 0
     assert report.settings["token_encoder"] == str(text_model)
 
 
@@ -96,8 +99,8 @@ def test_what_may_be_missing_is_allowed_by_name(run_here, brainhub):
     with pytest.raises(ValueError, match="references lack 1 of 10 images of the predictions 'seeing' of the subject"):
         run_here("--predictions", brainhub / "seeing", brainhub / "guessing", *options)
     run_here("--predictions", brainhub / "seeing", brainhub / "guessing", *options, "--allow", "subset")
-    report = PredictionsReport.load(brainhub / "out")
-    assert (len(report.samples), report.settings["num_images"]) == (18, 9)
+    report = EvaluationReport.load(brainhub / "out")
+    assert (len(report.samples), len({sample["group"] for sample in report.samples})) == (18, 9)
 
 
 def test_captions_need_what_people_wrote(run_here, brainhub, capsys):

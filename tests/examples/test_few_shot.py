@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.reports.captions import CaptionReport
+from trainers.reports.report import EvaluationReport
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -38,7 +38,7 @@ def run_here(monkeypatch, capsys, images, tmp_path):
     """Runs a script on that corpus, without a process of its own, and returns what it printed."""
 
     def run(script: str, *arguments: object) -> str:
-        quiet = () if script == "evaluate_captions.py" else ("--use_cpu", "--report_to", "none", "--disable_tqdm", 1)
+        quiet = () if script == "evaluate.py" else ("--use_cpu", "--report_to", "none", "--disable_tqdm", 1)
         monkeypatch.setattr(sys, "argv", [script, "--dataset", str(images), *map(str, (*arguments, *quiet))])
         monkeypatch.chdir(tmp_path)
         runpy.run_path(str(EXAMPLES / script), run_name="__main__")
@@ -79,8 +79,8 @@ def test_from_seven_people_to_an_eighth(run_here, text_model, tmp_path):
     protocols = {}
     for checkpoint in ("instructed", "instructed-few"):
         options = ("--checkpoint", checkpoint, "--max_new_tokens", 4, "--no_progress", "--allow", "retrieval", "ridge")
-        printed = run_here("evaluate_captions.py", *options, "--output_dir", f"{checkpoint}/captions")
-        protocols[checkpoint] = CaptionReport.load(tmp_path / checkpoint / "captions").protocol
+        printed = run_here("evaluate.py", *options, "--output_dir", f"{checkpoint}/captions")
+        protocols[checkpoint] = EvaluationReport.load(tmp_path / checkpoint / "captions").protocol
         assert f"Protocol: `{protocols[checkpoint]['name']}`, tested on {NEW}" in printed
     assert [protocol["name"] for protocol in protocols.values()] == ["held_out_subject", "few_shot"]
     before, after = (protocol["training_brains"] for protocol in protocols.values())

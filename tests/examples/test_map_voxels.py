@@ -23,7 +23,7 @@ from modeling_brainllm import (
     VoxelEncoderConfig,
 )
 from trainers.data.geometry import add_geometries, read_geometries, region_sizes
-from trainers.reports.texts import EvaluationReport
+from trainers.reports.report import EvaluationReport
 
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -93,7 +93,7 @@ class TestScript:
             "--output_dir", tmp_path / "maps", "--methods", "occlusion", "--groups", "streams",
             "--num_permutations", 99,
         )  # fmt: skip
-        with pytest.raises(FileNotFoundError, match=r"nothing holds no report.json or caption_report.json"):
+        with pytest.raises(FileNotFoundError, match=r"nothing/report.json is missing"):
             run_here(*options, "--report", tmp_path / "nothing")
         assert not (tmp_path / "maps").exists()  # told before the work
         for _ in range(2):  # the second run replaces what the first one found

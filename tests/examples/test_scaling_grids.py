@@ -6,9 +6,12 @@ import json
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 from repository import REPOSITORY
+
+from trainers.scoring.table import to_arrow
 
 
 # Behind the libraries: a script of ours bears the name of the library `evaluate`.
@@ -51,11 +54,11 @@ def test_a_cell_counts_the_own_brain_and_a_wrong_one(tmp_path):
     for training, own in enumerate((0.0, 9.0)):
         (tmp_path / str(training)).mkdir()
         rows = [
-            {"sample_id": f"{i}", "group": f"{i // 2}", "reading": "sentence",
+            {"sample_id": f"{i}", "group": f"{i // 2}", "subject": "s", "brain_id": f"{i}", "task": "sentence",
              "losses": {"brain": own, "permuted": [2.0, 1.0, 3.0, 4.0]}}
             for i in range(12)
         ]  # fmt: skip
-        (tmp_path / str(training) / "samples.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+        pq.write_table(to_arrow(rows), tmp_path / str(training) / "samples.parquet")
     cell = scaling_grids.measure([tmp_path / "0", tmp_path / "1"])
     assert cell["accuracy_of_each_seed"] == [1, 0]
     assert (cell["accuracy"], cell["num_samples"], cell["num_groups"]) == (0.5, 24, 6)

@@ -98,7 +98,7 @@ class TestDemo:
             report = json.loads((tmp_path / "demo" / corpus / "evaluation" / "report.json").read_text())
             for row in report["comparisons"]:
                 if (row["control"], row["metric"]) == ("permuted", "pairwise_accuracy"):
-                    found[corpus, row["reading"]] = row
+                    found[corpus, row["task"]] = row
         for reading in ("continuation", "sentence"):
             assert found["signal", reading]["ci_low"] > 0.6
             assert 0.4 < found["noise", reading]["value"] < 0.6

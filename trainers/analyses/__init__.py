@@ -18,7 +18,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "curves": ["Curve", "make_curve", "trend"],
-        "effects": ["Effects", "brain_effects", "caption_effects", "readings_of", "sample_effects"],
+        "effects": ["Effects", "brain_effects", "loss_effects", "tasks_of"],
         "planted_words": ["plant_words", "planted_curve", "planted_section"],
         "prompt_length": [
             "count_windows",

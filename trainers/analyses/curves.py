@@ -10,7 +10,7 @@ import numpy as np
 
 from ..reports.charts import Series, line_chart
 from ..reports.sections import Section
-from ..statistics.significance import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test
+from ..statistics.resampling import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test
 from .effects import Effects
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..metrics import pairwise_wins
-from ..scoring.text_table import Sample, losses_of, permuted_control_brains
+from ..scoring.rules import CAPTION_RULES
+from ..scoring.table import BRAIN, PERMUTED, Sample, having, losses_of, permuted_control_brains, scores_of
 from ..statistics.main_effects import center_gains_and_wins
-from ..statistics.significance import cluster_bootstrap_ci
+from ..statistics.resampling import cluster_bootstrap_ci
 
 
 SENTENCE = "sentence"
@@ -60,7 +61,7 @@ class Effects:
     ) -> "Effects":
         """
         From losses `(samples,)` under the own brain and `(permutations, samples)` under other ones; `named` are the
-        own brains and the lent ones ([`~trainers.scoring.text_table.permuted_control_brains`]).
+        own brains and the lent ones ([`~trainers.scoring.table.permuted_control_brains`]).
         """
         null = pairwise_wins(others[0], others[1:]) if len(others) > 1 else None
         gains, wins = others.mean(axis=0) - own, pairwise_wins(own, others)
@@ -93,8 +94,8 @@ class Effects:
 
 
 def arm_losses(samples: Sequence[Sample], arm: str) -> np.ndarray:
-    """Losses `(permutations, samples)` of an arm; one permutation where there are no several."""
-    missing = [sample["sample_id"] for sample in samples if arm not in sample["losses"]]
+    """Losses `(draws, samples)` of an arm; one draw where there are no several."""
+    missing = [sample["sample_id"] for sample in samples if arm not in sample.get("losses", ())]
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(samples)} samples have no loss of the arm '{arm}' (first: '{missing[0]}'). "
@@ -103,65 +104,49 @@ def arm_losses(samples: Sequence[Sample], arm: str) -> np.ndarray:
     return losses_of(samples, arm)
 
 
-def readings_of(samples: Sequence[Sample]) -> list[str]:
-    """The readings of a table, in its order; a `ValueError` if there are captions in it, which have none."""
-    without = [sample["sample_id"] for sample in samples if "reading" not in sample]
-    if without:
-        raise ValueError(
-            f"{len(without)} of {len(samples)} samples have no reading (first: '{without[0]}'): they are captions, of "
-            "which no losses were measured. Surprise and length of the prompt are asked of losses: name reports of "
-            "`examples/evaluate.py`."
-        )
-    return list(dict.fromkeys(sample["reading"] for sample in samples))
+def tasks_of(samples: Sequence[Sample]) -> list[str]:
+    """The tasks of a table, in its order."""
+    return list(dict.fromkeys(sample["task"] for sample in samples))
 
 
-def samples_of(samples: Sequence[Sample], reading: str) -> list[Sample]:
-    """The samples of one reading; a `ValueError` names those that there are."""
-    known = sorted(readings_of(samples))
-    found = [sample for sample in samples if sample["reading"] == reading]
-    if not found:
-        raise ValueError(
-            f"No sample has the reading '{reading}'; the table holds {', '.join(known) or 'none at all'}."
-        )
-    return found
+def samples_of(samples: Sequence[Sample], task: str | None = None) -> list[Sample]:
+    """The samples of one task: by default of the only one, or of `sentence`; a `ValueError` names those there are."""
+    known = tasks_of(samples)
+    task = task or (known[0] if len(known) == 1 else SENTENCE)
+    chosen = [sample for sample in samples if sample["task"] == task]
+    if not chosen:
+        raise ValueError(f"No sample has the task '{task}'; the table holds {', '.join(known) or 'none at all'}.")
+    return chosen
 
 
-def sample_effects(samples: Sequence[Sample]) -> Effects:
+def loss_effects(samples: Sequence[Sample]) -> Effects:
+    """Effects on losses of texts, of whatever task; a `ValueError` if a sample lacks one of the arms."""
+    own, others = arm_losses(samples, BRAIN)[0], arm_losses(samples, PERMUTED)
+    return Effects.from_losses(own, others, _groups(samples), named=permuted_control_brains(samples))
+
+
+def brain_effects(samples: Sequence[Sample], task: str | None = None, metric: str = CAPTION_RULES.headline) -> Effects:
     """
-    Effects on losses of texts, own brain against `permuted`.
+    Effects of one task, own brain against `permuted`: on losses, or where none was measured on a score of texts.
 
     Args:
         samples (`Sequence[Sample]`):
-            Lines of `samples.jsonl`; see [`~trainers.scoring.text_table`].
-
-    Raises:
-        ValueError: If a sample lacks one of the arms.
-    """
-    groups = [sample["group"] for sample in samples]
-    own, others = arm_losses(samples, "brain")[0], arm_losses(samples, "permuted")
-    return Effects.from_losses(own, others, groups, named=permuted_control_brains(samples))
-
-
-def caption_effects(samples: Sequence[Sample], metric: str = "cider") -> Effects:
-    """
-    Effects on scores of captions, real brain against that of another image.
-
-    Args:
-        samples (`Sequence[Sample]`):
-            Lines of `captions.jsonl`; see [`~trainers.scoring.caption_table`].
+            Those of a report; see [`~trainers.scoring.table`].
+        task (`str`, *optional*):
+            Which task, where there are several; by default `sentence`.
         metric (`str`, *optional*, defaults to `"cider"`):
-            Score of single samples.
+            Score of single texts.
     """
-    real, other = ([sample["scores"][arm][metric] for sample in samples] for arm in ("real", "other_image"))
-    groups = [sample["group"] for sample in samples]
+    rows = samples_of(samples, task)
+    if having(rows, "losses", BRAIN):
+        return loss_effects(rows)
     # A score is a loss upside down.
-    return Effects.from_losses(-np.array(real), -np.array(other)[None], groups, metric)
+    own, others = (-scores_of(rows, arm, metric) for arm in (BRAIN, PERMUTED))
+    return Effects.from_losses(own[0], others, _groups(rows), metric)
 
 
-def brain_effects(samples: Sequence[Sample], reading: str = SENTENCE) -> Effects:
-    """Effects of any saved report: on the losses of a reading, or on captions, which have one reading only."""
-    is_captions = bool(samples) and "scores" in samples[0]
-    return caption_effects(samples) if is_captions else sample_effects(samples_of(samples, reading))
+def _groups(samples: Sequence[Sample]) -> list[str]:
+    return [sample["group"] for sample in samples]
 
 
 def equal_count_bins(x: np.ndarray, num_bins: int) -> list[np.ndarray]:
@@ -183,9 +168,8 @@ __all__ = [
     "Effects",
     "arm_losses",
     "brain_effects",
-    "caption_effects",
     "equal_count_bins",
-    "readings_of",
-    "sample_effects",
+    "loss_effects",
     "samples_of",
+    "tasks_of",
 ]

@@ -20,7 +20,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..data.collator import BrainDataCollator
 from ..reports.sections import Section
-from ..scoring.text_table import permuted_control_brains
+from ..scoring.table import permuted_control_brains
 from .curves import Curve, make_curve
 from .effects import Effects, Sample, arm_losses, equal_count_bins
 
@@ -159,7 +159,7 @@ def planted_effects(true: Sequence[Sample], planted: Sequence[Sample]) -> tuple[
 
     Args:
         true (`Sequence[Sample]`), planted (`Sequence[Sample]`):
-            Samples of the same rows under the same permutations, by `evaluate_arms` with equal arguments.
+            Samples of the same rows under the same permutations, by `evaluate` with equal arguments.
 
     Returns:
         `tuple[Effects, np.ndarray]`: The effects in nats, and `P` of the language model alone `(samples,)`: how

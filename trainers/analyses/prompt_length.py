@@ -8,7 +8,7 @@ import numpy as np
 
 from ..reports.sections import Section
 from .curves import Curve, make_curve
-from .effects import Sample, readings_of, sample_effects
+from .effects import Sample, loss_effects
 
 
 NAME, QUANTITY = "prompt_length", "length of the prompt"
@@ -72,7 +72,7 @@ def prompt_length_curve(
 
     Args:
         samples (`Sequence[Sample]`):
-            Lines of a report's `samples.jsonl`. Those of the reading `sentence` have prompts of length 0.
+            Lines of a report's table. Those of the task `sentence` have prompts of length 0.
         count (`Callable`, *optional*, defaults to [`count_words`]):
             Samples → length `(samples,)` of each prompt; or [`count_windows`], or [`token_counter`].
         x_unit (`str`, *optional*, defaults to `"word"`):
@@ -85,7 +85,6 @@ def prompt_length_curve(
     Raises:
         ValueError: If fewer than two lengths have enough samples, or the samples are captions.
     """
-    readings_of(samples)
     lengths = count(samples)
     places = {length: np.flatnonzero(lengths == length) for length in np.unique(lengths).tolist()}
     bins = {length: found for length, found in places.items() if len(found) >= min_samples}
@@ -96,7 +95,7 @@ def prompt_length_curve(
             "several folds, or lower it."
         )
     above = [found for length, found in bins.items() if length]
-    effects, trend_bins = sample_effects(samples), above if len(above) > 1 else None
+    effects, trend_bins = loss_effects(samples), above if len(above) > 1 else None
     values = list(bins.values())
     return make_curve(effects, lengths.astype(float), values, QUANTITY, x_unit, trend_bins=trend_bins, seed=seed)
 

@@ -19,10 +19,9 @@ from modeling_brainllm import BrainLlamaProcessor
 from ..data.geometry import SubjectGeometry
 from ..reports.charts import bar_chart
 from ..reports.sections import Section
-from ..scoring.comparisons import mean_with_tests
-from ..statistics.significance import benjamini_hochberg
+from ..statistics.resampling import Resampler, benjamini_hochberg
 from .curves import SIGNIFICANCE
-from .effects import SENTENCE, Effects, Sample, brain_effects
+from .effects import Effects, Sample, brain_effects
 
 
 NAME = "regions"
@@ -153,7 +152,7 @@ def compare_regions(
     *,
     modes: Sequence[str] = (KEPT, REMOVED),
     num_matched: int = 3,
-    reading: str = SENTENCE,
+    task: str | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """
@@ -161,8 +160,8 @@ def compare_regions(
 
     Args:
         evaluate (`Callable`):
-            Processor → samples, the same ones every time. For texts `lambda processor: evaluate_arms(model, processor,
-            dataset, value_controls=(), generate=False, ...).samples`; for captions likewise with `evaluate_captions`.
+            Processor → samples, the same ones every time. For texts `lambda processor: evaluate(model, processor,
+            dataset, value_controls=(), generate=False, ...).samples`; for captions with `tasks=["caption"]`.
         processor ([`BrainLlamaProcessor`]):
             Of the whole brain.
         regions (`Mapping[str, Masks]`):
@@ -171,8 +170,8 @@ def compare_regions(
             `"kept"`: the region alone. `"removed"`: all but the region.
         num_matched (`int`, *optional*, defaults to 3):
             Draws of random voxels for each region and mode; their mean is compared.
-        reading (`str`, *optional*, defaults to `"sentence"`):
-            Which reading of texts.
+        task (`str`, *optional*):
+            Which task, where there are several; by default `sentence`.
         seed (`int`, *optional*, defaults to 0):
             Seed of the draws, bootstrap and sign flips.
 
@@ -184,7 +183,7 @@ def compare_regions(
     """
 
     def effects_with(kept: Masks) -> Effects:
-        return brain_effects(evaluate(ablate_voxels(processor, kept)), reading)
+        return brain_effects(evaluate(ablate_voxels(processor, kept)), task)
 
     whole = {subject: np.ones_like(mask) for subject, mask in next(iter(regions.values())).items()}
     rows: list[dict[str, Any]] = [
@@ -197,7 +196,7 @@ def compare_regions(
             own, *others = (effects_with(_kept(masks, mode)) for masks in (region, *matched))
             wins = np.mean([other.wins for other in others], axis=0)
             sign = 1 if mode == KEPT else -1
-            found = mean_with_tests(sign * (own.wins - wins), own.groups.tolist(), seed=seed)
+            found = Resampler(seed=seed).mean(sign * (own.wins - wins), own.groups.tolist())
             row = {"region": name, "mode": mode, "num_features": _size(region)} | own.summary(seed)
             row |= {"matched_accuracy": float(wins.mean()), "difference": found["value"], "p": found["p"]}
             rows.append(row | {"difference_low": found["ci_low"], "difference_high": found["ci_high"]})

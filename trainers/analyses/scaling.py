@@ -13,11 +13,11 @@ import numpy as np
 
 from ..reports.sections import Section
 from .curves import Curve, make_curve
-from .effects import SENTENCE, Effects, Sample, brain_effects
+from .effects import Effects, Sample, brain_effects
 
 
 def scaling_curve(
-    samples: Mapping[float, Sequence[Sample]], quantity: str, x_unit: str, reading: str = SENTENCE, seed: int = 0
+    samples: Mapping[float, Sequence[Sample]], quantity: str, x_unit: str, task: str | None = None, seed: int = 0
 ) -> Curve:
     """
     What the brain adds, by the size of something.
@@ -27,8 +27,8 @@ def scaling_curve(
             Size → samples of the report of the decoder of that size; of several folds joined.
         quantity (`str`), x_unit (`str`):
             What has the size, such as `"training set"`, and its unit, such as `"passage"`.
-        reading (`str`, *optional*, defaults to `"sentence"`):
-            Which reading of texts.
+        task (`str`, *optional*):
+            Which task, where there are several; by default `sentence`.
         seed (`int`, *optional*, defaults to 0):
             Seed of bootstrap and sign flips.
 
@@ -45,7 +45,7 @@ def scaling_curve(
             f"The reports of sizes {sizes[0]:g} and {differing[0]:g} are of different samples, so that their "
             "difference may be that of the samples. Evaluate all decoders on the same split."
         )
-    found = [brain_effects(samples[size], reading) for size in sizes]
+    found = [brain_effects(samples[size], task) for size in sizes]
     counts = [len(effects.wins) for effects in found]
     x = np.repeat(np.array(sizes, float), counts)
     bins = np.split(np.arange(len(x)), np.cumsum(counts)[:-1])

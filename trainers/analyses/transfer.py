@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from ..reports.charts import bar_chart
 from ..reports.sections import Section
-from ..statistics.significance import benjamini_hochberg, sign_flip_test
+from ..statistics.resampling import benjamini_hochberg, sign_flip_test
 from .curves import SIGNIFICANCE
-from .effects import SENTENCE, Sample, brain_effects
+from .effects import Sample, brain_effects
 
 
 NAME = "transfer"
@@ -37,7 +37,7 @@ def split_by_subject(train: str, samples: Sequence[Sample]) -> dict[Cell, list[S
 
 
 def transfer_matrix(
-    cells: Mapping[Cell, Sequence[Sample]], reading: str = SENTENCE, seed: int = 0
+    cells: Mapping[Cell, Sequence[Sample]], task: str | None = None, seed: int = 0
 ) -> list[dict[str, Any]]:
     """
     What the brain adds for each pair of training and test.
@@ -45,8 +45,8 @@ def transfer_matrix(
     Args:
         cells (`Mapping[tuple[str, str], Sequence[Sample]]`):
             (Trained on, tested on) → samples of the report.
-        reading (`str`, *optional*, defaults to `"sentence"`):
-            Which reading of texts.
+        task (`str`, *optional*):
+            Which task, where there are several; by default `sentence`.
         seed (`int`, *optional*, defaults to 0):
             Seed of bootstrap and sign flips.
 
@@ -56,7 +56,7 @@ def transfer_matrix(
     """
     rows: list[dict[str, Any]] = []
     for (train, test), samples in cells.items():
-        effects = brain_effects(samples, reading)
+        effects = brain_effects(samples, task)
         p = sign_flip_test(effects.wins - CHANCE, effects.groups.tolist(), seed=seed)
         rows.append({"train": train, "test": test} | effects.summary(seed) | {"p": p})
     q_values = benjamini_hochberg([row["p"] for row in rows])

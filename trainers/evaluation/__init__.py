@@ -8,9 +8,10 @@ from ..exports import lazy_exports
 __all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "captions": ["caption_generation", "evaluate_captions"],
+        "captions": ["caption_generation"],
+        "evaluate": ["evaluate"],
         "predictions": ["evaluate_predictions"],
         "ridge_baseline": ["RidgeBaseline", "ridge_baseline"],
-        "texts": ["evaluate_arms"],
+        "tasks": ["TASKS", "Task"],
     },
 )

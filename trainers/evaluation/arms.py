@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of one reading in fixed batches, scored and continued under any assignment of brains to rows."""
+"""The rows of one task in fixed batches, scored and continued under any assignment of brains to rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class _Batch:
     without_brain: dict[str, Any]
 
 
-class Reading:
-    """The rows of one reading, in fixed batches, and the encoded brains they may be given.
+class Batches:
+    """The rows of one task, in fixed batches, and the encoded brains they may be given.
 
     A block (subject, number of frames) is what brain and control brain share: so a control never changes the length of
     a sequence, and batches are tokenised once. A brain is a number within its block.
@@ -83,7 +83,7 @@ class Reading:
         draw has this seed.
         """
         return {
-            block: get_brain_featuress(
+            block: encode_brains(
                 self.model, self.processor, list(brains.values()), batch_size=self.batch_size,
                 control=control, seed=seed,
             )
@@ -167,7 +167,7 @@ class Reading:
         return texts
 
 
-def get_brain_featuress(
+def encode_brains(
     model: BrainLlamaForCausalLM,
     processor: BrainLlamaProcessor,
     rows: Sequence[Mapping],
@@ -248,4 +248,4 @@ def _to(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
-__all__ = ["Reading", "continue_texts", "get_brain_featuress"]
+__all__ = ["Batches", "continue_texts", "encode_brains"]

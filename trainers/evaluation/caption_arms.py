@@ -8,26 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from tqdm.auto import tqdm
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..data.brain_format import with_brain_arrays
-from ..scoring.caption_table import (
-    MANDATORY_ARMS,
-    NOBODY,
-    OTHER_IMAGE,
-    SUBJECT_OTHER_IMAGE,
-    SUBJECT_SAME_IMAGE,
-)
+from ..scoring.table import BRAIN, PERMUTED
+from ..scoring.table import NO_BRAIN as NOBODY
 from ..statistics.permutations import NO_BRAIN, TIME_SHIFT, no_brain, permute_across_groups, swap_subjects
-from .arms import continue_texts, get_brain_featuress
+from .arms import continue_texts, encode_brains
+from .control_brains import OTHER_STIMULUS, SAME_STIMULUS
 from .controls import VALUE_CONTROLS
+from .deaf_twin import MEAN_BRAIN
 
 
-MEAN_BRAIN = "mean_brain"
-#: Arms beside the mandatory ones: of lent brains and of no brain, then of noise and of the subject's mean brain.
-OPTIONAL_ARMS = (SUBJECT_SAME_IMAGE, SUBJECT_OTHER_IMAGE, TIME_SHIFT, NOBODY, "noise", MEAN_BRAIN)
+#: Arms that every corpus can have and every evaluation of captions runs, for all samples.
+MANDATORY_ARMS = (BRAIN, "zero", "voxel_shuffle", PERMUTED)
+#: Arms beside these: of control brains and of no brain, then of noise and of the subject's mean brain.
+OPTIONAL_ARMS = (SAME_STIMULUS, OTHER_STIMULUS, TIME_SHIFT, NOBODY, "noise", MEAN_BRAIN)
 # All of a row that a caption can depend on.
 _VISIBLE = ("subject", "brain_values")
 
@@ -67,9 +64,9 @@ def assign_control_brains(
         raise ValueError(f"`optional_arms`: {', '.join(unknown)} unknown; choose from {', '.join(OPTIONAL_ARMS)}.")
     own, groups, subjects = np.arange(num_tested), list(groups), list(subjects)
     swapped = permute_across_groups(groups[:num_tested], own.tolist(), seed=seed, blocks=subjects[:num_tested])
-    control_brains = dict.fromkeys(MANDATORY_ARMS, own) | {OTHER_IMAGE: swapped[0]}
-    lendings = {SUBJECT_SAME_IMAGE: swap_subjects(groups, subjects, True, seed)[:num_tested]}
-    lendings |= {SUBJECT_OTHER_IMAGE: swap_subjects(groups, subjects, False, seed)[:num_tested]}
+    control_brains = dict.fromkeys(MANDATORY_ARMS, own) | {PERMUTED: swapped[0]}
+    lendings = {SAME_STIMULUS: swap_subjects(groups, subjects, True, seed)[:num_tested]}
+    lendings |= {OTHER_STIMULUS: swap_subjects(groups, subjects, False, seed)[:num_tested]}
     lendings |= {} if later is None else {TIME_SHIFT: later}
     for arm, lent in lendings.items():
         if arm in optional_arms and (lent != NO_BRAIN).any():
@@ -99,7 +96,7 @@ def explain_absent(
             Arms that were asked for.
     """
     alone = "there is no brain of another subject that the model can read"
-    reason = {SUBJECT_SAME_IMAGE: "no other subject saw the same images", SUBJECT_OTHER_IMAGE: alone}
+    reason = {SAME_STIMULUS: "no other subject saw the same images", OTHER_STIMULUS: alone}
     reason |= dict.fromkeys(reason, alone) if len(set(subjects)) < 2 else {}
     reason |= {TIME_SHIFT: no_time_shift}
     return {arm: why for arm, why in reason.items() if arm in optional_arms and arm not in control_brains}
@@ -115,7 +112,8 @@ def caption_arms(
     *,
     batch_size: int = 32,
     seed: int = 0,
-    progress: bool = False,
+    advance: Callable[[], Any] = lambda: None,
+    show: Callable[[str], Any] = lambda name: None,
 ) -> dict[str, list[str | None]]:
     """
     Captions of every arm, from prompt and brain alone: nothing else of the rows is read.
@@ -133,8 +131,8 @@ def caption_arms(
             With one marker, which is taken out for the arm `no_brain`.
         generation (`Mapping`):
             Arguments of `generate`.
-        batch_size (`int`), seed (`int`), progress (`bool`), all *optional*:
-            See [`~trainers.evaluation.captions.evaluate_captions`].
+        batch_size (`int`), seed (`int`), advance (`Callable`), show (`Callable`), all *optional*:
+            See [`~trainers.evaluation.run.Run`].
 
     Returns:
         `dict[str, list[str | None]]`: For each arm a caption per tested brain; `None` where there is no control brain.
@@ -152,10 +150,10 @@ def caption_arms(
     captions: dict[str, list[str | None]] = {}
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), tqdm(total=len(control_brains), disable=not progress, unit="arm") as bar:
+    with torch.inference_mode():
         whole = _encode(model, processor, visible, batch_size, None, seed)
         for arm, numbers in control_brains.items():
-            bar.set_description(arm)
+            show(arm)
             embeds, text = whole, prompt
             if arm in VALUE_CONTROLS:
                 embeds = _encode(model, processor, visible, batch_size, VALUE_CONTROLS[arm], seed)
@@ -169,7 +167,7 @@ def caption_arms(
                 torch.manual_seed(seed)
                 found = [_caption(model, processor, embeds, batch, text, generation) for batch in batches]
             captions[arm] = [caption for batch in found for caption in batch]
-            bar.update()
+            advance()
     model.train(was_training)
     return captions
 
@@ -187,7 +185,7 @@ def _encode(
     members = [np.flatnonzero(subjects == subject) for subject in dict.fromkeys(subjects.tolist())]
     embeds = torch.cat(
         [
-            get_brain_featuress(
+            encode_brains(
                 model, processor, list(brains.select(own)), batch_size=batch_size, control=control, seed=seed
             )
             for own in members

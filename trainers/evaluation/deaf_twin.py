@@ -13,20 +13,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .arms import Reading
+from .arms import Batches
 
 
 NULL, MEAN_BRAIN, DEAF_TWIN = "null", "mean_brain", "deaf_twin"
 
 
-def score_without_brain(rows: Reading, twins: Sequence[Reading]) -> dict[str, np.ndarray]:
+def score_without_brain(rows: Batches, twins: Sequence[Batches]) -> dict[str, np.ndarray]:
     """
     Losses `(rows,)` of everything that decodes the rows without their brains.
 
     Args:
-        rows ([`Reading`]):
+        rows ([`Batches`]):
             The model that is evaluated, on some rows.
-        twins (`Sequence[Reading]`):
+        twins (`Sequence[Batches]`):
             Its twins on the same rows; each under the brains that it is given, their mean, and the null condition.
 
     Returns:

@@ -17,6 +17,7 @@ References have the same forms with a list of captions, or one caption, in the p
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,24 @@ from typing import Any
 from ..metrics import MeteorData
 from ..metrics.captions import DocumentFrequencies
 from ..metrics.embedding_scores import TokenEmbeddings
-from ..reports.predictions import PredictionsReport
 from ..reports.provenance import find_versions
+from ..reports.report import EvaluationReport
 from ..reports.requirements import EMPTY, NUM_RESAMPLES, SUBSET
 from ..scoring.caption_scorer import Embedder
+from ..scoring.captions import CaptionScorer, human_scores, references_of_images, score_captions
+from ..scoring.rules import CAPTION_RULES
+from ..scoring.table import CONSTANT, SHUFFLED
 
 
 _FORMS = "an object from image to caption, a list of captions, or a list of objects with `image_id` and `caption`"
 _SHOWN = 3
+#: The task of captions that somebody else's system wrote: nothing is known of how they came about.
+PREDICTIONS = "predictions"
+PREDICTION_RULES = replace(CAPTION_RULES, controls=(), baselines=(CONSTANT, SHUFFLED), knows_split=False)
+LIMITS = (
+    "Captions alone do not tell how they came about: whether the images were unseen, and what the system writes "
+    "without a brain or with another person's, takes the checkpoint (`examples/evaluate.py --checkpoint`)."
+)
 
 #: (subject, image) → caption. Files that are given alone have no subject.
 Captions = dict[tuple[str, str], str]
@@ -218,7 +229,7 @@ def make_table(
     systems: Mapping[str, Captions], references: Mapping[str, list[str]], allow: Collection[str] = ()
 ) -> list[dict[str, Any]]:
     """
-    One row for each subject and image, as [`~trainers.scoring.caption_table`] describes it; the systems are its arms.
+    One row for each subject and image, as [`~trainers.scoring.table`] describes it; the systems are its arms.
 
     Args:
         systems (`Mapping[str, Captions]`):
@@ -258,7 +269,7 @@ def make_table(
         for image in [image for image in references if image in shared]:
             texts = {name: found[subject, image] for name, found in systems.items() if (subject, image) in found}
             brain = f"{subject}/{image}" if subject else image
-            row = {"sample_id": brain, "subject": subject, "group": image, "brain_id": brain}
+            row = {"task": PREDICTIONS, "sample_id": brain, "subject": subject, "group": image, "brain_id": brain}
             rows.append(row | {"references": references[image], "texts": texts, "control_brains": {}})
     return rows
 
@@ -300,10 +311,6 @@ def fingerprint_files(paths: Sequence[str | Path]) -> dict[str, str]:
     return {file.as_posix(): sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
 def _list(names: Collection[Any]) -> str:
     shown = ", ".join(f"'{name}'" for name in list(names)[:_SHOWN])
     return shown + (", ..." if len(names) > _SHOWN else "")
@@ -327,7 +334,7 @@ def evaluate_predictions(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
     progress: bool = True,
-) -> PredictionsReport:
+) -> EvaluationReport:
     """
     Score the captions of any system beside baselines and ceiling; of two systems or more, compare each pair.
 
@@ -350,27 +357,55 @@ def evaluate_predictions(
             Seed of everything drawn; whether to show progress bars.
 
     Returns:
-        [`PredictionsReport`]: Not yet saved.
+        [`EvaluationReport`]: Not yet saved.
 
     Raises:
         FileNotFoundError, ValueError: See [`~trainers.evaluation.predictions`].
     """
-    described = read_references(references)
-    samples = make_table(read_systems(predictions), described, allow)
+    described, systems = read_references(references), read_systems(predictions)
+    samples = make_table(systems, described, allow)
+    images = references_of_images(samples)
+    scorer = CaptionScorer(frequencies or DocumentFrequencies.fit(images), embed, meteor, embed_tokens)
+    scored = score_captions(samples, scorer, tuple(systems), max_identification, seed, progress)
     settings: dict[str, Any] = {"seed": seed, "num_resamples": num_resamples, "max_identification": max_identification}
-    settings |= {"num_references": len(described), "allow": sorted(allow)}
+    settings |= {"num_references": len(described), "allow": sorted(allow), "gaps": _gaps(samples, len(described))}
     settings |= {"document_frequencies": "the evaluation's references" if frequencies is None else "given"}
-    return PredictionsReport.from_samples(
-        samples,
+    return EvaluationReport.from_samples(
+        scored,
+        rules={PREDICTIONS: replace(PREDICTION_RULES, systems=tuple(systems))},
         settings=settings,
+        split={},
         versions=find_versions(),
         fingerprint=fingerprint_files([*predictions, references]),
-        frequencies=frequencies,
-        embed=embed,
-        meteor=meteor,
-        embed_tokens=embed_tokens,
-        progress=progress,
+        origin=[_describe_table(samples, len(systems)), LIMITS],
+        ceilings=human_scores(samples, scorer),
     )
+
+
+def _gaps(samples: Sequence[Mapping[str, Any]], num_references: int) -> list[dict[str, str]]:
+    """What a sceptical reader would miss of the files."""
+    scored, gaps = len(references_of_images(samples)), []
+    if scored < num_references:
+        why = f"Scored are {scored} of {num_references} images with references, those that all files hold "
+        why += f"(`{SUBSET}`)."
+        gaps.append({"name": SUBSET, "why": why})
+    empty = sum(not text.strip() for sample in samples for text in sample["texts"].values())
+    if empty:
+        gaps.append({"name": EMPTY, "why": f"{empty} captions are empty and score nothing (`{EMPTY}`)."})
+    return gaps
+
+
+def _describe_table(samples: Sequence[Mapping[str, Any]], num_systems: int) -> str:
+    """What was scored, and whether there is a ceiling."""
+    sizes = [len(texts) for texts in references_of_images(samples)]
+    subjects = [name for name in dict.fromkeys(sample["subject"] for sample in samples) if name]
+    text = f"Captions of {num_systems} system(s), {len(sizes)} images"
+    text += f", subjects {', '.join(subjects)}" if subjects else ""
+    text += f"; {sum(sizes)} references, {min(sizes)} to {max(sizes)} of an image."
+    alone = sum(size == 1 for size in sizes)
+    if alone == len(sizes):
+        return text + " No human ceiling: with one reference for each image, no person is left to compare with."
+    return text + (f" The human ceiling leaves out {alone} images with a single reference." if alone else "")
 
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from ..metrics import Identification, two_way_identification
+from ..metrics import two_way_identification
 from ..statistics.ridge import ALPHAS, RidgeMap, fit_ridge
 
 
@@ -118,27 +118,6 @@ def _groups_by_subject(rows: "Dataset") -> dict[str, set[str]]:
     return found
 
 
-def identification_figure(baseline: RidgeBaseline, top: Sequence[int] = (1, 5, 10)) -> dict[str, Any] | None:
-    """
-    Summary of the identification, over all rows that have one; `None` if none has.
-
-    Args:
-        baseline ([`RidgeBaseline`]):
-            Result of [`ridge_baseline`].
-        top (`Sequence[int]`, *optional*, defaults to `(1, 5, 10)`):
-            Recalls.
-
-    Returns:
-        `dict`: `num_queries`, the summary of [`~trainers.metrics.Identification`], and the chance of each recall.
-    """
-    ranks, candidates = baseline.identification[~np.isnan(baseline.identification).any(axis=1)].T
-    if not len(ranks):
-        return None
-    found = Identification(ranks, candidates)
-    chance = {f"chance_at_{k}": found.chance(k) for k in top}
-    return {"num_queries": len(ranks)} | found.summary(top) | chance
-
-
 def _by_block(rows: Sequence[Row]) -> dict[tuple[str, int], list[int]]:
     """Places of the rows of each subject and number of frames."""
     blocks: dict[tuple[str, int], list[int]] = {}
@@ -166,4 +145,4 @@ def _nearest(predicted: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return (predicted @ (candidates / np.linalg.norm(candidates, axis=1, keepdims=True)).T).argmax(axis=1)
 
 
-__all__ = ["Embedder", "RidgeBaseline", "explain_no_ridge", "identification_figure", "ridge_baseline"]
+__all__ = ["Embedder", "RidgeBaseline", "explain_no_ridge", "ridge_baseline"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..statistics.significance import benjamini_hochberg
+from ..statistics.resampling import benjamini_hochberg
 
 
 # Maps of a whole brain that are held in memory at a time.

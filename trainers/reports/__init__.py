@@ -8,13 +8,12 @@ from ..exports import lazy_exports
 __all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "captions": ["CaptionReport"],
         "charts": ["Series", "bar_chart", "line_chart", "png_figure"],
         "hub_results": ["save_eval_results"],
         "model_card": ["create_model_card", "push_adapter"],
         "noise_ceiling": ["noise_ceiling_section"],
-        "predictions": ["PredictionsReport"],
+        "pooling": ["pool_reports"],
+        "report": ["EvaluationReport"],
         "sections": ["Section"],
-        "texts": ["EvaluationReport", "pool_reports"],
     },
 )

@@ -1,42 +1,20 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""Sections on their way into a folder: into the report that it holds, of whatever kind, or into pages of their own."""
+"""Sections on their way into a folder: into the report that it holds or into pages of their own."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import SavedReport
-from .captions import CaptionReport
 from .document import Document, section_chapter, to_markdown
 from .html import to_html
+from .report import REPORT_FILE, EvaluationReport
 from .sections import Section
-from .texts import EvaluationReport
 
 
-#: Kinds of reports that analyses, maps and stories add to.
-REPORTS: tuple[type[SavedReport], ...] = (EvaluationReport, CaptionReport)
-
-
-def find_report(folder: str | Path) -> SavedReport | None:
+def find_report(folder: str | Path) -> EvaluationReport | None:
     """The report that a folder holds; `None` where it holds none."""
-    kinds = [kind for kind in REPORTS if (Path(folder) / kind.FILES[0]).is_file()]
-    return kinds[0].load(folder) if kinds else None
-
-
-def load_report(folder: str | Path) -> SavedReport:
-    """
-    The report that a folder holds. Scripts call it before their work, which shall not end in an error of the folder.
-
-    Raises:
-        FileNotFoundError: the folder holds no report.
-    """
-    report = find_report(folder)
-    if report is None:
-        names = " or ".join(kind.FILES[0] for kind in REPORTS)
-        scripts = " or ".join(kind.SCRIPT for kind in REPORTS)
-        raise FileNotFoundError(f"{folder} holds no {names}: name the folder of a report of {scripts}.")
-    return report
+    return EvaluationReport.load(folder) if (Path(folder) / REPORT_FILE).is_file() else None
 
 
 def save_sections(folder: str | Path, sections: Sequence[Section]) -> None:
@@ -74,4 +52,4 @@ def save_sections(folder: str | Path, sections: Sequence[Section]) -> None:
     (folder / "sections.html").write_text(to_html(document), encoding="utf-8")
 
 
-__all__ = ["REPORTS", "find_report", "load_report", "save_sections"]
+__all__ = ["find_report", "save_sections"]

@@ -13,8 +13,8 @@ from huggingface_hub import ModelCard, ModelCardData, create_repo, upload_folder
 
 from ..common.adapter_base import ADAPTER_BASE, describe_base, save_base
 from ..data.provenance import save_training_brains
-from .base import SavedReport
 from .hub_results import save_eval_results, to_model_index
+from .report import EvaluationReport
 
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 TAGS = ("brain-decoding", "fmri", "brain-to-text", "neuroscience", "brainllm")
 # What a reader must see beside the own brain; a report without makes no card, whatever it was allowed to lack.
-CARD_CONTROLS = ("permuted", "no_brain", "other_image")
+CARD_CONTROLS = ("permuted", "no_brain")
 
 
 def create_model_card(
     config: "BrainLlamaConfig",
-    report: SavedReport | None = None,
+    report: EvaluationReport | None = None,
     *,
     model_id: str,
     license: str,
@@ -49,7 +49,7 @@ def create_model_card(
     Args:
         config ([`BrainLlamaConfig`]):
             Configuration of the model; `text_model_id` becomes `base_model`.
-        report ([`EvaluationReport`] or [`CaptionReport`], *optional*):
+        report ([`EvaluationReport`], *optional*):
             Evaluation; what the brain adds, split, control tables and results enter the card. Without one the card
             says that the model was not evaluated.
         model_id (`str`):
@@ -114,7 +114,7 @@ def push_adapter(
     license: str,
     saved: str | Path | None = None,
     adapter_base: str | None = None,
-    report: SavedReport | None = None,
+    report: EvaluationReport | None = None,
     benchmark: str | None = None,
     private: bool | None = None,
 ) -> str:
@@ -174,12 +174,12 @@ def _name_base(file: Path, base: str) -> None:
     file.write_text(json.dumps({**settings, "base_model_name_or_path": base}, indent=2), encoding="utf-8")
 
 
-def _require_controls(report: SavedReport) -> None:
+def _require_controls(report: EvaluationReport) -> None:
     missing = [item.name for item in report.missing if item.name in CARD_CONTROLS]
     if missing:
         raise ValueError(
             f"The report lacks the arms {sorted(set(missing))}: a score without its controls does not enter a card. "
-            "Evaluate again with `evaluate_arms`."
+            "Evaluate again."
         )
 
 

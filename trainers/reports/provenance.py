@@ -113,6 +113,19 @@ def find_fingerprint(
     }
 
 
+def count_parameters(model: "BrainLlamaForCausalLM") -> dict[str, int]:
+    """
+    Parameters of each part: `encoder` (trained by alignment), `interface` (projector and adapters, trained by
+    instruction tuning), `lora` (trained by reward tuning) and the frozen `language_model`.
+    """
+    counts = {"encoder": 0, "interface": 0, "lora": 0, "language_model": 0}
+    parts = {"lora_": "lora", "brain_encoder.": "encoder", "brain_interface.": "interface"}
+    for name, parameter in model.named_parameters():
+        part = next((part for mark, part in parts.items() if mark in name), "language_model")
+        counts[part] += parameter.numel()
+    return counts
+
+
 def find_versions() -> dict[str, str]:
     """Versions of the libraries that figures depend on."""
     installed = {distribution.metadata["Name"] for distribution in metadata.distributions()}
@@ -124,6 +137,7 @@ __all__ = [
     "HELD_OUT_SUBJECT",
     "MIXED",
     "WITHIN_SUBJECT",
+    "count_parameters",
     "describe_protocol",
     "describe_split",
     "find_fingerprint",

@@ -4,7 +4,7 @@
 What a report must hold before it may be written: controls, baselines, tests that can resolve, a split without leaks.
 
 A score alone shows what a language model can write, not what was read from a brain. So the controls that reviewers ask
-for are mandatory; whoever writes a report without one says which by name (`allow`), and the report says it to all who
+for are required; whoever writes a report without one says which by name (`allow`), and the report says it to all who
 read it. An arm that a corpus cannot have is stated with its reason (`settings["absent_arms"]`) and is not missing.
 """
 
@@ -12,29 +12,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..scoring.rules import Rules
+from ..scoring.table import RETRIEVAL, RIDGE
+
 
 #: Bootstrap resamples of every interval; of permutations of every test one fewer, since what was observed counts.
 NUM_RESAMPLES = 10_000
 #: Fewer cannot tell p = .05 from p = .04 (Phipson & Smyth 2010).
 MIN_RESAMPLES = 1_000
 
-#: Of every reading, by the beginning of their names; of `other_subject_*`, which only several subjects can have, one.
-CONTROLS = ("permuted", "matched", "no_brain", "mean_brain", "zero", "voxel_shuffle", "noise", "time_shift")
-#: The best without the brain; without a twin trained on shuffled brains it is not the best.
+#: Without a twin trained on shuffled brains it is not the best that can be done without the brain.
 DEAF_TWIN = "deaf_twin"
 OTHER_SUBJECT = "other_subject"
-#: Of captions, likewise.
-CAPTION_CONTROLS = (
-    *("real", "other_image", "no_brain", "zero", "voxel_shuffle", "noise", "time_shift"),
-    OTHER_SUBJECT,
-)
-#: Where texts were generated.
-BASELINES = ("constant", "shuffled")
 #: Of predictions, `allow` may also hold: score the images that all files share; count empty captions as captions.
 SUBSET, EMPTY = "subset", "empty"
-#: What ridge regression makes of the same brains: the nearest training text, and identification. Both need a sentence
-#: encoder, which nobody can leave out in silence.
-RETRIEVAL, RIDGE = "retrieval", "ridge"
+# Arms of which no sample can lack its own.
+_OF_ALL = ("permuted", "no_brain", "mean_brain", "zero", "voxel_shuffle", "noise")
 _LEAK = "leak:"
 
 
@@ -65,62 +58,42 @@ _NO_TWIN = Missing(
 )
 
 
-def missing_from_readings(
-    arms: Sequence[Mapping], baselines: Sequence[Mapping], settings: Mapping, split: Mapping, num_subjects: int
+def find_missing(
+    rules: Mapping[str, Rules], rows: Sequence[Mapping], settings: Mapping, split: Mapping, several_subjects: bool
 ) -> list[Missing]:
     """
-    What a report on readings lacks.
+    What a report lacks.
 
     Args:
-        arms (`Sequence[Mapping]`), baselines (`Sequence[Mapping]`), settings (`Mapping`), split (`Mapping`):
-            As [`~trainers.reports.texts.EvaluationReport`] holds them.
-        num_subjects (`int`):
-            Subjects that were tested.
+        rules (`Mapping[str, Rules]`):
+            Of each task: the controls and baselines that it must have.
+        rows (`Sequence[Mapping]`), settings (`Mapping`), split (`Mapping`):
+            Scores and identification of arms, and all else, as [`~trainers.reports.report.EvaluationReport`] holds
+            them.
+        several_subjects (`bool`):
+            Whether several subjects were tested, which can stand in for each other.
 
     Returns:
         `list[Missing]`: Empty for a report without gaps.
     """
     missing = []
-    for reading in dict.fromkeys(row["reading"] for row in arms):
-        rows = [row for row in arms if row["reading"] == reading]
-        there = [row["arm"] for row in rows] + [row["baseline"] for row in baselines if row["reading"] == reading]
-        there += settings.get("absent_arms", {}).get(reading, {})
+    for task, rule in rules.items():
+        own = [row for row in rows if row["task"] == task]
+        there = [row["arm"] for row in own if _is_whole(row, own)]
+        there += settings.get("absent_arms", {}).get(task, {})
         # Where it was run, what it cannot be fitted to lacks it, and nobody left it out.
         there += (RETRIEVAL, RIDGE) if settings.get("ridge_baseline") else ()
-        wanted = CONTROLS + (OTHER_SUBJECT,) * (num_subjects > 1)
-        missing += _lacking(wanted, there, f"control of the reading `{reading}`")
-        missing += _lacking((RIDGE,), there, f"baseline of the reading `{reading}`")
-        missing += [] if settings.get("num_twins") else [_NO_TWIN]
-        # Only arms with texts have text scores.
-        if any("brainllm_bleu_1" in row for row in rows):
-            missing += _lacking((*BASELINES, RETRIEVAL), there, f"baseline of the texts of the reading `{reading}`")
-    return list(dict.fromkeys(missing)) + _missing_anywhere(settings, split)
-
-
-def missing_from_captions(
-    arms: Sequence[Mapping],
-    baselines: Sequence[Mapping],
-    identification: Sequence[Mapping],
-    settings: Mapping,
-    split: Mapping,
-) -> list[Missing]:
-    """
-    What a report on captions lacks.
-
-    Args:
-        arms (`Sequence[Mapping]`), baselines (`Sequence[Mapping]`), identification (`Sequence[Mapping]`), settings
-        (`Mapping`), split (`Mapping`):
-            As [`~trainers.reports.captions.CaptionReport`] holds them.
-
-    Returns:
-        `list[Missing]`: Empty for a report without gaps.
-    """
-    there = [row["arm"] for row in (*arms, *baselines)] + list(settings.get("absent_arms", {}))
-    there += [row["arm"] for row in identification if row["arm"] == RIDGE]
-    missing = _lacking(CAPTION_CONTROLS, there, "control") + _lacking(
-        (*BASELINES, RETRIEVAL, RIDGE), there, "baseline"
+        wanted = rule.controls + (OTHER_SUBJECT,) * (several_subjects and bool(rule.controls))
+        missing += _lacking(wanted, there, f"control of the task `{task}`")
+        # Only arms with texts have baselines of texts; regression needs none.
+        has_texts = any(rule.headline in row for row in own)
+        baselines = [name for name in rule.baselines if has_texts or name == RIDGE]
+        missing += _lacking(baselines, there, f"baseline of the task `{task}`")
+        missing += [_NO_TWIN] if DEAF_TWIN in rule.controls and not settings.get("num_twins") else []
+    missing += [Missing(**gap) for gap in settings.get("gaps", ())]
+    return list(dict.fromkeys(missing)) + _missing_anywhere(
+        settings, split, any(r.knows_split for r in rules.values())
     )
-    return missing + _missing_anywhere(settings, split)
 
 
 def require_encoder(encoder: str | None, baselines: Sequence[str], allow: Collection[str]) -> None:
@@ -169,32 +142,39 @@ def require_twins(twins: Collection[str], allow: Collection[str]) -> None:
 
 
 def describe_absent(settings: Mapping[str, Any]) -> list[str]:
-    """One sentence for each reading: the controls that are absent with a reason; none where none is."""
-    absent = settings.get("absent_arms", {})
-    flat = not all(isinstance(reasons, Mapping) for reasons in absent.values())
+    """One sentence for each task: the controls that are absent with a reason; none where none is."""
     told = []
-    for name, reasons in ({"captions": absent} if flat else absent).items():
+    for name, reasons in settings.get("absent_arms", {}).items():
         if reasons:
             arms = "; ".join(f"`{arm}` ({why})" for arm, why in reasons.items())
             told.append(f"Controls that are absent ({name}): {arms}.")
     return told
 
 
+def _is_whole(row: Mapping, rows: Sequence[Mapping]) -> bool:
+    """Whether all samples have an arm that all can have: a score without its controls is not reported."""
+    most = max(other.get("num_samples", 0) for other in rows)
+    # A row of identification has a score in the place of a number of samples.
+    return row["arm"] not in _OF_ALL or ("score" not in row and row.get("num_samples", most) == most)
+
+
 def _lacking(wanted: Sequence[str], there: Sequence[str], what: str) -> list[Missing]:
     """What is wanted, and neither there nor excused."""
     return [
-        Missing(name, f"`{name}` is missing, a mandatory {what}.")
+        Missing(name, f"`{name}` is missing, a required {what}.")
         for name in wanted
         if not any(arm.startswith(name) for arm in there)
     ]
 
 
-def _missing_anywhere(settings: Mapping[str, Any], split: Mapping[str, Any]) -> list[Missing]:
+def _missing_anywhere(settings: Mapping[str, Any], split: Mapping[str, Any], knows_split: bool) -> list[Missing]:
     """What any report may lack: resamples, a known split, a clean one."""
     missing, drawn = [], settings["num_resamples"]
     if drawn < MIN_RESAMPLES:
         why = f"Tests and intervals rest on `num_resamples` = {drawn}; {MIN_RESAMPLES:,} are the least."
         missing.append(Missing("num_resamples", why))
+    if not knows_split:
+        return missing
     if "policy" not in split:
         return [*missing, Missing("split", "Nothing is known about the `split`, so nothing about leaks either.")]
     counts: dict[str, int] = {}
@@ -206,7 +186,7 @@ def _missing_anywhere(settings: Mapping[str, Any], split: Mapping[str, Any]) -> 
     ]
 
 
-def require_evidence(missing: Sequence[Missing], allow: Collection[str]) -> None:
+def require_controls(missing: Sequence[Missing], allow: Collection[str]) -> None:
     """
     Refuses a report that lacks what nobody allowed.
 
@@ -233,13 +213,10 @@ def require_evidence(missing: Sequence[Missing], allow: Collection[str]) -> None
 __all__ = [
     "MIN_RESAMPLES",
     "NUM_RESAMPLES",
-    "RETRIEVAL",
-    "RIDGE",
     "Missing",
     "describe_absent",
-    "missing_from_captions",
-    "missing_from_readings",
+    "find_missing",
+    "require_controls",
     "require_encoder",
-    "require_evidence",
     "require_twins",
 ]

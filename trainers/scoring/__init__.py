@@ -8,6 +8,8 @@ from ..exports import lazy_exports
 __all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "comparisons": ["compare_by_subject"],
+        "captions": ["score_captions"],
+        "comparisons": ["compare", "compare_by_subject"],
+        "texts": ["score_texts"],
     },
 )

@@ -3,25 +3,42 @@
 """Captions and references → every score, of single samples where they have one and as counts where a corpus has."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..metrics import EmbeddedTokens, Meteor, MeteorData, bert_score, meteor_from_statistics
-from ..metrics.captions import Cider, DocumentFrequencies, bleu_from_statistics, bleu_statistics, caption_rouge_l
+from ..metrics import EmbeddedTokens, Meteor, MeteorData, bert_score
+from ..metrics.captions import Cider, DocumentFrequencies, bleu_statistics, caption_rouge_l
 from ..metrics.embedding_scores import TokenEmbeddings
+from .rules import CORPUS_SCORES
 
 
 Embedder = Callable[[list[str]], np.ndarray]
 
-#: Scores of single samples, which have intervals and tests as means. BLEU and METEOR are of a corpus.
-PAIRED_METRICS = ("cider", "rouge_l", "text_similarity", "bert_score")
-METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider", "text_similarity", "bert_score")
-#: Keys of the counts behind BLEU and METEOR in a [`Table`], one row per sample.
-BLEU_COUNTS, METEOR_COUNTS = "bleu_counts", "meteor_counts"
-COUNTS = (BLEU_COUNTS, METEOR_COUNTS)
+# Captions that are scored on a whole gallery at once.
+_CHUNK = 32
+_BLEU = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
 
-#: Score → one value per sample, or one for all (BLEU, METEOR); and the counts behind these.
-Table = dict[str, np.ndarray | float]
+
+@dataclass
+class Scores:
+    """
+    Scores of some captions.
+
+    Args:
+        values (`dict[str, np.ndarray]`):
+            Of each caption `(captions,)`. CIDEr is on its own scale of 0 to 10, the others on 0 to 1.
+        counts (`dict[str, np.ndarray]`):
+            What each caption adds to a score that only a corpus has `(captions, counts)`.
+    """
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def means(self) -> dict[str, float]:
+        """Scores of the corpus."""
+        scores = {name: float(CORPUS_SCORES[name](counts.sum(axis=0))) for name, counts in self.counts.items()}
+        return scores | {name: float(np.mean(values)) for name, values in self.values.items()}
 
 
 class CaptionScorer:
@@ -56,25 +73,24 @@ class CaptionScorer:
         self._embed_tokens = embed_tokens
         self._tokens: dict[str, EmbeddedTokens] = {}
 
-    def __call__(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
-        """Every score of [`METRICS`] that it has what it takes for; and [`COUNTS`]."""
-        counts = bleu_statistics(captions, references)
-        table: Table = {name: float(score) for name, score in bleu_from_statistics(counts.sum(axis=0)).items()}
-        table |= {BLEU_COUNTS: counts, "rouge_l": caption_rouge_l(captions, references)}
-        table |= {"cider": self._cider(captions, references)}
-        return table | self.optional(captions, references)
+    def __call__(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+        """Every score that it has what it takes for."""
+        bleu, found = bleu_statistics(captions, references), self.optional(captions, references)
+        found.counts |= dict.fromkeys(_BLEU, bleu)
+        found.values |= {"rouge_l": caption_rouge_l(captions, references), "cider": self._cider(captions, references)}
+        return found
 
-    def optional(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
-        """The scores that take lists or models: `meteor` with its counts, `text_similarity`, `bert_score`."""
-        table: Table = {}
+    def optional(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+        """The scores that take lists or models: `meteor`, `text_similarity`, `bert_score`."""
+        found = Scores()
         if self._meteor is not None:
-            counts = self._meteor.statistics(captions, references)
-            table |= {"meteor": float(meteor_from_statistics(counts.sum(axis=0))), METEOR_COUNTS: counts}
+            found.counts["meteor"] = self._meteor.statistics(captions, references)
         if self.has_similarity:
-            table["text_similarity"] = self.similarity(captions, references)
+            found.values["text_similarity"] = self.similarity(captions, references)
         if self._embed_tokens is not None:
-            table["bert_score"] = bert_score(captions, references, self._remembered_tokens)["bert_f1"]
-        return table
+            scores = bert_score(captions, references, self._remembered_tokens)
+            found.values["bert_score"] = np.asarray(scores["bert_f1"])
+        return found
 
     def similarity(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """Mean cosine `(samples,)` of each caption and its references."""
@@ -111,4 +127,4 @@ class CaptionScorer:
         return np.stack([self._vectors[text] for text in texts])
 
 
-__all__ = ["BLEU_COUNTS", "COUNTS", "METEOR_COUNTS", "METRICS", "PAIRED_METRICS", "CaptionScorer", "Embedder", "Table"]
+__all__ = ["CaptionScorer", "Embedder", "Scores"]

@@ -1,112 +1,136 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""From the table of samples to the comparisons of a report: own brain against controls and baselines, identification.
+"""From the table of samples to the comparisons of a report: each system against controls, baselines, other systems."""
 
-The table is that of [`~trainers.scoring.text_table`].
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..metrics import Identification, pairwise_wins
 from ..statistics.main_effects import BrainEffects, center_gains, center_gains_and_wins, center_wins
-from ..statistics.resampling import Resampler
-from ..statistics.significance import benjamini_hochberg
-from ..statistics.subjects import subject_bootstrap_ci
-from .text_table import (
-    HEADLINE_METRICS,
-    LOWER_IS_BETTER,
+from ..statistics.resampling import (
+    CorpusScore,
+    Resampler,
+    benjamini_hochberg,
+    subject_bootstrap_ci,
+    subject_bootstrap_score,
+)
+from .rules import CORPUS_SCORES, LOWER_IS_BETTER, Rules
+from .table import (
+    BRAIN,
+    PERMUTED,
     Sample,
-    TextScores,
     arms_of,
-    by_reading,
+    by_task,
+    counts_of,
     having,
+    is_baseline,
     losses_of,
+    metrics_of,
     permuted_control_brains,
+    scores_of,
 )
 
 
 #: What decodes without the brain: over these the gain is also told in nats a text.
 RIVALS = ("deaf_twin", "structure_twin")
+#: In the place of a control: the right text against all others, chance one half.
+OTHER_TEXTS = "other_texts"
 # In these the brains' effects cancel on average over brains: they hand the brains around, or match their covariance.
-_CENTRED_CONTROLS = ("time_shift", "noise")
+_CENTERED_CONTROLS = ("time_shift", "noise")
+_SHARES = ("pairwise_accuracy", "identification_")
 
 
-def compare(samples: Sequence[Sample], scores: TextScores, seed: int = 0) -> list[dict]:
-    """The own brain against every control and baseline, with interval, p and q.
+def compare(samples: Sequence[Sample], rules: Mapping[str, Rules], resampler: Resampler) -> list[dict[str, Any]]:
+    """Every system against every control, baseline and other system, with interval, p and q.
 
-    Per control: `loss_gain` (control minus own, nats per token; above 0 the brain helps) and `pairwise_accuracy`
-    (chance .5); over what decodes without the brain also `nats_gain`, nats per text. Per generating control and
-    baseline: the gain of each headline text score (signed so that above 0 the brain helps). Per identification score:
-    its pairwise accuracy. Intervals and p are clustered by group, and of values without the main effects of texts and
+    Of losses: `loss_gain` (control minus system, nats per token; above 0 the brain helps) and `pairwise_accuracy`
+    (chance .5); over what decodes without the brain also `nats_gain`, nats per text. Of texts: `X_gain` for each
+    tested score X, signed so that above 0 the system is better. Of each identification: its pairwise accuracy against
+    the other texts. Intervals and p are clustered by group, and of values without the main effects of texts and
     brains ([`~trainers.statistics.main_effects`]) where the table names the control brains; q is corrected over all
-    comparisons of the report (Benjamini-Hochberg).
+    comparisons (Benjamini-Hochberg).
 
     Args:
         samples (`Sequence[Sample]`):
             The table.
-        scores (`Mapping`):
-            Result of [`~trainers.scoring.text_table.text_metrics`].
-        seed (`int`, *optional*, defaults to 0):
-            Seed of bootstrap and sign flips.
+        rules (`Mapping[str, Rules]`):
+            Those of each task.
+        resampler ([`~trainers.statistics.resampling.Resampler`]):
+            Draws intervals and tests.
 
     Returns:
-        `list[dict]`: `reading`, `control`, `metric`, `chance`, `value`, `ci_low`, `ci_high`, `p`, `q`, `wilcoxon_p`,
-        `num_samples`, `num_groups`; with several subjects also `subject_ci_low`, `subject_ci_high`, `num_subjects`.
+        `list[dict]`: `task`, `arm`, `control`, `metric`, `chance`, `value`, `ci_low`, `ci_high`, `p`, `q`,
+        `num_samples`, `num_groups`; of means also `wilcoxon_p`; with several subjects also `subject_ci_low`,
+        `subject_ci_high`, `num_subjects`. Pairs that share fewer than two groups are left out.
     """
-    comparisons: list[dict[str, Any]] = []
-    resampler = Resampler(seed=seed)
-    for reading, every_row in by_reading(samples):
-        for control, metric, chance, values, rows in _paired_values(reading, every_row, scores):
-            names = {"reading": reading, "control": control, "metric": metric, "chance": chance}
-            groups, subjects = ([row[name] for row in rows] for name in ("group", "subject"))
-            if len(set(groups)) > 1:  # nothing can be resampled in one
-                comparisons.append(names | _tested(values, groups, chance, resampler, subjects))
+    found: list[dict[str, Any]] = []
+    for task, rows in by_task(samples):
+        found += [{"task": task} | row for row in _comparisons(rows, rules[task], resampler)]
+    return with_q_values(found)
+
+
+def compare_by_subject(
+    samples: Sequence[Sample], rules: Mapping[str, Rules], resampler: Resampler
+) -> list[dict[str, Any]]:
+    """[`compare`] for each subject alone, rows with `subject`; q is corrected over all of them together."""
+    found = []
+    for subject in dict.fromkeys(sample["subject"] for sample in samples):
+        own = [sample for sample in samples if sample["subject"] == subject]
+        found += [{"subject": subject} | row for row in compare(own, rules, resampler)]
+    return with_q_values(found)
+
+
+def with_q_values(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Comparisons with `q`: their `p`, corrected over all of them (Benjamini-Hochberg)."""
     q_values = benjamini_hochberg([row["p"] for row in comparisons])
     return [row | {"q": q} for row, q in zip(comparisons, q_values, strict=True)]
 
 
-def compare_by_subject(samples: Sequence[Sample], scores: TextScores, seed: int = 0) -> list[dict]:
-    """[`compare`] for each subject alone; q is corrected over metrics, controls, readings and subjects together.
+def _comparisons(rows: Sequence[Sample], rules: Rules, resampler: Resampler) -> Iterator[dict[str, Any]]:
+    effects = _brain_effects(rows)
+    for system in [arm for arm in rules.systems if arm in arms_of(rows, "losses", "scores")]:
+        for control in _controls(rows, system, rules):
+            names = {"arm": system, "control": control}
+            for metric, chance, values, chosen in _paired_values(rows, system, control, rules, effects):
+                if _can_resample(chosen):
+                    tested = mean_with_tests(values, chosen, resampler, chance, metric.startswith(_SHARES))
+                    yield names | {"metric": metric, "chance": chance} | tested
+            shared = having(rows, "counts", system, control)
+            for metric in rules.tested:
+                if (
+                    metric in CORPUS_SCORES
+                    and shared
+                    and metric in shared[0]["counts"][system]
+                    and _can_resample(shared)
+                ):
+                    tested = _corpus_gain(shared, system, control, metric, resampler)
+                    yield names | {"metric": f"{metric}_gain", "chance": 0.0} | tested
+    for arm in arms_of(rows, "identification"):
+        if arm in rules.systems or is_baseline(arm):
+            chosen = having(rows, "identification", arm)
+            for score in metrics_of(chosen, "identification", arm):
+                if _can_resample(chosen):
+                    tested = mean_with_tests(_identification_wins(chosen, arm, score), chosen, resampler, 0.5, True)
+                    metric = f"identification_{score}"
+                    yield {"arm": arm, "control": OTHER_TEXTS, "metric": metric, "chance": 0.5} | tested
 
-    Args:
-        samples (`Sequence[Sample]`):
-            The table.
-        scores (`Mapping`):
-            Result of [`~trainers.scoring.text_table.text_metrics`].
-        seed (`int`, *optional*, defaults to 0):
-            Seed of bootstrap and sign flips.
 
-    Returns:
-        `list[dict]`: The rows of [`compare`] with `subject`.
-    """
-    found = []
-    for subject in dict.fromkeys(sample["subject"] for sample in samples):
-        own = [sample for sample in samples if sample["subject"] == subject]
-        found += [{"subject": subject} | row for row in compare(own, _scores_of(samples, scores, subject), seed)]
-    q_values = benjamini_hochberg([row["p"] for row in found])
-    return [row | {"q": q} for row, q in zip(found, q_values, strict=True)]
+def _controls(rows: Sequence[Sample], system: str, rules: Rules) -> list[str]:
+    """All other arms, but systems before this one and baselines of other systems (`shuffled:NAME`)."""
+    before = rules.systems[: rules.systems.index(system) + 1]
+    return [
+        arm for arm in arms_of(rows, "losses", "scores") if arm not in before and arm.partition(":")[2] in ("", system)
+    ]
 
 
-def _scores_of(samples: Sequence[Sample], scores: TextScores, subject: str) -> TextScores:
-    """The text scores of one subject's samples."""
-    found = {}
-    for reading, rows in by_reading(samples):
-        for arm in arms_of(rows, "texts"):
-            own = [row["subject"] == subject for row in having(rows, "texts", arm)]
-            if any(own):
-                found[reading, arm] = {name: values[:, own] for name, values in scores[reading, arm].items()}
-    return found
+def _can_resample(rows: Sequence[Sample]) -> bool:
+    return len({row["group"] for row in rows}) > 1
 
 
 def mean_with_tests(
-    values: np.ndarray,
-    groups: Sequence[str],
-    chance: float = 0.0,
-    seed: int = 0,
-    subjects: Sequence[str] | None = None,
+    values: np.ndarray, rows: Sequence[Sample], resampler: Resampler, chance: float = 0.0, is_share: bool = False
 ) -> dict[str, Any]:
     """
     Mean of the samples' values with its interval, and tests against chance; clustered by group.
@@ -114,134 +138,131 @@ def mean_with_tests(
     Args:
         values (`np.ndarray` of shape `(samples,)`):
             Differences of two arms, or wins.
-        groups (`Sequence[str]`):
-            Group of each sample.
-        chance (`float`, *optional*, defaults to 0.0):
-            Mean under the null hypothesis.
-        seed (`int`, *optional*, defaults to 0):
-            Seed of bootstrap and sign flips.
-        subjects (`Sequence[str]`, *optional*):
-            Subject of each sample; of several, the interval over subjects and groups is given too
-            ([`~trainers.statistics.subjects.subject_bootstrap_ci`]).
+        rows (`Sequence[Mapping]`):
+            The samples, with `group` and `subject`; of several subjects the interval over subjects and groups is given
+            too ([`~trainers.statistics.resampling.subject_bootstrap_ci`]).
+        resampler ([`~trainers.statistics.resampling.Resampler`]):
+            Draws intervals and tests.
+        chance (`float`, *optional*, defaults to 0.0), is_share (`bool`, *optional*, defaults to `False`):
+            Mean under the null hypothesis; whether it is a share, whose interval never leaves [0, 1].
 
     Returns:
         `dict`: `value`, `ci_low`, `ci_high`, `p`, `wilcoxon_p`, `num_samples`, `num_groups`; and of several subjects
         `subject_ci_low`, `subject_ci_high`, `num_subjects`.
     """
-    return _tested(values, groups, chance, Resampler(seed=seed), subjects)
-
-
-def _tested(
-    values: np.ndarray, groups: Sequence[str], chance: float, resampler: Resampler, subjects: Sequence[str] | None
-) -> dict[str, Any]:
-    found = resampler.mean(values, groups, chance)
-    if subjects is None or len(set(subjects)) < 2:
+    groups, subjects = ([row[name] for row in rows] for name in ("group", "subject"))
+    found = resampler.mean(values, groups, chance, is_share)
+    if len(set(subjects)) < 2:
         return found
-    low, high = subject_bootstrap_ci(values, groups, subjects, seed=resampler.seed)
-    return found | {"subject_ci_low": low, "subject_ci_high": high, "num_subjects": len(set(subjects))}
+    ends = subject_bootstrap_ci(values, groups, subjects, seed=resampler.seed)
+    return found | _over_subjects(np.clip(ends, 0, 1).tolist() if is_share else ends, subjects)
 
 
-Paired = tuple[str, str, float, np.ndarray, Sequence[Sample]]
+def _corpus_gain(
+    rows: Sequence[Sample], system: str, control: str, metric: str, resampler: Resampler
+) -> dict[str, Any]:
+    """Score of the corpus of a system minus that of a control; of several draws of the control the mean counts."""
+    own, other, score = counts_of(rows, system, metric)[:, 0], counts_of(rows, control, metric), CORPUS_SCORES[metric]
+    groups, subjects = ([row[name] for row in rows] for name in ("group", "subject"))
+    found = resampler.corpus_gain(own, other, groups, score)
+    if len(set(subjects)) < 2:
+        return found
+    ends = _corpus_gain_over_subjects(own, other, groups, subjects, score, resampler.seed)
+    return found | _over_subjects(ends, subjects)
 
 
-def _paired_values(reading: str, every_row: Sequence[Sample], scores: TextScores) -> list[Paired]:
-    """(control, metric, chance, per-sample values, their samples) of every comparison of one reading."""
-    paired: list[Paired] = []
-    effects = _brain_effects(every_row)
-    for control in arms_of(every_row, "losses"):
-        if control != "brain":
-            rows = having(every_row, "losses", control)
-            gains, wins = _gains_and_wins(every_row, control, effects)
-            paired += [(control, "loss_gain", 0.0, gains, rows), (control, "pairwise_accuracy", 0.5, wins, rows)]
-            if control in RIVALS:
-                tokens = np.array([row["num_tokens"] for row in rows], float)
-                paired.append((control, "nats_gain", 0.0, gains * tokens, rows))
-    for control in arms_of(every_row, "texts"):
-        if control != "brain":
-            rows = having(every_row, "texts", control)
-            for metric in HEADLINE_METRICS:
-                gains = _text_gains(
-                    every_row, control, scores[reading, "brain"][metric], scores[reading, control][metric]
-                )
-                paired.append((control, f"{metric}_gain", 0.0, -gains if metric in LOWER_IS_BETTER else gains, rows))
-    for score in arms_of(every_row, "identification"):
-        rows = having(every_row, "identification", score)
-        paired.append(("other_texts", f"identification_{score}", 0.5, _identification_wins(rows, score), rows))
-    return paired
+def _corpus_gain_over_subjects(
+    own: np.ndarray, other: np.ndarray, groups: Sequence[str], subjects: Sequence[str], score: CorpusScore, seed: int
+) -> tuple[float, float]:
+    """Interval over subjects and groups of what [`~Resampler.corpus_gain`] tests."""
+    width = own.shape[1]
+
+    def gain(sums: np.ndarray) -> np.ndarray:
+        parts = sums.reshape(len(sums), -1, width)
+        return score(parts[:, 0]) - score(parts[:, 1:]).mean(axis=-1)
+
+    counts = np.concatenate([own, other.reshape(len(own), -1)], axis=1)
+    return subject_bootstrap_score(counts, groups, subjects, gain, seed=seed)
+
+
+def _over_subjects(ends: Sequence[float], subjects: Sequence[str]) -> dict[str, Any]:
+    return {"subject_ci_low": ends[0], "subject_ci_high": ends[1], "num_subjects": len(set(subjects))}
+
+
+def _paired_values(
+    rows: Sequence[Sample], system: str, control: str, rules: Rules, effects: BrainEffects | None
+) -> Iterator[tuple[str, float, np.ndarray, Sequence[Sample]]]:
+    """Metric, chance, values of single samples, and their samples."""
+    measured = having(rows, "losses", system, control)
+    if measured:
+        gains, wins = _gains_and_wins(rows, system, control, effects)
+        yield "loss_gain", 0.0, gains, measured
+        yield "pairwise_accuracy", 0.5, wins, measured
+        if control in RIVALS:
+            yield "nats_gain", 0.0, gains * np.array([row["num_tokens"] for row in measured], float), measured
+    written = having(rows, "scores", system, control)
+    for metric in rules.tested:
+        if written and metric in written[0]["scores"][system]:
+            gains = _score_gains(written, system, control, metric)
+            yield f"{metric}_gain", 0.0, gains, written
 
 
 def _brain_effects(rows: Sequence[Sample]) -> BrainEffects | None:
     """What each brain does to any text, as far as the permuted arm tells."""
     named = permuted_control_brains(rows)
-    if named is None or len(having(rows, "losses", "permuted")) < len(rows):
+    if named is None or len(having(rows, "losses", BRAIN, PERMUTED)) < len(rows):
         return None
-    return BrainEffects(losses_of(rows, "brain")[0], losses_of(rows, "permuted"), *named)
+    return BrainEffects(losses_of(rows, BRAIN)[0], losses_of(rows, PERMUTED), *named)
 
 
 def _gains_and_wins(
-    every_row: Sequence[Sample], control: str, effects: BrainEffects | None
+    every_row: Sequence[Sample], system: str, control: str, effects: BrainEffects | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gains in loss and shares of wins of the own brain over a control, of the samples that have it."""
-    chosen = np.array([place for place, row in enumerate(every_row) if control in row["losses"]])
-    rows = [every_row[place] for place in chosen]
-    own, others = losses_of(rows, "brain")[0], losses_of(rows, control)
+    """Gains in loss and shares of wins of a system over a control, of the samples that have both."""
+    chosen = np.array([i for i, row in enumerate(every_row) if {system, control} <= row.get("losses", {}).keys()])
+    rows = [every_row[i] for i in chosen]
+    own, others = losses_of(rows, system)[0], losses_of(rows, control)
     named = permuted_control_brains(rows)
-    if control == "permuted" and named is not None:
+    if control == PERMUTED and named is not None:
         return center_gains_and_wins(own, others, *named)
-    if control in _CENTRED_CONTROLS and effects is not None:
-        lent = [row["control_brains"][control] for row in rows] if control in rows[0]["control_brains"] else None
-        return effects.center(chosen, own, others, lent)
+    if control in _CENTERED_CONTROLS and effects is not None:
+        known = control in rows[0].get("control_brains", ())
+        return effects.center(chosen, own, others, [row["control_brains"][control] for row in rows] if known else None)
     return others.mean(axis=0) - own, pairwise_wins(own, others)
 
 
-def _text_gains(every_row: Sequence[Sample], control: str, own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Gains in a score of the own brain's text over a control's, of the samples that have it."""
-    having_own = having(every_row, "texts", "brain")
-    rows = having(having_own, "texts", control)
-    own = own[0][[control in row["texts"] for row in having_own]]
+def _score_gains(rows: Sequence[Sample], system: str, control: str, metric: str) -> np.ndarray:
+    """By how much the texts of a system score better than those of a control."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    own, others = scores_of(rows, system, metric)[0], scores_of(rows, control, metric)
     named = permuted_control_brains(rows)
-    if control == "permuted" and named is not None:
+    if control == PERMUTED and named is not None:
         brains, control_brains = named
         # A score is a loss upside down.
-        return center_gains(-own, -others, brains, control_brains[: len(others)])
-    return own - others.mean(axis=0)
+        return sign * center_gains(-own, -others, brains, control_brains[: len(others)])
+    return sign * (own - others.mean(axis=0))
 
 
-def _identification_wins(rows: Sequence[Sample], score: str) -> np.ndarray:
-    wins = _identification(rows, score).wins
-    if any(score not in row.get("identification_expected", ()) for row in rows):
+def _identification_wins(rows: Sequence[Sample], arm: str, score: str) -> np.ndarray:
+    """Shares of the other texts that the right one beats, without what it beats under any brain if known."""
+    wins = identification_of(rows, arm, score).wins
+    if any(score not in row.get("expected", {}).get(arm, ()) for row in rows):
         return wins
-    return center_wins(wins, np.array([row["identification_expected"][score] for row in rows]))
+    return center_wins(wins, np.array([row["expected"][arm][score] for row in rows]))
 
 
-def _identification(rows: Sequence[Sample], score: str) -> Identification:
-    ranks, candidates = np.array([row["identification"][score] for row in rows], float).T
+def identification_of(rows: Sequence[Sample], arm: str, score: str) -> Identification:
+    """Ranks of the right texts of samples that all have them."""
+    ranks, candidates = np.array([row["identification"][arm][score] for row in rows], float).T
     return Identification(ranks, candidates)
 
 
-def identification_figures(samples: Sequence[Sample]) -> list[dict]:
-    """Where the right text stands among the candidates of each brain.
-
-    Args:
-        samples (`Sequence[Sample]`):
-            The table.
-
-    Returns:
-        `list[dict]`: One row per reading and score: the summary of [`~trainers.metrics.Identification`] and the chance
-        level of each recall.
-    """
-    figures = []
-    for reading, rows in by_reading(samples):
-        for score in arms_of(rows, "identification"):
-            found = _identification(having(rows, "identification", score), score)
-            chance = {f"chance_at_{k}": found.chance(k) for k in (1, 5, 10)}
-            figures.append({"reading": reading, "score": score} | found.summary() | chance)
-    return figures
-
-
 __all__ = [
+    "OTHER_TEXTS",
+    "RIVALS",
     "compare",
     "compare_by_subject",
-    "identification_figures",
+    "identification_of",
     "mean_with_tests",
+    "with_q_values",
 ]

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from modeling_brainllm.modeling_brainllama import BrainFeatures
 
-from ..evaluation.arms import get_brain_featuress
+from ..evaluation.arms import encode_brains
 from ..evaluation.controls import VALUE_CONTROLS
 from ..statistics.permutations import NO_BRAIN
 from .beam import BeamSearch, SearchOptions
@@ -114,7 +114,7 @@ class StoryDecoder:
     def encode(self, control: str | None = None, seed: int | None = None) -> BrainFeatures:
         """What the language model reads of all windows; of broken values under one of [`VALUE_CONTROLS`]."""
         rows = [{"subject": self.story.subject, "brain_values": window.brain_values} for window in self.story.windows]
-        embeds = get_brain_featuress(
+        embeds = encode_brains(
             self.model,
             self.processor,
             rows,

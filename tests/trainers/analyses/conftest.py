@@ -36,9 +36,9 @@ def make_samples():
                 "subject": subject,
                 "group": f"g{i // per_group}",
                 "brain_id": f"toy/{i}",
-                "reading": "continuation",
+                "task": "continuation",
                 "prompt": " ".join(["word"] * (1 + i % 3)),
-                "truth": "some more words",
+                "references": ["some more words"],
                 "num_tokens": 3 + i % 4,
                 "losses": {
                     "brain": float(own[i]),

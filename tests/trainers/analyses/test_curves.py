@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from trainers.analyses import Effects, brain_effects, caption_effects, make_curve, sample_effects, trend
+from trainers.analyses import Effects, brain_effects, loss_effects, make_curve, trend
 from trainers.analyses.effects import arm_losses, equal_count_bins
 from trainers.metrics import pairwise_wins
 from trainers.statistics.permutations import permute_across_groups
-from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_test
+from trainers.statistics.resampling import cluster_bootstrap_ci, sign_flip_test
 
 
 def clustered(generator, slope: float, num_groups: int = 60, per_group: int = 5):
@@ -44,7 +44,7 @@ class TestEffects:
         samples = make_samples(lambda surprise: 0.1)
         own = np.array([sample["losses"]["brain"] for sample in samples])
         others = np.array([sample["losses"]["permuted"] for sample in samples]).T
-        effects = sample_effects(samples)
+        effects = loss_effects(samples)
         assert (effects.wins == pairwise_wins(own, others)).all()
         assert effects.gains == pytest.approx((others - own).mean(axis=0))
         found = effects.summary()
@@ -59,7 +59,7 @@ class TestEffects:
         for seed in range(200):
             samples = with_loud_brains(make_samples(num_groups=16, per_group=3, seed=seed), loud, seed)
             own, others = arm_losses(samples, "brain")[0], arm_losses(samples, "permuted")
-            effects = sample_effects(samples)
+            effects = loss_effects(samples)
             assert effects.gains.mean() == pytest.approx((others.mean(axis=0) - own).mean())
             assert effects.wins.mean() == pytest.approx(pairwise_wins(own, others).mean())
             values = (pairwise_wins(own, others) - 0.5, effects.wins - 0.5, effects.gains)
@@ -70,34 +70,34 @@ class TestEffects:
         assert 0.01 <= gains <= 0.1
 
     def test_a_wrong_brain_wins_half(self, make_samples):
-        effects = sample_effects(make_samples(lambda surprise: 1.0, num_groups=120))
+        effects = loss_effects(make_samples(lambda surprise: 1.0, num_groups=120))
         assert effects.wins.mean() > 0.95
         assert effects.null.mean() == pytest.approx(0.5, abs=0.03)
 
     def test_of_captions_are_gains_of_the_score(self):
         scores = [(0.9, 0.2), (0.4, 0.4), (0.1, 0.3)]
         samples = [
-            {"group": f"{i}", "scores": {"real": {"cider": real}, "other_image": {"cider": other}}}
-            for i, (real, other) in enumerate(scores)
+            {"task": "caption", "group": f"{i}", "scores": {"brain": {"cider": own}, "permuted": {"cider": [other]}}}
+            for i, (own, other) in enumerate(scores)
         ]
         effects = brain_effects(samples)
         assert effects.wins.tolist() == [1.0, 0.5, 0.0]
         assert effects.gains == pytest.approx([0.7, 0.0, -0.2])
-        assert (effects.unit, caption_effects(samples).unit) == ("cider", "cider")
+        assert effects.unit == "cider"
 
     def test_joined_and_taken_apart(self, make_samples):
-        first, second = (sample_effects(make_samples(seed=seed)) for seed in (0, 1))
+        first, second = (loss_effects(make_samples(seed=seed)) for seed in (0, 1))
         both = Effects.join([first, second])
         again = both.take(np.arange(len(first.wins), len(both.wins)))
         assert all((getattr(again, name) == getattr(second, name)).all() for name in ("wins", "gains", "null"))
 
     def test_a_missing_arm_or_reading_is_named(self, make_samples):
         samples = make_samples()
-        with pytest.raises(ValueError, match="No sample has the reading 'sentence'; the table holds continuation"):
+        with pytest.raises(ValueError, match="No sample has the task 'sentence'; the table holds continuation"):
             brain_effects(samples, "sentence")
         del samples[3]["losses"]["permuted"]
         with pytest.raises(ValueError, match="1 of 240 samples have no loss of the arm 'permuted'.*'toy/3'"):
-            sample_effects(samples)
+            loss_effects(samples)
 
 
 class TestBins:
@@ -149,7 +149,7 @@ class TestCurve:
     def test_rows_describe_their_bins(self, make_samples):
         samples = make_samples(lambda surprise: 0.1)
         x = np.array([sample["losses"]["no_brain"] for sample in samples])
-        bins, effects = equal_count_bins(x, 4), sample_effects(samples)
+        bins, effects = equal_count_bins(x, 4), loss_effects(samples)
         curve = make_curve(effects, x, bins, "surprise", "nat")
         assert [row["accuracy"] for row in curve.rows] == [effects.wins[chosen].mean() for chosen in bins]
         assert [row["x"] for row in curve.rows] == pytest.approx([x[chosen].mean() for chosen in bins])
@@ -163,7 +163,7 @@ class TestCurve:
         samples = make_samples()
         x = np.repeat([1.0, 10.0, 100.0], 80)
         bins = np.split(np.arange(240), 3)
-        effects = sample_effects(samples)
+        effects = loss_effects(samples)
         rising = Effects(effects.wins, 0.25 * np.log10(x), effects.groups)
         curve = make_curve(rising, x, bins, "training set", "group", log_x=True)
         assert curve.trends["gain"]["slope"] == pytest.approx(0.25)

@@ -11,11 +11,11 @@ from transformers import LlamaForCausalLM
 from trainers.analyses import plant_words, planted_curve, planted_section
 from trainers.analyses.planted_words import planted_effects
 from trainers.data.collator import BrainDataCollator
-from trainers.evaluation.texts import evaluate_arms
+from trainers.evaluation.evaluate import evaluate as evaluate_model
 
 
 OPTIONS = {
-    "readings": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": (),
+    "tasks": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": (),
     "max_identification": 0, "progress": False,
 }  # fmt: skip
 
@@ -120,7 +120,7 @@ class TestOfAModel:
             rows = make_rows(32, signal=signal, seed=8)
             planted = plant((model, processor, rows), quantiles=(0.0, 1.0))
             samples = {
-                name: evaluate_arms(model, processor, planted, split=name, **OPTIONS).samples for name in planted
+                name: evaluate_model(model, processor, planted, split=name, **OPTIONS).samples for name in planted
             }
             curves[signal] = planted_curve(samples, num_bins=3)
         assert all(row["accuracy_low"] > 0.5 for row in curves[1.0].rows)

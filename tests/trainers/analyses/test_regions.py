@@ -12,7 +12,7 @@ from modeling_brainllm import BrainLlamaFeatureExtractor
 from trainers.analyses import ablate_voxels, atlas_regions, compare_regions, feature_regions, regions_section
 from trainers.data.collator import BrainDataCollator
 from trainers.data.geometry import add_geometries, read_geometries
-from trainers.evaluation.texts import evaluate_arms
+from trainers.evaluation.evaluate import evaluate as evaluate_model
 
 
 NUM_FEATURES = 24
@@ -58,9 +58,9 @@ def taught(make_model, make_processor):
 
 
 def evaluator(model, rows):
-    options = {"readings": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": ()}
+    options = {"tasks": ["continuation"], "num_permutations": 4, "generate": False, "value_controls": ()}
     data = DatasetDict(test=rows)
-    return lambda processor: evaluate_arms(model, processor, data, **options, progress=False).samples
+    return lambda processor: evaluate_model(model, processor, data, **options, progress=False).samples
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ class TestPlantedRegion:
     def test_is_the_one_whose_removal_hurts_and_which_suffices(self, taught):
         model, processor, rows = taught
         regions = feature_regions({"planted": PLANTED, "elsewhere": ELSEWHERE}, NUM_FEATURES, ["s1"])
-        found = compare_regions(evaluator(model, rows), processor, regions, num_matched=1, reading="continuation")
+        found = compare_regions(evaluator(model, rows), processor, regions, num_matched=1, task="continuation")
         whole, *others = found
         by_name = {(row["region"], row["mode"]): row for row in others}
         assert whole["accuracy_low"] > 0.6

@@ -65,7 +65,7 @@ class TestPromptLength:
         samples = make_samples()
         sentences = make_samples(lambda surprise: 1.0, seed=1)
         for sample in sentences:
-            sample |= {"reading": "sentence", "prompt": ""}
+            sample |= {"task": "sentence", "prompt": ""}
         curve = prompt_length_curve([*samples, *sentences])
         assert [row["x"] for row in curve.rows] == [0, 1, 2, 3]
         assert curve.trends == prompt_length_curve(samples).trends

@@ -12,10 +12,12 @@ from remembered_baselines import remembered_baselines  # noqa: F401 - a fixture
 from transformers import GenerationConfig, LlamaForCausalLM
 
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
-from trainers.evaluation.arms import get_brain_featuress
-from trainers.evaluation.caption_arms import OPTIONAL_ARMS, assign_control_brains, caption_arms
-from trainers.evaluation.captions import GREEDY_CAPTIONS, caption_generation, evaluate_captions
-from trainers.scoring.caption_table import MANDATORY_ARMS
+from trainers.evaluation.arms import encode_brains
+from trainers.evaluation.caption_arms import MANDATORY_ARMS, OPTIONAL_ARMS, assign_control_brains, caption_arms
+from trainers.evaluation.captions import GREEDY_CAPTIONS, caption_generation
+from trainers.evaluation.evaluate import evaluate as evaluate_model
+from trainers.evaluation.tasks import Caption
+from trainers.scoring.table import is_baseline, texts_of
 
 
 COLOURS, ANIMALS = ("red", "blue", "green", "gold"), ("cat", "dog", "bird")
@@ -85,11 +87,17 @@ def make_setting(text_model, make_processor):
 @pytest.fixture
 def evaluate():
     defaults = {"prompt": PROMPT, "generation": SHORT, "batch_size": 4, "progress": False}
-    return lambda setting, **options: evaluate_captions(*setting, **defaults | options)
+
+    def run(setting, **options):
+        options = defaults | options
+        task = Caption(**{name: options.pop(name) for name in ("prompt", "optional_arms") if name in options})
+        return evaluate_model(*setting, tasks=[task], **options)
+
+    return run
 
 
 def texts(report, arm: str) -> dict[str, str]:
-    return {sample["brain_id"]: sample["texts"][arm] for sample in report.samples if arm in sample["texts"]}
+    return {sample["brain_id"]: texts_of(sample, arm)[0] for sample in report.samples if arm in sample["texts"]}
 
 
 def teach(model, processor, rows: Dataset, steps: int) -> None:
@@ -114,7 +122,7 @@ class TestArms:
     @pytest.mark.parametrize("interface", ["prefix", "cross_attention"])
     def test_real_is_the_model_itself(self, make_setting, evaluate, interface):
         model, processor, data = setting = make_setting(interface)
-        found = texts(evaluate(setting), "real")
+        found = texts(evaluate(setting), "brain")
         for row in data["test"].select([0, 8, 17]):
             inputs = processor(text=PROMPT, brain=[np.array(row["brain_values"])], subject=row["subject"])
             with torch.no_grad():
@@ -124,17 +132,18 @@ class TestArms:
 
     def test_swapped_brains_say_what_they_say_in_their_own_place(self, make_setting, evaluate):
         report = evaluate(make_setting())
-        own = texts(report, "real")
+        own = texts(report, "brain")
         by_brain = {sample["brain_id"]: sample for sample in report.samples}
         kinds = {
-            "other_image": (True, False),
-            "other_subject_same_image": (False, True),
-            "other_subject_other_image": (False, False),
+            "permuted": (True, False),
+            "other_subject_same_stimulus": (False, True),
+            "other_subject_other_stimulus": (False, False),
         }
         for sample in report.samples:
             for arm, (same_subject, same_image) in kinds.items():
-                control_brain = by_brain[sample["control_brains"][arm]]
-                assert sample["texts"][arm] == own[control_brain["brain_id"]]
+                (name,) = np.atleast_1d(sample["control_brains"][arm])
+                control_brain = by_brain[name]
+                assert texts_of(sample, arm) == [own[name]]
                 assert (control_brain["subject"] == sample["subject"]) is same_subject
                 assert (control_brain["group"] == sample["group"]) is same_image
 
@@ -154,7 +163,7 @@ class TestArms:
         for subject in VOXELS:
             (caption,) = {sample["texts"]["mean_brain"] for sample in report.samples if sample["subject"] == subject}
             rows = [row for row in data["test"] if row["subject"] == subject]
-            embeds = get_brain_featuress(model.eval(), processor, rows, batch_size=8).mean(0, keepdim=True)
+            embeds = encode_brains(model.eval(), processor, rows, batch_size=8).mean(0, keepdim=True)
             inputs = processor(text=PROMPT, encoder_outputs=embeds.detach())
             with torch.no_grad():
                 ids = model.generate(**inputs, **SHORT)[0, inputs["input_ids"].shape[1] :]
@@ -179,43 +188,47 @@ class TestArms:
         setting = make_setting()
         report, whole = evaluate(setting, subjects=["s2"]), evaluate(setting)
         assert {sample["subject"] for sample in report.samples} == {"s2"}
-        assert {sample["control_brains"]["other_subject_same_image"].split("/")[1] for sample in report.samples} <= {
+        assert {
+            sample["control_brains"]["other_subject_same_stimulus"].split("/")[1] for sample in report.samples
+        } <= {
             "s1",
             "s3",
         }
-        assert texts(report, "real").items() <= texts(whole, "real").items()
+        assert texts(report, "brain").items() <= texts(whole, "brain").items()
 
     def test_training_rows_are_lent_where_the_split_has_one_subject(self, make_setting, evaluate):
         model, processor, data = make_setting(subjects=["s2"])
         data["train"] = make_images(9, ["s1", "s3"], name="train", seed=4)
         report = evaluate((model, processor, data))
-        arms = {row["arm"] for row in report.arms}
-        assert arms == {*MANDATORY_ARMS, "other_subject_other_image", "no_brain", "noise", "mean_brain"}
+        arms = {row["arm"] for row in report.arms if not is_baseline(row["arm"])}
+        assert arms == {*MANDATORY_ARMS, "other_subject_other_stimulus", "no_brain", "noise", "mean_brain"}
         no_ridge = "no tested subject has brains of 5 groups in training to fit a map on"
-        assert report.settings["absent_arms"] == {
-            "other_subject_same_image": "no other subject saw the same images",
+        assert report.settings["absent_arms"]["caption"] == {
+            "other_subject_same_stimulus": "no other subject saw the same images",
             "time_shift": "the rows have no `frame_times`", "retrieval": no_ridge, "ridge": no_ridge,
         }  # fmt: skip
-        lent = [sample["control_brains"]["other_subject_other_image"] for sample in report.samples]
+        lent = [sample["control_brains"]["other_subject_other_stimulus"] for sample in report.samples]
         assert {name.split("/")[2] for name in lent} == {"train"}
 
     def test_unknown_subjects_lend_nothing(self, make_setting, evaluate):
         report = evaluate(make_setting(known=["s1"]), subjects=["s1"])
-        assert {row["arm"] for row in report.arms} == {*MANDATORY_ARMS, "no_brain", "noise", "mean_brain"}
-        others = {"other_subject_same_image", "other_subject_other_image"}
-        assert set(report.settings["absent_arms"]) == {*others, "time_shift", "retrieval", "ridge"}
+        arms = {row["arm"] for row in report.arms if not is_baseline(row["arm"])}
+        assert arms == {*MANDATORY_ARMS, "no_brain", "noise", "mean_brain"}
+        others = {"other_subject_same_stimulus", "other_subject_other_stimulus"}
+        assert set(report.settings["absent_arms"]["caption"]) == {*others, "time_shift", "retrieval", "ridge"}
 
     def test_an_image_that_only_some_have_seen(self):
         groups, subjects = ["a", "b", "c", "a", "b"], ["s1", "s1", "s1", "s2", "s2"]
         control_brains = assign_control_brains(groups, subjects, 3, later=np.array([1, 2, -1]))
         assert control_brains["time_shift"].tolist() == [1, 2, -1]
-        assert control_brains["other_subject_same_image"].tolist() == [3, 4, -1]
-        assert set(control_brains["other_subject_other_image"]) <= {3, 4}
+        assert control_brains["other_subject_same_stimulus"].tolist() == [3, 4, -1]
+        assert set(control_brains["other_subject_other_stimulus"]) <= {3, 4}
         assert list(control_brains) == [*MANDATORY_ARMS, *OPTIONAL_ARMS]
 
     def test_optional_arms_are_left_out_and_missed(self, make_setting, evaluate):
         report = evaluate(make_setting(), optional_arms=["no_brain"])
-        assert [row["arm"] for row in report.arms] == [*MANDATORY_ARMS, "no_brain"]
+        arms = {row["arm"] for row in report.arms if not is_baseline(row["arm"])}
+        assert arms == {*MANDATORY_ARMS, "no_brain"}
         assert [item.name for item in report.missing] == ["noise", "time_shift", "other_subject", "split"]
 
     def test_time_shift_lends_a_later_trial_of_the_session(self, make_setting, evaluate):
@@ -226,8 +239,8 @@ class TestArms:
         rows = rows.add_column("session", sessions).remove_columns(["sample_id", "brain_id"])
         rows = rows.add_column("sample_id", places).add_column("brain_id", places)
         report = evaluate((model, processor, DatasetDict(test=rows)))
-        own = texts(report, "real")
-        assert "time_shift" not in report.settings["absent_arms"]
+        own = texts(report, "brain")
+        assert "time_shift" not in report.settings["absent_arms"]["caption"]
         assert texts(report, "time_shift")
         for sample in report.samples:
             lent = sample["control_brains"]["time_shift"]
@@ -243,13 +256,13 @@ class TestRidgeBaseline:
         words = sorted({word for row in data["train"] for word in row["completion"].split()})
         report = evaluate(
             (model, processor, data),
-            embed=lambda texts: np.array([[float(word in text.split()) for word in words] for text in texts]),
+            embedder=lambda texts: np.array([[float(word in text.split()) for word in words] for text in texts]),
         )
         arms = {row["arm"]: row for row in report.arms}
-        assert arms["retrieval"]["cider"] > 2 * max(arms["real"]["cider"], 1)
+        assert arms["retrieval"]["cider"] > 2 * max(arms["brain"]["cider"], 1)
         figure = next(row for row in report.identification if row["arm"] == "ridge")
         assert figure["pairwise_accuracy"] > 0.9
-        assert report.find("retrieval")["value"] < 0
+        assert report.find("caption", "retrieval", "cider_gain")["value"] < 0
         assert [item.name for item in report.missing] == ["split"]
         # The corpus could have had them: who leaves out the encoder says so.
         missing = [item.name for item in evaluate((model, processor, data)).missing]
@@ -258,9 +271,9 @@ class TestRidgeBaseline:
         assert {sample["texts"]["retrieval"] for sample in report.samples} <= trained
 
     def test_absent_without_training_rows(self, make_setting, evaluate):
-        report = evaluate(make_setting(), embed=lambda texts: np.ones((len(texts), 2)))
+        report = evaluate(make_setting(), embedder=lambda texts: np.ones((len(texts), 2)))
         assert report.settings["ridge_baseline"] is False
-        assert report.settings["absent_arms"]["ridge"] == "there are no training rows"
+        assert report.settings["absent_arms"]["caption"]["ridge"] == "there are no training rows"
         assert [item.name for item in report.missing] == ["split"]
         assert "retrieval" not in [row["arm"] for row in report.arms]
 
@@ -281,10 +294,10 @@ class TestLabels:
         report = evaluate((model, processor, data))
         other = evaluate((model, processor, DatasetDict(test=Dataset.from_list(rotated))))
         for sample, changed in zip(report.samples, other.samples, strict=True):
-            assert set(sample["texts"]) == {*MANDATORY_ARMS, *OPTIONAL_ARMS} - {"time_shift"}
-            for arm in sample["texts"]:
+            assert set(sample["texts"]) == {*MANDATORY_ARMS, *OPTIONAL_ARMS, "constant"} - {"time_shift"}
+            for arm in sample["texts"].keys() - {"constant"}:
                 assert sample["texts"][arm] == changed["texts"][arm]
-        assert report.score("real") != other.score("real")
+        assert report.score("caption", "brain", "cider") != other.score("caption", "brain", "cider")
 
 
 class TestSettings:
@@ -304,9 +317,9 @@ class TestSettings:
         model.save_pretrained(tmp_path)
         processor.save_pretrained(tmp_path)
         loaded = type(model).from_pretrained(tmp_path), type(processor).from_pretrained(tmp_path), data
-        report = evaluate_captions(*loaded, progress=False)
-        assert report.settings["generation"] == GREEDY_CAPTIONS | {"max_new_tokens": 5}
-        assert report.settings["prompt"] == processor.caption_prompt
+        report = evaluate_model(*loaded, tasks=["caption"], progress=False)
+        assert report.settings["tasks"]["caption"]["generation"] == GREEDY_CAPTIONS | {"max_new_tokens": 5}
+        assert report.settings["tasks"]["caption"]["prompt"] == processor.caption_prompt
         assert report.fingerprint["checkpoint"] == str(tmp_path)
 
     def test_sampling_is_reproducible_and_leaves_the_generator_alone(self, make_setting, evaluate):
@@ -316,7 +329,7 @@ class TestSettings:
         first = sample()
         assert torch.equal(torch.random.get_rng_state(), state)
         assert sample() == first
-        assert texts(sample(seed=1), "real") != texts(first, "real")
+        assert texts(sample(seed=1), "brain") != texts(first, "brain")
 
     def test_the_mode_of_the_model_is_restored(self, make_setting, evaluate):
         setting = make_setting()
@@ -344,18 +357,25 @@ class TestPlanted:
         model, processor, _ = make_setting()
         teach(model, processor, make_images(48, seed=7, name="train"), steps=150)
         report = evaluate((model, processor, DatasetDict(test=make_images(24))))
-        for control in ("zero", "voxel_shuffle", "other_image", "constant", "shuffled"):
-            assert report.find(control)["ci_low"] > 0
-            assert report.find(control)["q"] < 0.05
-        assert abs(report.find("other_subject_same_image")["value"]) < report.find("other_image")["value"] / 4
+        for control in ("zero", "voxel_shuffle", "permuted", "constant", "shuffled"):
+            assert report.find("caption", control, "cider_gain")["ci_low"] > 0
+            assert report.find("caption", control, "cider_gain")["q"] < 0.05
+        assert (
+            abs(report.find("caption", "other_subject_same_stimulus", "cider_gain")["value"])
+            < report.find("caption", "permuted", "cider_gain")["value"] / 4
+        )
         found = {(row["arm"], row["score"]): row for row in report.identification}
-        assert found["real", "cider"]["pairwise_accuracy"] > 0.85
+        assert found["brain", "cider"]["pairwise_accuracy"] > 0.85
         assert found["zero", "cider"]["pairwise_accuracy"] == 0.5
-        assert "information about the image" in report.describe_effect()
+        assert "something of what was perceived" in report.describe_effect("caption")
         silent = evaluate((model, processor, DatasetDict(test=make_images(24, signal=0.0))))
-        assert silent.find("other_image")["ci_low"] < 0 < silent.find("other_image")["ci_high"]
-        assert silent.arms[0]["gaps"]["cider"] < 0
-        assert "nothing that these images can show" in silent.describe_effect()
+        assert (
+            silent.find("caption", "permuted", "cider_gain")["ci_low"]
+            < 0
+            < silent.find("caption", "permuted", "cider_gain")["ci_high"]
+        )
+        assert silent.score("caption", "brain", "cider") < silent.score("caption", "constant", "cider")
+        assert "nothing that these samples can show" in silent.describe_effect("caption")
 
 
 class TestErrors:

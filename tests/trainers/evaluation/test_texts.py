@@ -15,10 +15,9 @@ from transformers import LlamaForCausalLM
 from modeling_brainllm import BrainLlamaForCausalLM, VoxelEncoderConfig
 from trainers.evaluation import controls
 from trainers.evaluation import texts as evaluation
-from trainers.evaluation.arms import get_brain_featuress
-from trainers.evaluation.texts import evaluate_arms
-from trainers.reports.texts import EvaluationReport
-from trainers.scoring.comparisons import compare_by_subject
+from trainers.evaluation.arms import encode_brains
+from trainers.evaluation.evaluate import evaluate as evaluate_model
+from trainers.reports.report import EvaluationReport
 from trainers.statistics.permutations import permute_across_groups
 
 
@@ -47,20 +46,20 @@ def setting(make_model, make_processor, make_rows):
 def evaluate():
     def run(setting, **options):
         defaults = {"num_permutations": 3, "generate": False, "batch_size": 5, "progress": False, "corpus": CORPUS}
-        return evaluate_arms(*setting, **defaults | options)
+        return evaluate_model(*setting, **defaults | options)
 
     return run
 
 
 def losses(report: EvaluationReport, reading: str, arm: str) -> np.ndarray:
     """Losses (samples,) or (permutations, samples)."""
-    return np.array([s["losses"][arm] for s in report.samples if s["reading"] == reading]).T
+    return np.array([s["losses"][arm] for s in report.samples if s["task"] == reading]).T
 
 
 class TestArms:
     def test_no_brain_is_the_plain_language_model(self, setting, evaluate, text_model):
         _, processor, data = setting
-        report = evaluate(setting, readings=["continuation"])
+        report = evaluate(setting, tasks=["continuation"])
         plain = LlamaForCausalLM.from_pretrained(text_model).eval()
         for row, sample in zip(data["test"], report.samples, strict=True):
             prompt = processor.tokenizer(row["prompt"], return_tensors="pt").input_ids
@@ -73,7 +72,7 @@ class TestArms:
 
     def test_brain_is_the_loss_of_the_model_itself(self, setting, evaluate):
         model, processor, data = setting
-        report = evaluate(setting, readings=["continuation"])
+        report = evaluate(setting, tasks=["continuation"])
         row = data["test"][3]
         text = f"<|brain|>{row['prompt']} {row['completion']}"
         inputs = processor(text=[text], brain=[np.array(row["brain_values"])], subject=["s1"])
@@ -96,14 +95,14 @@ class TestArms:
 
     def test_permuted_is_the_donors_brain(self, setting, evaluate):
         rows = setting[2]["test"]
-        report = evaluate(setting, readings=["continuation"])
+        report = evaluate(setting, tasks=["continuation"])
         control_brains = permute_across_groups(rows["group"], rows["brain_id"], 3)[1]
         values = dict(zip(rows["brain_id"], rows["brain_values"], strict=True))
         given = {
             row["sample_id"]: values[control_brain] for row, control_brain in zip(rows, control_brains, strict=True)
         }
         swapped = change(rows, brain_values=lambda row: given[row["sample_id"]])
-        swapped_report = evaluate((*setting[:2], DatasetDict(test=swapped)), readings=["continuation"])
+        swapped_report = evaluate((*setting[:2], DatasetDict(test=swapped)), tasks=["continuation"])
         expected = losses(swapped_report, "continuation", "brain")
         assert losses(report, "continuation", "permuted")[1] == pytest.approx(expected, abs=1e-5)
 
@@ -121,17 +120,15 @@ class TestArms:
     def test_zero_is_one_and_the_same_brain_for_all(self, setting, evaluate):
         rows = setting[2]["test"]
         one = change(rows, prompt=lambda _: "the", completion=lambda _: "cat is red .")
-        report = evaluate((*setting[:2], DatasetDict(test=one)), readings=["continuation"])
+        report = evaluate((*setting[:2], DatasetDict(test=one)), tasks=["continuation"])
         assert np.ptp(losses(report, "continuation", "zero")) < 1e-5
         assert np.ptp(losses(report, "continuation", "brain")) > 1e-3
 
     def test_text_only_is_the_interface_with_the_mean_brain(self, setting, evaluate):
         model, processor, data = setting
-        report = evaluate(setting, readings=["continuation"])
+        report = evaluate(setting, tasks=["continuation"])
         brains = {row["brain_id"]: row for row in data["test"]}
-        embeds = get_brain_featuress(model.eval(), processor, list(brains.values()), batch_size=8).mean(
-            0, keepdim=True
-        )
+        embeds = encode_brains(model.eval(), processor, list(brains.values()), batch_size=8).mean(0, keepdim=True)
         row = data["test"][5]
         inputs = processor(text=[f"<|brain|>{row['prompt']} {row['completion']}"], encoder_outputs=embeds.detach())
         labels = inputs["input_ids"].clone()
@@ -148,7 +145,7 @@ class TestArms:
                 assert losses(small, reading, arm) == pytest.approx(expected, abs=1e-5)
 
     def test_the_matrix_gives_the_losses_of_single_passes(self, setting, evaluate):
-        matrix, passes = (evaluate(setting, readings=["sentence"], max_identification=n) for n in (512, 0))
+        matrix, passes = (evaluate(setting, tasks=["sentence"], max_identification=n) for n in (512, 0))
         for arm in ("brain", "permuted"):
             assert losses(matrix, "sentence", arm) == pytest.approx(losses(passes, "sentence", arm), abs=1e-5)
         assert matrix.identification
@@ -163,9 +160,9 @@ class TestArms:
         data, reverse = DatasetDict(test=rows), DatasetDict(test=rows.select(range(len(rows) - 1, -1, -1)))
         report = evaluate((model, make_processor(model), data))
         again = evaluate((model, make_processor(model), reverse))
-        by_id = {s["sample_id"]: s["losses"]["brain"] for s in again.samples if s["reading"] == "continuation"}
+        by_id = {s["sample_id"]: s["losses"]["brain"] for s in again.samples if s["task"] == "continuation"}
         for sample in report.samples:
-            if sample["reading"] == "continuation":
+            if sample["task"] == "continuation":
                 assert by_id[sample["sample_id"]] == pytest.approx(sample["losses"]["brain"], abs=1e-5)
 
 
@@ -177,7 +174,7 @@ class TestLentBrains:
             stimulus=lambda row: str(int(row["group"]) // 8),
             frame_times=lambda row: [4.0 * int(row["brain_id"].split("/")[1])],
         )
-        report = evaluate((model, processor, DatasetDict(test=timed)), readings=["continuation"])
+        report = evaluate((model, processor, DatasetDict(test=timed)), tasks=["continuation"])
         assert set(report.settings["absent_arms"]["continuation"]) == {
             "other_subject_same_stimulus", "other_subject_other_stimulus",
         }  # fmt: skip
@@ -209,10 +206,10 @@ class TestLentBrains:
             assert control_brain["group"] != sample["group"]
             shared = int(sample["group"]) < 4
             assert ("other_subject_same_stimulus" in sample["losses"]) is shared
-        figures = {row["arm"]: row for row in report.arms if row["reading"] == "continuation"}
+        figures = {row["arm"]: row for row in report.arms if row["task"] == "continuation"}
         assert figures["other_subject_same_stimulus"]["num_samples"] == 32
         assert report.find("continuation", "other_subject_same_stimulus", "loss_gain")["num_groups"] == 4
-        assert {row["subject"] for row in compare_by_subject(report.samples, {})} == {"s1", "s2"}
+        assert {row["subject"] for row in report.by_subject} == {"s1", "s2"}
         assert report.find("sentence", "permuted", "loss_gain")["num_subjects"] == 2
 
 
@@ -225,11 +222,11 @@ class TestRidgeBaseline:
             return np.array([[float(colour in text) for colour in ("red", "blue", "green", "gold")] for text in texts])
 
         report = evaluate((model, processor, data), embedder=colours, generate=True, generation=SHORT)
-        found = {(row["reading"], row["score"]): row for row in report.identification}
+        found = {(row["task"], row["arm"]): row for row in report.identification}
         assert found["sentence", "ridge"]["pairwise_accuracy"] > 0.75  # texts of one colour tie
-        assert report.find("continuation", "other_texts", "identification_ridge")["ci_low"] > 0.5
-        baselines = {(row["reading"], row["baseline"], row["metric"]): row["value"] for row in report.baselines}
-        assert baselines["continuation", "retrieval", "bleu_1"] > baselines["continuation", "constant", "bleu_1"]
+        assert report.find("continuation", "other_texts", "identification_cosine", arm="ridge")["ci_low"] > 0.5
+        retrieved, constant = (report.score("continuation", arm, "bleu_1") for arm in ("retrieval", "constant"))
+        assert retrieved > constant
 
     def test_needs_training_rows(self, setting, evaluate, make_rows):
         with pytest.raises(ValueError, match=r"'train'.*has no rows"):
@@ -283,7 +280,7 @@ class TestGeneration:
         Each text equals one that is generated afresh with the control brain's values in the place of the own ones.
         """
         rows = setting[2]["test"]
-        options = {"generate": True, "generation": SHORT, "readings": [reading], "value_controls": []}
+        options = {"generate": True, "generation": SHORT, "tasks": [reading], "value_controls": []}
         report = evaluate(setting, num_text_permutations=2, **options)
         assert report.settings["num_text_permutations"] == 2
         control_brains = permute_across_groups(rows["group"], rows["brain_id"], 3)
@@ -302,22 +299,22 @@ class TestGeneration:
         report = evaluate(setting, generate=True, generation=SHORT)
         for sample in report.samples:
             assert set(sample["texts"]) == {"brain", "permuted", "no_brain", "shuffled", "constant"}
-        assert {row["baseline"] for row in report.baselines} == {"shuffled", "constant"}
-        assert report.settings["generation"] == SHORT
+        assert {"shuffled", "constant"} <= {row["arm"] for row in report.arms}
+        assert report.settings["tasks"]["sentence"]["generation"] == SHORT
         assert report.find("sentence", "permuted", "brainllm_bleu_1_gain")
 
     def test_truth_cannot_reach_the_predictions(self, setting, evaluate):
-        report = evaluate(setting, generate=True, generation=SHORT, readings=["continuation"])
+        report = evaluate(setting, generate=True, generation=SHORT, tasks=["continuation"])
         masked = change(setting[2]["test"], completion=lambda _: "dog", text=lambda _: "dog")
         other = evaluate((*setting[:2], DatasetDict(test=masked)), generate=True, generation=SHORT)
-        texts = {s["sample_id"]: s["texts"] for s in other.samples if s["reading"] == "continuation"}
+        texts = {s["sample_id"]: s["texts"] for s in other.samples if s["task"] == "continuation"}
         for sample in report.samples:
             for arm in ("brain", "permuted", "no_brain"):
                 assert texts[sample["sample_id"]][arm] == sample["texts"][arm]
 
     def test_greedy_text_of_no_brain_is_that_of_the_language_model(self, setting, evaluate, text_model):
         greedy = {"do_sample": False, "max_new_tokens": 4}
-        report = evaluate(setting, generate=True, generation=greedy, readings=["continuation"])
+        report = evaluate(setting, generate=True, generation=greedy, tasks=["continuation"])
         plain, tokenizer = LlamaForCausalLM.from_pretrained(text_model).eval(), setting[1].tokenizer
         for sample in report.samples[:6]:
             inputs = tokenizer(sample["prompt"], return_tensors="pt", return_token_type_ids=False)

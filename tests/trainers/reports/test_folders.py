@@ -8,9 +8,9 @@ import json
 import pytest
 from reading_table import ALLOW, make_report
 
-from trainers.reports.folders import find_report, load_report, save_sections
+from trainers.reports.folders import find_report, save_sections
+from trainers.reports.report import EvaluationReport
 from trainers.reports.sections import Section
-from trainers.reports.texts import EvaluationReport
 
 
 FIRST, OTHER = (Section(name, f"The {name}", f"What the {name} says.", {"a": "A"}, [{"a": 1}]) for name in ("x", "y"))
@@ -47,5 +47,5 @@ def test_into_pages_of_their_own(tmp_path):
 
 def test_a_folder_without_a_report(tmp_path):
     assert find_report(tmp_path) is None
-    with pytest.raises(FileNotFoundError, match=r"holds no report.json or caption_report.json: name the folder of a"):
-        load_report(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"report.json is missing"):
+        EvaluationReport.load(tmp_path)

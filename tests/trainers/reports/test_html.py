@@ -6,13 +6,14 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from reading_table import make_report, make_samples
+from reading_table import RULES, make_report, make_samples
 
 from trainers.reports.charts import Series, line_chart
 from trainers.reports.document import Chapter, Document, Examples, Interval, Picture, Table, plain, to_markdown
 from trainers.reports.html import to_html
+from trainers.reports.report import EvaluationReport
 from trainers.reports.sections import Section
-from trainers.reports.texts import EvaluationReport
+from trainers.scoring.texts import score_texts
 
 
 HOSTILE = (
@@ -67,7 +68,9 @@ def hostile_report() -> EvaluationReport:
         sample |= {"truth": HOSTILE, "prompt": HOSTILE, "texts": dict.fromkeys(sample["texts"], HOSTILE)}
     split = {"corpus": HOSTILE, "evaluated": "test"}
     settings = {"seed": 0, "note": HOSTILE, "num_twins": 1, "deaf_twin": {"sentence": "twin_1"}}
-    report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
+    report = EvaluationReport.from_samples(
+        score_texts(samples), rules=RULES, split=split, settings=settings, versions={}, fingerprint={}
+    )
     figure = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(3)"><script>alert(4)</script></svg>'
     report.add(Section("s", HOSTILE, HOSTILE, {"a": HOSTILE}, [{"a": HOSTILE}], figure))
     return report
@@ -104,7 +107,7 @@ class TestSafety:
 class TestReading:
     def test_order_of_the_page(self):
         html = make_report(0.3).to_html()
-        order = ["incomplete", "What the brain adds", "Split: toy", "Scores: sentence", "against each control"]
+        order = ["incomplete", "What the brain adds", "Split: toy", "Scores: sentence", "Against each control"]
         order += ["The right text among all texts", "What was written", "Conditions"]
         places = [html.index(text) for text in order]
         assert places == sorted(places)
@@ -114,7 +117,7 @@ class TestReading:
         text = " ".join(Page(report.to_html()).text)
         for row in report.comparisons:
             assert str(Interval(row["value"], row["ci_low"], row["ci_high"])) in text
-        assert all(f"{row['loss']:.4g}" in text for row in report.arms)
+        assert all(f"{row['loss']:.4g}" in text for row in report.arms if "loss" in row)
 
     def test_examples_are_evenly_spaced_and_show_every_arm(self):
         report = make_report(0.3)
@@ -123,7 +126,7 @@ class TestReading:
         found = Page(html)
         scopes = [given for given in found.all("th") if given.get("scope") == "row"]
         assert len(scopes) == 8 * (1 + len(report.samples[0]["texts"]))
-        assert report.samples[7]["truth"] in "".join(found.text)
+        assert report.samples[7]["references"][0] in "".join(found.text)
 
     def test_every_picture_says_what_it_shows(self):
         figure = line_chart([Series("", [0, 1], [0, 1])], x_label="x", y_label="y")

@@ -15,7 +15,7 @@ import sys
 from huggingface_hub import HfApi, ModelCard
 from modeling_brainllm import BrainLlamaConfig
 from trainers.reports.model_card import create_model_card
-from trainers.reports.texts import EvaluationReport
+from trainers.reports.report import EvaluationReport
 from trainers.reports.hub_results import save_eval_results
 from huggingface_hub import create_repo, upload_folder
 report = EvaluationReport.load(sys.argv[1])

@@ -18,12 +18,14 @@ def config():
 
 @pytest.fixture
 def report():
-    from trainers.reports.texts import EvaluationReport
+    from trainers.reports.report import EvaluationReport
+    from trainers.scoring.rules import TEXT_RULES
+    from trainers.scoring.texts import score_texts
 
     samples = [
         {
-            "sample_id": f"{i}", "subject": "s", "group": f"{i // 2}", "brain_id": f"{i}", "reading": "continuation",
-            "prompt": "the", "truth": "red cat", "num_tokens": 2,
+            "sample_id": f"{i}", "subject": "s", "group": f"{i // 2}", "brain_id": f"{i}", "task": "continuation",
+            "prompt": "the", "references": ["red cat"], "num_tokens": 2,
             "losses": {"brain": 1.0 + i / 100, "permuted": [1.5, 0.5 + i / 10], "no_brain": 2.0},
             "texts": {"brain": "red cat", "permuted": "red dog", "no_brain": "a bird"},
         }
@@ -31,7 +33,12 @@ def report():
     ]  # fmt: skip
     split = {"corpus": "toy", "policy": "passage", "fold": 0, "num_folds": 5, "sizes": {"test": 12}, "leaks": []}
     return EvaluationReport.from_samples(
-        samples, split=split | {"evaluated": "test"}, settings={"seed": 0}, versions={}, fingerprint={"data": "d1"}
+        score_texts(samples),
+        rules={"continuation": TEXT_RULES},
+        split=split | {"evaluated": "test"},
+        settings={"seed": 0},
+        versions={},
+        fingerprint={"data": "d1"},
     )
 
 
@@ -105,27 +112,34 @@ class TestModelCard:
             create_model_card(config, report, model_id="me/decoder", license="mit")
 
     def test_captions_have_a_card_too(self, config):
-        from trainers.reports.captions import CaptionReport
+        from trainers.metrics.captions import DocumentFrequencies
+        from trainers.reports.report import EvaluationReport
+        from trainers.scoring.captions import CaptionScorer, human_scores, references_of_images, score_captions
+        from trainers.scoring.rules import CAPTION_RULES
 
         samples = [
             {
-                "sample_id": f"{i}", "subject": "s", "group": f"{i}", "brain_id": f"{i}", "control_brains": {},
+                "task": "caption", "sample_id": f"{i}", "subject": "s", "group": f"{i}", "brain_id": f"{i}",
                 "references": [f"a {thing} on a table", f"one {thing}"],
-                "texts": {"real": f"a {thing} here", "zero": "a man", "voxel_shuffle": "", "other_image": "a dog",
+                "texts": {"brain": f"a {thing} here", "zero": "a man", "voxel_shuffle": "", "permuted": ["a dog"],
                           "no_brain": "a man"},
             }
             for i, thing in enumerate(("horse", "boat", "clock", "kite"))
         ]  # fmt: skip
         split = {"corpus": "toy", "policy": "official", "fold": 0, "num_folds": 1, "sizes": {"test": 4}, "leaks": []}
-        report = CaptionReport.from_samples(
-            samples, split=split | {"evaluated": "test"}, protocol={"name": None}, parameters={"interface": 1},
-            settings={"seed": 0, "max_identification": 4}, versions={}, fingerprint={},
+        scorer = CaptionScorer(DocumentFrequencies.fit(references_of_images(samples)))
+        report = EvaluationReport.from_samples(
+            score_captions(samples, scorer), rules={"caption": CAPTION_RULES}, split=split | {"evaluated": "test"},
+            protocol={"name": None}, parameters={"interface": 1}, settings={"seed": 0}, versions={}, fingerprint={},
+            ceilings=human_scores(samples, scorer),
         )  # fmt: skip
         card = create_model_card(config, report, model_id="me/captioner", license="mit")
         metrics = [m for result in metadata(card)["model-index"][0]["results"] for m in result["metrics"]]
-        assert metrics[0]["name"] == "CIDEr x 100 gain over other_image"
-        assert metrics[0]["value"] == round(100 * report.find("other_image")["value"], 4)
-        assert {m["name"] for m in metrics} >= {f"CIDEr x 100, {arm}" for arm in ("real", "zero", "constant", "human")}
+        assert metrics[0]["name"] == "CIDEr x 100 gain over permuted (caption)"
+        assert metrics[0]["value"] == round(100 * report.find("caption", "permuted", "cider_gain")["value"], 4)
+        assert {m["name"] for m in metrics} >= {
+            f"CIDEr x 100, {arm} (caption)" for arm in ("brain", "zero", "constant", "human")
+        }
         assert "What the brain adds" in card.text
 
     def test_a_nameless_language_model_is_refused(self, config):

@@ -6,23 +6,24 @@ import inspect
 import json
 
 import pytest
-from reading_table import ALLOW, make_report, make_samples
+from reading_table import ALLOW, RULES, make_report, make_samples
 
+from trainers.reports.report import EvaluationReport
 from trainers.reports.requirements import (
-    BASELINES,
-    CAPTION_CONTROLS,
-    CONTROLS,
     NUM_RESAMPLES,
+    Missing,
     describe_absent,
-    missing_from_captions,
-    missing_from_readings,
+    find_missing,
+    require_controls,
     require_encoder,
-    require_evidence,
 )
-from trainers.reports.texts import EvaluationReport
-from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_test
+from trainers.scoring.rules import CAPTION_RULES, TEXT_RULES
+from trainers.scoring.texts import score_texts
+from trainers.statistics.resampling import cluster_bootstrap_ci, sign_flip_test
 
 
+CONTROLS = TEXT_RULES.controls
+BASELINES = ("constant", "shuffled")
 CLEAN = {"policy": "passage", "leaks": []}
 # A report with the baselines of ridge regression; those without are looked at one by one.
 SETTINGS = {"num_resamples": 1_000, "ridge_baseline": True, "num_twins": 1}
@@ -30,12 +31,17 @@ NO_RIDGE = {"num_resamples": 1_000, "num_twins": 1}
 LEAK = {"kind": "shared_text", "splits": ["train", "test"], "count": 3, "examples": ["x"]}
 
 
-def rows(*arms: str, reading: str = "sentence", texts: bool = False) -> list[dict]:
-    return [{"reading": reading, "arm": arm} | ({"brainllm_bleu_1": 0.5} if texts else {}) for arm in arms]
+def rows(*arms: str, task: str = "sentence", texts: bool = False) -> list[dict]:
+    return [{"task": task, "arm": arm} | ({"brainllm_bleu_1": 0.5} if texts else {}) for arm in arms]
 
 
 def baselines(*names: str) -> list[dict]:
-    return [{"reading": "sentence", "baseline": name} for name in names]
+    return [{"task": "sentence", "arm": name} for name in names]
+
+
+def lacking(rows: list[dict], beside: list[dict], settings: dict, split: dict, num_subjects: int) -> list[Missing]:
+    rules = {row["task"]: TEXT_RULES for row in rows}
+    return find_missing(rules, [*rows, *beside], settings, split, num_subjects > 1)
 
 
 def names(missing) -> list[str]:
@@ -45,68 +51,70 @@ def names(missing) -> list[str]:
 FULL = rows("brain", *CONTROLS)
 
 
-class TestReadings:
+class TestTexts:
     def test_a_whole_report_lacks_nothing(self):
         texts = rows("brain", *CONTROLS, texts=True)
-        assert missing_from_readings(FULL, [], SETTINGS, CLEAN, 1) == []
-        assert missing_from_readings(texts, baselines(*BASELINES), SETTINGS, CLEAN, 1) == []
+        assert lacking(FULL, [], SETTINGS, CLEAN, 1) == []
+        assert lacking(texts, baselines(*BASELINES), SETTINGS, CLEAN, 1) == []
 
     @pytest.mark.parametrize("arm", CONTROLS)
     def test_each_control_is_missed_in_the_reading_that_lacks_it(self, arm):
-        other = rows("brain", *(name for name in CONTROLS if name != arm), reading="continuation")
-        (missing,) = missing_from_readings([*FULL, *other], [], SETTINGS, CLEAN, 1)
+        other = rows("brain", *(name for name in CONTROLS if name != arm), task="continuation")
+        (missing,) = lacking([*FULL, *other], [], SETTINGS, CLEAN, 1)
         assert missing.name == arm
-        assert "reading `continuation`" in missing.why
+        assert "task `continuation`" in missing.why
 
     @pytest.mark.parametrize("arm", ["other_subject_same_stimulus", "other_subject_other_stimulus"])
     def test_another_subject_is_missed_where_there_is_one(self, arm):
-        assert names(missing_from_readings(FULL, [], SETTINGS, CLEAN, 2)) == ["other_subject"]
-        assert missing_from_readings([*FULL, *rows(arm)], [], SETTINGS, CLEAN, 2) == []
+        assert names(lacking(FULL, [], SETTINGS, CLEAN, 2)) == ["other_subject"]
+        assert lacking([*FULL, *rows(arm)], [], SETTINGS, CLEAN, 2) == []
 
     def test_floors_are_missed_where_texts_were_written(self):
         texts = rows("brain", *CONTROLS, texts=True)
-        assert names(missing_from_readings(texts, baselines("constant"), SETTINGS, CLEAN, 1)) == ["shuffled"]
+        assert names(lacking(texts, baselines("constant"), SETTINGS, CLEAN, 1)) == ["shuffled"]
 
     def test_the_floors_of_ridge_regression_are_missed_where_nobody_ran_it(self):
         """Leaving out the sentence encoder must not come for free."""
-        assert names(missing_from_readings(FULL, [], NO_RIDGE, CLEAN, 1)) == ["ridge"]
+        assert names(lacking(FULL, [], NO_RIDGE, CLEAN, 1)) == ["ridge"]
         texts = rows("brain", *CONTROLS, texts=True)
-        assert names(missing_from_readings(texts, baselines(*BASELINES), NO_RIDGE, CLEAN, 1)) == ["ridge", "retrieval"]
+        assert names(lacking(texts, baselines(*BASELINES), NO_RIDGE, CLEAN, 1)) == ["retrieval", "ridge"]
         settings = NO_RIDGE | {"absent_arms": {"sentence": dict.fromkeys(("ridge", "retrieval"), "no training rows")}}
-        assert missing_from_readings(texts, baselines(*BASELINES), settings, CLEAN, 1) == []
+        assert lacking(texts, baselines(*BASELINES), settings, CLEAN, 1) == []
 
     def test_an_arm_that_the_corpus_cannot_have_is_excused_in_its_reading_alone(self):
         arms = rows("brain", *CONTROLS[:-1])
         excuse = {"time_shift": "the rows have no `frame_times`"}
         settings = SETTINGS | {"absent_arms": {"sentence": excuse}}
-        assert missing_from_readings(arms, [], settings, CLEAN, 1) == []
+        assert lacking(arms, [], settings, CLEAN, 1) == []
         settings = SETTINGS | {"absent_arms": {"continuation": excuse}}
-        assert names(missing_from_readings(arms, [], settings, CLEAN, 1)) == ["time_shift"]
+        assert names(lacking(arms, [], settings, CLEAN, 1)) == ["time_shift"]
 
     def test_too_few_resamples_are_missed(self):
-        missing = missing_from_readings(FULL, [], SETTINGS | {"num_resamples": 999}, CLEAN, 1)
+        missing = lacking(FULL, [], SETTINGS | {"num_resamples": 999}, CLEAN, 1)
         assert names(missing) == ["num_resamples"]
         assert "999; 1,000 are the least" in missing[0].why
 
     def test_an_unknown_split_and_each_kind_of_leak_are_missed(self):
-        assert names(missing_from_readings(FULL, [], SETTINGS, {"evaluated": "test"}, 1)) == ["split"]
+        assert names(lacking(FULL, [], SETTINGS, {"evaluated": "test"}, 1)) == ["split"]
         leaks = [LEAK, LEAK | {"count": 4}, LEAK | {"kind": "shared_brain"}]
-        missing = missing_from_readings(FULL, [], SETTINGS, CLEAN | {"leaks": leaks}, 1)
+        missing = lacking(FULL, [], SETTINGS, CLEAN | {"leaks": leaks}, 1)
         assert names(missing) == ["leak:shared_text", "leak:shared_brain"]
         assert "(7 rows)" in missing[0].why
 
 
 class TestCaptions:
-    ARMS = (*CAPTION_CONTROLS, "retrieval")
-    RIDGE = ({"arm": "real", "score": "cider"}, {"arm": "ridge", "score": "cosine"})
+    ARMS = (*CAPTION_RULES.controls, "retrieval")
+    RIDGE = ({"arm": "brain", "score": "cider"}, {"arm": "ridge", "score": "cosine"})
 
     def missing(self, arms=ARMS, bounds=BASELINES, identification=RIDGE, absent=None) -> list[str]:
-        tables = ([{"arm": name} for name in arms], [{"arm": name} for name in bounds], identification)
-        return names(missing_from_captions(*tables, NO_RIDGE | {"absent_arms": absent or {}}, CLEAN))
+        found = [{"task": "caption", "cider": 1.0} | row for row in identification]
+        found += [{"task": "caption", "arm": name, "cider": 1.0} for name in (*arms, *bounds)]
+        settings = NO_RIDGE | {"absent_arms": {"caption": absent or {}}}
+        return names(find_missing({"caption": CAPTION_RULES}, found, settings, CLEAN, True))
 
     def test_a_whole_report_lacks_nothing(self):
         assert self.missing() == []
-        assert self.missing([*self.ARMS[:-2], "other_subject_other_image", "retrieval"]) == []
+        assert self.missing([*self.ARMS[:-2], "other_subject_other_stimulus", "retrieval"]) == []
 
     @pytest.mark.parametrize("arm", ARMS)
     def test_each_control_is_missed_unless_the_corpus_cannot_have_it(self, arm):
@@ -131,7 +139,6 @@ def test_absent_arms_are_told_with_their_reason():
     assert describe_absent({"absent_arms": absent}) == [
         "Controls that are absent (sentence): `time_shift` (no clock)."
     ]
-    assert describe_absent({"absent_arms": {"noise": "one brain"}})[0].endswith("(captions): `noise` (one brain).")
     assert describe_absent({}) == []
 
 
@@ -143,21 +150,31 @@ def test_floors_of_an_encoder_are_asked_for_before_the_work():
 
 
 def test_the_refusal_names_everything_and_the_way_out():
-    missing = missing_from_readings(rows("brain", "permuted"), [], NO_RIDGE, CLEAN | {"leaks": [LEAK]}, 1)
+    missing = lacking(rows("brain", "permuted"), [], NO_RIDGE, CLEAN | {"leaks": [LEAK]}, 1)
     with pytest.raises(ValueError, match="The report is not written") as refusal:
-        require_evidence(missing, allow=["no_brain"])
+        require_controls(missing, allow=["no_brain"])
     told = str(refusal.value)
-    lacking = ["matched", "mean_brain", "zero", "voxel_shuffle", "noise", "time_shift", "ridge", "leak:shared_text"]
-    assert f"allow={lacking}" in told
+    told_missing = [
+        "matched",
+        "mean_brain",
+        "deaf_twin",
+        "zero",
+        "voxel_shuffle",
+        "noise",
+        "time_shift",
+        "ridge",
+        "leak:shared_text",
+    ]
+    assert f"allow={told_missing}" in told
     assert all(item.why in told for item in missing if item.name != "no_brain")
-    require_evidence(missing, allow=names(missing))
+    require_controls(missing, allow=names(missing))
 
 
 class TestSave:
     def test_nothing_is_written_without_leave(self, tmp_path):
         with pytest.raises(
             ValueError,
-            match="would miss matched, mean_brain, zero, voxel_shuffle, noise, time_shift, ridge, retrieval",
+            match="would miss matched, mean_brain, zero, voxel_shuffle, noise, time_shift, retrieval, ridge",
         ):
             make_report(0.3).save(tmp_path / "out")
         assert not (tmp_path / "out").exists()
@@ -179,7 +196,9 @@ class TestSave:
             sample["losses"] |= dict.fromkeys(CONTROLS, own) | {"permuted": sample["losses"]["permuted"]}
         split = CLEAN | {"corpus": "toy", "fold": 0, "num_folds": 5, "sizes": {"test": 60}, "evaluated": "test"}
         settings = {"seed": 0, "ridge_baseline": True, "num_twins": 1, "deaf_twin": {"sentence": "twin_1"}}
-        report = EvaluationReport.from_samples(samples, split=split, settings=settings, versions={}, fingerprint={})
+        report = EvaluationReport.from_samples(
+            score_texts(samples), rules=RULES, split=split, settings=settings, versions={}, fingerprint={}
+        )
         report.save(tmp_path)
         assert json.loads((tmp_path / "report.json").read_text())["missing"] == []
         for name in ("report.md", "report.html"):

@@ -6,11 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from reading_table import ALLOW, SETTINGS, SPLIT, make_report, make_samples
+from reading_table import ALLOW, RULES, SETTINGS, SPLIT, make_report, make_samples
 
 from trainers.metrics import best_constant_text, brainllm_scores
+from trainers.reports.pooling import pool_reports
+from trainers.reports.report import EvaluationReport
 from trainers.reports.sections import Section
-from trainers.reports.texts import EvaluationReport, pool_reports
+from trainers.scoring.texts import score_texts
 
 
 class TestFigures:
@@ -35,7 +37,7 @@ class TestFigures:
         for seed in range(200):
             samples = [{k: v for k, v in s.items() if k != "texts"} for s in make_samples(0.0, seed=seed)]
             report = EvaluationReport.from_samples(
-                samples, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={}
+                samples, rules=RULES, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={}
             )
             alarms.append(report.find("sentence", "permuted", "pairwise_accuracy")["p"] <= 0.05)
         assert np.mean(alarms) == pytest.approx(0.05, abs=0.03)
@@ -50,7 +52,7 @@ class TestFigures:
         assert rows["brain"]["perplexity"] == pytest.approx(np.exp(np.mean(own)))
         wins = (np.array(own)[:, None] < permuted).mean()
         assert report.find("sentence", "permuted", "pairwise_accuracy")["value"] == pytest.approx(wins)
-        right = np.mean([sample["identification"]["likelihood_gain"][0] == 1 for sample in report.samples])
+        right = np.mean([sample["identification"]["brain"]["likelihood_gain"][0] == 1 for sample in report.samples])
         assert report.identification[0]["recall_at_1"] == pytest.approx(right)
         assert report.identification[0]["chance_at_1"] == pytest.approx(1 / 58)
 
@@ -68,16 +70,16 @@ class TestFigures:
             assert report.find("sentence", "permuted", f"{metric}_gain")["value"] > 0
 
     def test_floors_stand_beside_the_scores(self):
-        baselines = {(row["baseline"], row["metric"]): row["value"] for row in make_report(0.5).baselines}
-        assert baselines["constant", "brainllm_wer"] == pytest.approx(1 - 1 / 3 - 2 / 3 / 5, abs=0.05)
-        assert 0 < baselines["shuffled", "brainllm_bleu_1"] < 1
+        report = make_report(0.5)
+        assert report.score("sentence", "constant", "brainllm_wer") == pytest.approx(1 - 1 / 3 - 2 / 3 / 5, abs=0.05)
+        assert 0 < report.score("sentence", "shuffled", "brainllm_bleu_1") < 1
 
 
 class TestReport:
     def test_round_trip(self, tmp_path):
         report = make_report(0.3)
         report.save(tmp_path / "out", allow=ALLOW)
-        names = {"report.json", "report.md", "report.html", "samples.jsonl"}
+        names = {"report.json", "report.md", "report.html", "samples.parquet"}
         assert {path.name for path in (tmp_path / "out").iterdir()} == names
         assert EvaluationReport.load(tmp_path / "out") == report
 
@@ -98,13 +100,15 @@ class TestReport:
         two = [sample | {"subject": f"s{1 + i % 2}"} for i, sample in enumerate(make_samples(0.5))]
         alone = [sample for sample in two if sample["subject"] == "s2"]
         both, one = (
-            EvaluationReport.from_samples(samples, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={})
+            EvaluationReport.from_samples(
+                samples, rules=RULES, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={}
+            )
             for samples in (two, alone)
         )
         names = ("s2", "permuted", "loss_gain")
         (row,) = [row for row in both.by_subject if (row["subject"], row["control"], row["metric"]) == names]
         assert row["value"] == one.find("sentence", "permuted", "loss_gain")["value"]
-        assert "Each subject's own brain" in both.to_markdown()
+        assert "Subject by subject" in both.to_markdown()
         assert one.by_subject == []
 
     def test_a_worse_brain_is_called_worse(self):
@@ -159,7 +163,9 @@ class TestPool:
             make_report(0.1, fold).save(tmp_path / str(fold), allow=ALLOW)
         pooled = pool_reports([tmp_path / str(fold) for fold in range(3)])
         whole = [sample for fold in range(3) for sample in make_samples(0.1, fold)]
-        joined = EvaluationReport.from_samples(whole, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={})
+        joined = EvaluationReport.from_samples(
+            score_texts(whole), rules=RULES, split=SPLIT, settings=SETTINGS, versions={}, fingerprint={}
+        )
         assert pooled.comparisons == joined.comparisons
         assert pooled.arms == joined.arms
         assert pooled.split["fold"] == [0, 1, 2]

@@ -9,7 +9,7 @@ from trainers.evaluation.controls import noise
 from trainers.metrics import identify, pairwise_wins
 from trainers.statistics.main_effects import BrainEffects, center_gains, center_wins, expected_wins, lose_shares
 from trainers.statistics.permutations import permute_across_groups, shift_in_time
-from trainers.statistics.significance import sign_flip_test
+from trainers.statistics.resampling import sign_flip_test
 
 
 def experiment(seed: int, sizes=(3,) * 14, brains=1.0, texts=1.0, pairs=0.5, effect=0.0, num_permutations=12):

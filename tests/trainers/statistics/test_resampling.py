@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from trainers.metrics import bleu_from_statistics, bleu_statistics, caption_bleu
-from trainers.statistics.resampling import Resampler
-from trainers.statistics.significance import cluster_bootstrap_ci, sign_flip_test
+from trainers.statistics.resampling import Resampler, cluster_bootstrap_ci, sign_flip_test
 
 
 WORDS = ["a", "man", "on", "the", "horse", "in", "big", "boat", "with", "one", "red", "kite"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainers.statistics.significance import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test, wilcoxon_test
+from trainers.statistics.resampling import benjamini_hochberg, cluster_bootstrap_ci, sign_flip_test, wilcoxon_test
 
 
 NUM_GROUPS, PER_GROUP = 24, 5
@@ -47,7 +47,7 @@ class TestClusterBootstrap:
         for function in (cluster_bootstrap_ci, sign_flip_test):
             with pytest.raises(ValueError, match="two groups"):
                 function(np.zeros(3), ["a"] * 3)
-            with pytest.raises(ValueError, match="one group each"):
+            with pytest.raises(ValueError, match="Each sample needs one group"):
                 function(np.zeros(3), ["a", "b"])
 
 

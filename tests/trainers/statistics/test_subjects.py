@@ -5,8 +5,7 @@
 import numpy as np
 import pytest
 
-from trainers.statistics.significance import cluster_bootstrap_ci
-from trainers.statistics.subjects import subject_bootstrap_ci, subject_bootstrap_score
+from trainers.statistics.resampling import cluster_bootstrap_ci, subject_bootstrap_ci, subject_bootstrap_score
 
 
 def crossed(seed: int, people: float, num_subjects: int = 8, num_groups: int = 20):

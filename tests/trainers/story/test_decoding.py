@@ -16,8 +16,8 @@ from repository import REPOSITORY
 from transformers import PreTrainedTokenizerFast
 
 from trainers.data.collator import BrainDataCollator
+from trainers.reports.report import EvaluationReport
 from trainers.reports.sections import Section
-from trainers.reports.texts import EvaluationReport
 from trainers.story import (
     DecodingOptions,
     Proposals,
