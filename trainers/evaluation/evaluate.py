@@ -74,8 +74,7 @@ def evaluate(
             to captions, `text_similarity`.
         twins (`Sequence[tuple]`, *optional*):
             Models of the same recipe that were trained on shuffled brains, each with its processor.
-        max_identification (`int`, *optional*):
-            Most candidates among which a text is identified: by default 512 texts, 256 images.
+        max_identification (`int`, *optional*): Most candidates of a text: by default 512 texts, 256 images.
         batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
     Returns:
