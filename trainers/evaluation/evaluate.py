@@ -65,8 +65,7 @@ def evaluate(
             Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
         split (`str`, *optional*, defaults to `"test"`), subjects (`Sequence[str]`, *optional*): What is evaluated.
         num_permutations (`int`, *optional*, defaults to 20), value_controls (`Sequence[str]`, *optional*):
-            Permutations of the brains across groups; which of the broken values to score. Captions have one
-            permutation and all values.
+            Permutations of the brains; which broken values to score. Captions have one permutation and all values.
         num_text_permutations (`int`, *optional*, defaults to 5): Of the first so many of these texts are generated.
         generate, generation, both *optional*: Whether to generate texts of which losses are measured; arguments of
             `generate` in place of the published ones; of captions, of some of them.
@@ -75,16 +74,14 @@ def evaluate(
             to captions, `text_similarity`.
         twins (`Sequence[tuple]`, *optional*):
             Models of the same recipe that were trained on shuffled brains, each with its processor.
-        max_identification (`int`, *optional*):
-            Most candidates among which a text is identified: by default 512 texts, 256 images.
+        max_identification (`int`, *optional*): Most candidates of a text: by default 512 texts, 256 images.
         batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
     Returns:
         [`EvaluationReport`]: Not yet saved.
 
     Raises:
-        ValueError: If the split is missing or empty, a subject is not in it, a subject's samples form one group, a
-            task is unknown or lacks its columns, or no permutation has texts.
+        ValueError: If the split, a subject, a task or its columns are missing, or a subject's samples form one group.
     """
     require_rows(dataset, split)
     processor.check_config(model.config)
@@ -93,8 +90,8 @@ def evaluate(
     was_training = model.training
     model = model.to(model.device if device is None else device).eval()
     options: dict[str, Any] = {"num_permutations": num_permutations, "num_text_permutations": num_text_permutations}
-    options |= {"value_controls": list(value_controls), "max_identification": max_identification}
-    options |= {"batch_size": batch_size, "seed": seed, "generate": generate}
+    options |= {"value_controls": list(value_controls), "max_identification": max_identification, "seed": seed}
+    options |= {"batch_size": batch_size, "generate": generate}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         run = Run(
             model, processor, dataset, split, tested, embedder, twins, generation=generation, advance=bar.update,
@@ -102,12 +99,12 @@ def evaluate(
         )  # fmt: skip
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)
-    settings = options | {"dtype": str(model.dtype), "num_twins": len(twins)}
-    settings |= {"ridge_baseline": embedder is not None and "train" in dataset}
+    settings = options | {"dtype": str(model.dtype), "num_twins": len(twins)} | _settings_of_tasks(measured)
+    settings["ridge_baseline"] = embedder is not None and "train" in dataset
     return EvaluationReport.from_samples(
         [sample for found in measured.values() for sample in found.samples],
         rules={task.name: task.rules for task in chosen},
-        settings=settings | _settings_of_tasks(measured),
+        settings=settings,
         split=split_facts(corpus, split),
         protocol=find_protocol(model.config, dataset, tested, corpus),
         versions=find_versions(),
