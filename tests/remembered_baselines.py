@@ -13,7 +13,7 @@ from trainers.scoring import captions as caption_scores
 @pytest.fixture(autouse=True, scope="module")
 def remembered_baselines() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(caption_scores, "best_constant_caption", _remember(caption_scores.best_constant_caption))
+        patch.setattr(caption_scores, "best_constant_captions", _remember(caption_scores.best_constant_captions))
         yield
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..metrics import identify
-from ..metrics.baselines import best_constant_caption, human_ceiling
+from ..metrics.baselines import best_constant_captions, human_ceiling
 from ..statistics.main_effects import expected_wins
 from ..statistics.permutations import permute_across_groups
 from .caption_scorer import CaptionScorer, Scores
@@ -18,7 +18,6 @@ from .table import BRAIN, CONSTANT, HUMAN, SHUFFLED, Sample, arms_of, having, te
 
 
 # The caption that is best for all images is searched for each of these.
-_SEARCHED = ("cider", "bleu_1", "bleu_2", "bleu_3", "bleu_4")
 # Permutations of an arm's captions over images; their mean is the baseline.
 _NUM_SHUFFLES = 5
 
@@ -97,11 +96,9 @@ def human_scores(samples: Sequence[Sample], scorer: CaptionScorer) -> list[dict[
 
 def _score_constant(samples: Sequence[dict[str, Any]], scorer: CaptionScorer, progress: bool) -> None:
     references, searched = [sample["references"] for sample in samples], _references_to_search(samples)
-    captions: dict[str, str] = {}
-    tables: dict[str, Scores] = {}
-    for metric in tqdm(_SEARCHED, desc="constant caption", unit="score", disable=not progress):
-        captions[metric] = best_constant_caption(searched, metric, frequencies=scorer.frequencies)
-        tables[metric] = scorer([captions[metric]] * len(samples), references)
+    captions = best_constant_captions(searched, frequencies=scorer.frequencies)
+    bar = tqdm(captions.items(), desc="constant caption", unit="score", disable=not progress)
+    tables = {metric: scorer([caption] * len(samples), references) for metric, caption in bar}
     chosen = Scores()
     for metric in tables["cider"].means():
         best = tables[metric] if metric in tables else max(tables.values(), key=lambda table: table.means()[metric])
