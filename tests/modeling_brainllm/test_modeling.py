@@ -18,7 +18,7 @@ from testing_utils import (
 )
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
-from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, FrameEncoderConfig
+from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, FrameEncoderConfig, modeling_brain_head
 
 
 @pytest.fixture(scope="module")
