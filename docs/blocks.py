@@ -126,6 +126,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/results.md", "calibration"): lambda: result("calibration.md"),
     ("docs/results.md", "scaling"): lambda: re.sub("(?m)^#", "##", result("scaling_grids.md")),
     ("docs/results.md", "leaks"): lambda: result("leak_table.md"),
+    ("docs/results.md", "speed"): lambda: re.sub("(?m)^#", "##", result("speed.md")),
     ("docs/corpora.md", "corpora"): corpora,
     ("docs/corpora.md", "columns"): columns,
 }

@@ -107,7 +107,8 @@ class MeanPooledEmbedder:
         counted = inputs["attention_mask"].bool()
         if self._is_decoder():
             counted &= ~is_special
-            if not (inputs["input_ids"][:, 0] == self.tokenizer.bos_token_id).all():
+            begin = self.tokenizer.bos_token_id
+            if begin is not None and not (inputs["input_ids"][:, 0] == begin).all():
                 inputs, counted = self._begin(inputs, counted)
         inputs, counted = inputs.to(self.model.device), counted[..., None].to(self.model.device)
         hidden = self.model(**inputs, output_hidden_states=True).hidden_states[self.layer].float()
