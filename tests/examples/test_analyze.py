@@ -121,6 +121,7 @@ class TestSavedReports:
                 "sample_id": f"toy/{i}",
                 "group": "g",
                 "prompt": "",
+                "references": ["a cat"],
                 "scores": {"brain": {"cider": 1.0}},
             }
             for i in range(120)

@@ -28,7 +28,7 @@ def count_windows(samples: Sequence[Sample]) -> np.ndarray:
     Corpora that cut a sentence into windows decode each from those before it. So a prompt that is prompt and truth of
     another sample, of the same subject and group, is one window longer than the other's.
     """
-    before = {_place(sample, f"{sample['prompt']} {sample['truth']}"): sample["prompt"] for sample in samples}
+    before = {_place(sample, f"{sample['prompt']} {sample['references'][0]}"): sample["prompt"] for sample in samples}
 
     def count(sample: Sample, prompt: str) -> int:
         if not prompt.strip():

@@ -153,11 +153,13 @@ def calibration(embeddings: np.ndarray, predictions: np.ndarray) -> tuple[np.nda
     """
     deviations, spread = embeddings.std(0), predictions.std(0)
     covariance = ((embeddings - embeddings.mean(0)) * (predictions - predictions.mean(0))).mean(0)
-    correlation = np.maximum(covariance / (deviations * spread), 0.0)
+    # A component that never varies, or is never predicted to, says nothing.
+    varies = deviations * spread > 0
+    correlation = np.maximum(covariance / np.where(varies, deviations * spread, 1.0), 0.0)
     # A correlation squared is on average 1/n too large by chance. No component is taken for pure noise, nor for known:
     # both ends are beyond what some hundred brains can show.
     reliabilities = np.sqrt(np.clip(correlation**2 - 1 / len(embeddings), 0.05**2, 0.95**2))
-    return reliabilities, reliabilities * deviations / spread
+    return reliabilities, reliabilities * deviations / np.where(varies, spread, 1.0)
 
 
 def _cross_fit(
