@@ -111,6 +111,8 @@ class Recording:
             as they are.
         made_of ([`Average`], *optional*):
             The recordings that `read` computes it from, where it does.
+        nuisance (`np.ndarray`, *optional*):
+            `[frames, columns]` to regress out of the values by weights fitted on training frames.
     """
 
     recording_id: str
@@ -122,6 +124,7 @@ class Recording:
     sources: tuple[Path, ...] = ()
     standardized: bool = False
     made_of: "Average | None" = None
+    nuisance: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         # Ids become paths below the cache and names of files on the Hub.
