@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Every corpus: its name, and the module and class that build it.
 CORPORA = {
+    "alice2016": ("alice2016", "Alice2016"),
     "bids": ("bids.bids", "Bids"),
     "brainllm2025": ("brainllm2025", "BrainLLM2025"),
     "lebel2023": ("huth.lebel2023", "Lebel2023"),

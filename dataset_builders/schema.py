@@ -4,7 +4,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -29,6 +29,10 @@ WORDS = "words"
 WORD_ONSETS = "word_onsets"
 WORD_OFFSETS = "word_offsets"
 FRAME_TIMES = "frame_times"
+NUM_WORDS = "num_words"
+NUM_CHARACTERS = "num_characters"
+POSITION = "position"
+WORDS_PER_SECOND = "words_per_second"
 BRAIN_VALUES = "brain_values"
 
 #: What each column holds, in the order of the row. The dataset card prints this table.
@@ -49,11 +53,17 @@ COLUMNS = {
     WORD_ONSETS: "when each word begins, in seconds of the stimulus clock",
     WORD_OFFSETS: "when each word ends, in seconds of the stimulus clock",
     FRAME_TIMES: "centre of each brain frame, in seconds of the stimulus clock",
+    NUM_WORDS: "words of `text`",
+    NUM_CHARACTERS: "characters of `text`",
+    POSITION: "place of the brain sample in its passage or story, from 0; null for an image",
+    WORDS_PER_SECOND: "words of the completion a second, from the first onset to the last offset; null without times",
     BRAIN_VALUES: "brain frames `[frames, features]`, or the recording and the numbers of its frames that hold them",
 }
 TEXT_COLUMNS = (SAMPLE_ID, CORPUS, SUBJECT, SESSION, STIMULUS, GROUP, TOPIC, BRAIN_ID, PROMPT, COMPLETION, TEXT)
 _WORD_COLUMNS = (REFERENCES, WORDS)
 _TIME_COLUMNS = (WORD_ONSETS, WORD_OFFSETS, FRAME_TIMES)
+#: What the design alone tells of a row, without its words and without a brain.
+STRUCTURE_COLUMNS = {NUM_WORDS: "int32", NUM_CHARACTERS: "int32", POSITION: "int32", WORDS_PER_SECOND: "float32"}
 
 #: Rows as they are: decode `completion`, given `prompt` and the brain.
 CONTINUATION = "continuation"
@@ -101,6 +111,8 @@ class Recording:
             as they are.
         made_of ([`Average`], *optional*):
             The recordings that `read` computes it from, where it does.
+        nuisance (`np.ndarray`, *optional*):
+            `[frames, columns]` to regress out of the values by weights fitted on training frames.
     """
 
     recording_id: str
@@ -112,6 +124,7 @@ class Recording:
     sources: tuple[Path, ...] = ()
     standardized: bool = False
     made_of: "Average | None" = None
+    nuisance: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         # Ids become paths below the cache and names of files on the Hub.
@@ -164,6 +177,8 @@ class Sample:
             See [`COLUMNS`]; empty where the corpus has none.
         official_split (`str`, *optional*):
             `"train"` or `"test"` in the corpus's own division, for the split policy `official`.
+        position (`int`, *optional*):
+            See [`COLUMNS`]; set by [`with_positions`] for all corpora alike.
     """
 
     sample_id: str
@@ -185,6 +200,39 @@ class Sample:
     word_offsets: tuple[float, ...] = ()
     frame_times: tuple[float, ...] = ()
     official_split: str = ""
+    position: int | None = None
+
+    @property
+    def num_words(self) -> int:
+        """Words of the text, parted by blanks."""
+        return len(self.text.split())
+
+    @property
+    def num_characters(self) -> int:
+        """Characters of the text, without blanks around it."""
+        return len(self.text.strip())
+
+    @property
+    def words_per_second(self) -> float | None:
+        """Words of the completion over the time that they took, where that is known."""
+        if not self.word_onsets or not self.word_offsets:
+            return None
+        seconds = max(self.word_offsets) - min(self.word_onsets)
+        return len(self.word_onsets) / seconds if seconds > 0 else None
+
+
+def with_positions(samples: Sequence[Sample]) -> list[Sample]:
+    """
+    The samples, each with its place in its passage or story: the rank of its first frame among those of its recording
+    and stimulus. Samples of one brain share a place; an image, which has `references`, has none.
+    """
+    starts: dict[tuple[str, str], set[int]] = {}
+    for sample in samples:
+        starts.setdefault((sample.recording, sample.stimulus), set()).add(min(sample.frames))
+    ranks = {key: {start: rank for rank, start in enumerate(sorted(found))} for key, found in starts.items()}
+    return [
+        replace(s, position=None if s.references else ranks[s.recording, s.stimulus][min(s.frames)]) for s in samples
+    ]
 
 
 @dataclass
@@ -256,6 +304,7 @@ def row_features(width: int | None, dtype: str = "float32", store: str = IN_ROWS
         {name: Value("string") for name in TEXT_COLUMNS}
         | {name: List(Value("string")) for name in _WORD_COLUMNS}
         | {name: List(Value("float32")) for name in _TIME_COLUMNS}
+        | {name: Value(kind) for name, kind in STRUCTURE_COLUMNS.items()}
         | {BRAIN_VALUES: values}
     )
 
@@ -324,6 +373,9 @@ __all__ = [
     "GROUP",
     "IN_RECORDINGS",
     "IN_ROWS",
+    "NUM_CHARACTERS",
+    "NUM_WORDS",
+    "POSITION",
     "PROMPT",
     "READINGS",
     "REFERENCES",
@@ -333,6 +385,7 @@ __all__ = [
     "SPLITS",
     "STANDARDIZE",
     "STIMULUS",
+    "STRUCTURE_COLUMNS",
     "SUBJECT",
     "TEST",
     "TEXT",
@@ -341,6 +394,7 @@ __all__ = [
     "TRAIN",
     "VALIDATION",
     "WORDS",
+    "WORDS_PER_SECOND",
     "WORD_OFFSETS",
     "WORD_ONSETS",
     "Average",
@@ -350,4 +404,5 @@ __all__ = [
     "nested_list",
     "row_features",
     "samples_to_table",
+    "with_positions",
 ]

@@ -31,7 +31,17 @@ from datasets.utils.logging import get_logger
 from ..config import BrainCorpusConfig
 from ..preparation.pipeline import Preparation
 from ..preparation.storage import RECORDINGS_DIR
-from ..schema import IN_ROWS, SPLITS, TRAIN, Geometry, Recording, Sample, row_features, samples_to_table
+from ..schema import (
+    IN_ROWS,
+    SPLITS,
+    TRAIN,
+    Geometry,
+    Recording,
+    Sample,
+    row_features,
+    samples_to_table,
+    with_positions,
+)
 from ..splitting.fingerprints import EXACT
 from ..splitting.leaks import LeakageError, find_leaks
 from ..splitting.policies import DROPPED, LEAKY_POLICIES, OFFICIAL, assign_splits, unlabelled_rows
@@ -193,7 +203,7 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         self.notes.clear()
         self.differences.clear()
         recordings = self._chosen_recordings()
-        samples = self.list_samples(recordings)
+        samples = with_positions(self.list_samples(recordings))
         facts = self._checked_facts(recordings, samples)
         samples, splits, fitting = self._divide(samples)
         used = {sample.recording for sample in samples}

@@ -7,13 +7,16 @@ With the same columns the result is that of `nilearn.signal.clean` without filte
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..readers.bids_names import join, parse_names
 from ..readers.text_files import read_tsv
+from ..schema import Recording
 
 
 #: fMRIPrep's name of the table, since version 20.2 and before.
@@ -82,7 +85,12 @@ def _number(text: str, name: str, path: Path, line: int) -> float:
         raise ValueError(f"{path}, line {line}: {name} is {text!r}, expected a number; download it again") from None
 
 
-def regress_out(values: np.ndarray, confounds: np.ndarray | None = None, detrend: bool = False) -> np.ndarray:
+def regress_out(
+    values: np.ndarray,
+    confounds: np.ndarray | None = None,
+    detrend: bool = False,
+    fitted_on: np.ndarray | None = None,
+) -> np.ndarray:
     """
     Residuals of a least-squares fit; the mean over frames stays.
 
@@ -93,6 +101,8 @@ def regress_out(values: np.ndarray, confounds: np.ndarray | None = None, detrend
             `[frames, confounds]`; they may be linearly dependent.
         detrend (`bool`, *optional*, defaults to `False`):
             Whether a straight line is taken out as well.
+        fitted_on (`np.ndarray`, *optional*):
+            Frames on which weights and means are fitted; all by default.
 
     Raises:
         ValueError: values and confounds differ in frames.
@@ -107,14 +117,37 @@ def regress_out(values: np.ndarray, confounds: np.ndarray | None = None, detrend
         raise ValueError(
             f"the series has {frames} frames and the confounds have {len(columns[0])}: files do not match"
         )
-    design = np.hstack(columns)
-    design -= design.mean(axis=0)
-    scale = np.linalg.norm(design, axis=0)
-    basis, sizes, _ = np.linalg.svd(design / np.where(scale > 0, scale, 1), full_matrices=False)
-    basis = basis[:, sizes > sizes.max(initial=0) * frames * np.finfo(float).eps].astype(np.float32)
-    mean = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    design, fitted = np.hstack(columns), slice(None) if fitted_on is None else fitted_on
+    design -= design[fitted].mean(axis=0)
+    scale = np.linalg.norm(design[fitted], axis=0)
+    design /= np.where(scale > 0, scale, 1)
+    _, sizes, axes = np.linalg.svd(design[fitted], full_matrices=False)
+    kept = sizes > sizes.max(initial=0) * frames * np.finfo(float).eps
+    basis = (design @ (axes[kept].T / sizes[kept])).astype(np.float32)  # orthonormal on the fitted frames
+    mean = values[fitted].mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = values - mean
-    return centred - basis @ (basis.T @ centred) + mean
+    return centred - basis @ (basis[fitted].T @ centred[fitted]) + mean
+
+
+def without_nuisance(recording: Recording, training: np.ndarray | None) -> Recording:
+    """
+    A recording whose `nuisance` is regressed out when it is read.
+
+    Args:
+        recording ([`~dataset_builders.schema.Recording`]):
+            Returned as it is if it has none.
+        training (`np.ndarray`, *optional*):
+            Numbers of its training frames, on which weights are fitted; of a recording that has none, such as that of
+            a person who is held out, all frames are used.
+    """
+    if recording.nuisance is None:
+        return recording
+    read = partial(_read_residuals, recording.read, recording.nuisance, training)
+    return replace(recording, read=read, nuisance=None)
+
+
+def _read_residuals(read: Callable[[], np.ndarray], nuisance: np.ndarray, fitted_on: np.ndarray | None) -> np.ndarray:
+    return regress_out(read(), nuisance, fitted_on=fitted_on)
 
 
 def read_cleaned(
@@ -128,4 +161,4 @@ def read_cleaned(
         raise ValueError(f"{path}: {error}") from error
 
 
-__all__ = ["CONFOUND_SUFFIXES", "find_confounds", "read_cleaned", "read_confounds", "regress_out"]
+__all__ = ["CONFOUND_SUFFIXES", "find_confounds", "read_cleaned", "read_confounds", "regress_out", "without_nuisance"]

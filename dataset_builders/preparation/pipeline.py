@@ -16,6 +16,7 @@ import numpy as np
 from ..config import BrainCorpusConfig
 from ..schema import Geometry, Recording, Sample
 from .averages import joined_from_parts, keep_parts, parts_by_source, sources_beside
+from .confounds import without_nuisance
 from .fitting import fit_preprocessing
 from .preprocessing import Preprocessing, unit_of
 from .recording_statistics import RecordingStatistics, compute_recording_statistics
@@ -76,6 +77,7 @@ class Preparation:
     ):
         self.geometries, self.config, self.folder, self.num_proc = geometries, config, folder, num_proc
         self.training = frames_of(fitting)
+        recordings = [without_nuisance(one, self.training.get(one.recording_id)) for one in recordings]
         self.repeats = {} if config.num_reliable_voxels is None else repeated_frames(fitting)
         self._statistics_dir, averages = (
             folder / "recording_statistics",
@@ -178,7 +180,8 @@ class Preparation:
         }
         widths = {subject: found.width for subject, found in self.preprocessings.items()}
         spaces = {subject: found.space for subject, found in self.geometries.items() if found is not None}
-        found = {"features": widths, "spaces": spaces, "voxels_with_nan": unusable}
+        regressed = {"confounds": getattr(config, "confounds", None) or []}
+        found = regressed | {"features": widths, "spaces": spaces, "voxels_with_nan": unusable}
         return {name: getattr(config, name) for name in names} | found
 
     def _statistics_of(self, subject: str) -> list[RecordingStatistics]:

@@ -16,7 +16,12 @@ from ..splitting.leaks import describe_leak
 
 
 #: License names of the Hub for those of the corpora.
-_HUB_LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "CC0": "cc0-1.0", "Apache 2.0": "apache-2.0"}
+_HUB_LICENCES = {
+    "CC BY-NC 4.0": "cc-by-nc-4.0",
+    "CC BY 4.0": "cc-by-4.0",
+    "CC0": "cc0-1.0",
+    "Apache 2.0": "apache-2.0",
+}
 
 # Files that are named for each reason; `corpus.json` names them all.
 _LISTED_FILES = 20
@@ -118,11 +123,12 @@ def _preprocessing(info: CorpusInfo) -> str:
     if done["num_reliable_voxels"]:
         regions += f", of which the {done['num_reliable_voxels']} most reliable voxels"
     spaces = ", ".join(sorted(set(done["spaces"].values()) - {""})) or "none known"
+    confounds = f" Regressed out: {', '.join(done['confounds'])}." if done.get("confounds") else ""
     return (
         f"Standardised: {done['standardize']}. Useless voxels (NaN, or never varying): {done['bad_voxels']}. Regions: "
         f"{regions}; {components}. Stored as {done['dtype']}. Features a frame: {widths}. Space of their coordinates: "
-        f"{spaces}.\n\nMeans, deviations, choice of voxels and components were fitted on training frames; they lie in "
-        "`subjects/`, with what is known of each feature."
+        f"{spaces}.{confounds}\n\nMeans, deviations, choice of voxels and components were fitted on training frames; "
+        "they lie in `subjects/`, with what is known of each feature."
     )
 
 

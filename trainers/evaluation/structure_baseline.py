@@ -23,8 +23,8 @@ def structure_baseline(train: Sequence[Row], tested: Sequence[Row], embed: Embed
 
     Args:
         train (`Sequence[Mapping]`), tested (`Sequence[Mapping]`):
-            Rows with `subject`, `group`, `brain_id` and `completion`; `session`, `position` and `words_per_second` are
-            used where they exist, `num_words` and `num_characters` are counted where they do not.
+            Rows with `subject`, `group`, `brain_id` and `completion`, whose words and characters are counted;
+            `session`, `position` and `words_per_second` are used where they exist.
         embed (`Callable`):
             Texts → embeddings `[texts, embedding]`.
 
@@ -44,8 +44,8 @@ def structure_baseline(train: Sequence[Row], tested: Sequence[Row], embed: Embed
 
 def _measure(row: Row, sessions: Sequence[str]) -> np.ndarray:
     text = row["completion"].strip()
-    counts = [row.get("num_words") or len(text.split()), row.get("num_characters") or len(text)]
-    numbers = [*counts, row.get("position") or 0, row.get("words_per_second") or 0]
+    # Not the columns `num_words` and `num_characters`: they count all that was perceived, and this is a part of it.
+    numbers = [len(text.split()), len(text), row.get("position") or 0, row.get("words_per_second") or 0]
     return np.array([*numbers, *(str(row.get("session")) == session for session in sessions)], float)
 
 
