@@ -120,6 +120,7 @@ class TestSavedReports:
                 "task": "caption",
                 "sample_id": f"toy/{i}",
                 "group": "g",
+                "subject": "s1",
                 "prompt": "",
                 "references": ["a cat"],
                 "scores": {"brain": {"cider": 1.0}},
