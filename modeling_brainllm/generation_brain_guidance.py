@@ -66,11 +66,9 @@ class BrainGuidanceLogitsProcessor(LogitsProcessor):
         copies = len(input_ids) // len(self.has_brain)
         has_brain = self.has_brain.repeat_interleave(copies)
         null = torch.log_softmax(self._null_scores(input_ids, has_brain, copies).float(), dim=-1)
-        # Scores may have columns for placeholders, which no language model gives a probability.
-        vocabulary, rest = scores.split([null.shape[-1], scores.shape[-1] - null.shape[-1]], dim=-1)
-        own = torch.log_softmax(vocabulary.float(), dim=-1)
-        guided = torch.where(has_brain[:, None], null + self.scale * (own - null), vocabulary.float())
-        return torch.cat([guided.to(scores.dtype), rest], dim=-1)
+        own = torch.log_softmax(scores.float(), dim=-1)
+        guided = null + self.scale * (own - null)
+        return torch.where(has_brain[:, None], guided, scores.float()).to(scores.dtype)
 
     def _null_scores(self, input_ids: torch.LongTensor, has_brain: torch.Tensor, copies: int) -> torch.Tensor:
         """Next-token scores `(rows, vocabulary)` of the same prefixes under the null condition."""

@@ -31,21 +31,21 @@ _TELLINGS_OF_A_GROUP, _PARTNERS = 2, 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Telling:
+class Rendition:
     """What was heard or read in one go: where each sequence of its words occurs first."""
 
     group: str
     places: dict[tuple[str, ...], int]
 
     @classmethod
-    def of(cls, group: str, words: Sequence[str]) -> "Telling":
-        """The telling of these words, as [`~dataset_builders.splitting.fingerprints.words_of`] gives them."""
+    def of(cls, group: str, words: Sequence[str]) -> "Rendition":
+        """The rendition of these words, as [`~dataset_builders.splitting.fingerprints.words_of`] gives them."""
         places: dict[tuple[str, ...], int] = {}
         for place, sequence in enumerate(zip(*(words[start:] for start in range(_SEQUENCE)), strict=False)):
             places.setdefault(sequence, place)
         return cls(group, places)
 
-    def retells(self, other: "Telling") -> bool:
+    def retells(self, other: "Rendition") -> bool:
         """Whether both tell the same, whole or in part."""
         shared = [sequence for sequence in self.places if sequence in other.places]  # in our order
         least = max(_LEAST_IN_ORDER, _LEAST_SHARE * min(len(self.places), len(other.places)))
@@ -62,17 +62,17 @@ def _longest_rise(places: Sequence[int]) -> int:
     return len(ends)
 
 
-def _candidates(some: Sequence[Telling], others: Sequence[Telling]) -> Iterator[tuple[int, int]]:
+def _candidates(some: Sequence[Rendition], others: Sequence[Rendition]) -> Iterator[tuple[int, int]]:
     """Pairs (of `some`, of `others`) of different groups that share enough to be compared, without trying all."""
     holders: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for number, telling in enumerate(others):
-        for sequence in telling.places:
+    for number, rendition in enumerate(others):
+        for sequence in rendition.places:
             if len(holders[sequence]) < _PARTNERS:
                 holders[sequence].append(number)
-    for number, telling in enumerate(some):
-        shared = Counter(held for sequence in telling.places for held in holders.get(sequence, ()))
+    for number, rendition in enumerate(some):
+        shared = Counter(held for sequence in rendition.places for held in holders.get(sequence, ()))
         for held, count in shared.items():
-            if count >= _LEAST_IN_ORDER and others[held].group != telling.group:
+            if count >= _LEAST_IN_ORDER and others[held].group != rendition.group:
                 yield number, held
 
 
@@ -90,12 +90,12 @@ def merge_retellings(texts: Sequence[Sequence[str]]) -> list[int]:
     numbers: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, text in enumerate(texts):
         numbers[tuple(words_of(" ".join(text)))].append(number)
-    tellings = [Telling.of(str(same[0]), words) for words, same in numbers.items()]
+    renditions = [Rendition.of(str(same[0]), words) for words, same in numbers.items()]
     first = [0] * len(texts)
     for same in numbers.values():
         for number in same:
             first[number] = same[0]
-    for one, other in combinations(tellings, 2):
+    for one, other in combinations(renditions, 2):
         roots = sorted((first[int(one.group)], first[int(other.group)]))
         if roots[0] != roots[1] and one.retells(other):
             first = [roots[0] if root == roots[1] else root for root in first]
@@ -105,33 +105,33 @@ def merge_retellings(texts: Sequence[Sequence[str]]) -> list[int]:
 def retold_rows(samples: Sequence[Sample], sides: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
     """For each pair of splits, rows of the later one whose story is told in the earlier one under another name."""
     rows = {split: [row for row in np.flatnonzero(sides == split) if not samples[row].references] for split in SPLITS}
-    tellings = {split: list(_tellings(samples[row] for row in result)) for split, result in rows.items()}
+    renditions = {split: list(_renditions(samples[row] for row in result)) for split, result in rows.items()}
     for earlier, later in combinations(SPLITS, 2):
         groups = set()
-        for number, held in _candidates(tellings[later], tellings[earlier]):
-            telling = tellings[later][number]
-            if telling.group not in groups and telling.retells(tellings[earlier][held]):
-                groups.add(telling.group)
+        for number, held in _candidates(renditions[later], renditions[earlier]):
+            rendition = renditions[later][number]
+            if rendition.group not in groups and rendition.retells(renditions[earlier][held]):
+                groups.add(rendition.group)
         touched = [row for row in rows[later] if samples[row].group in groups]
         yield earlier, later, np.array(touched, dtype=np.int64)
 
 
-def _tellings(samples: Iterable[Sample]) -> Iterator[Telling]:
-    """The longest tellings of each group, of texts in the order of their frames."""
+def _renditions(samples: Iterable[Sample]) -> Iterator[Rendition]:
+    """The longest renditions of each group, of texts in the order of their frames."""
     runs: defaultdict[str, defaultdict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         runs[sample.group][sample.recording].append(sample)
     for group, result in runs.items():
-        # Rows of one sentence repeat its text; equal tellings of several people are one.
+        # Rows of one sentence repeat its text; equal renditions of several people are one.
         texts = {tuple(text for text, _ in groupby(_texts(rows))) for rows in result.values()}
         for text in sorted(texts, key=lambda text: (-len(" ".join(text)), text))[:_TELLINGS_OF_A_GROUP]:
             words = words_of(" ".join(text))
             if len(words) >= _LEAST_IN_ORDER + _SEQUENCE - 1:
-                yield Telling.of(group, words)
+                yield Rendition.of(group, words)
 
 
 def _texts(samples: Iterable[Sample]) -> list[str]:
     return [sample.text for sample in sorted(samples, key=lambda sample: min(sample.frames, default=0))]
 
 
-__all__ = ["Telling", "merge_retellings", "retold_rows"]
+__all__ = ["Rendition", "merge_retellings", "retold_rows"]

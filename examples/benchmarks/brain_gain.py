@@ -25,7 +25,10 @@ import torch
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from trainers.data.collator import BrainDataCollator, read_as
+from trainers.data.collator import read_as
+from trainers.evaluation.arms import Batches
+from trainers.evaluation.control_brains import match_control_brains
+from trainers.evaluation.deaf_twin import MEAN_BRAIN, NULL, choose_rival, score_without_brain
 from trainers.statistics.permutations import permute_across_groups
 from trainers.statistics.resampling import Resampler
 
@@ -36,7 +39,7 @@ SYSTEMS = ("brain", "structure", "both")
 FIRST_EXPERIMENT = 72
 #: Weight of a structure column beside the whole of the brain, each of length 1.
 STRUCTURE_WEIGHT = 0.35
-TEXT = ("input_ids", "attention_mask")
+BATCH_SIZE = 32
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -123,99 +126,54 @@ def train(args: argparse.Namespace, system: str, fold: int) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- scoring
-class Scorer:
-    """Nats of the texts of rows under a checkpoint and whatever encoder outputs."""
-
-    def __init__(self, checkpoint: Path, rows: Dataset, batch_size: int = 32):
-        self.model = BrainLlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-        self.processor = BrainLlamaProcessor.from_pretrained(checkpoint)
-        self.rows, self.collate = rows, BrainDataCollator(self.processor)
-        lengths = [len(row["prompt"]) + len(row["completion"]) for row in rows]
-        order = np.argsort(lengths, kind="stable")
-        self.batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        self.encoded = self.encode(rows)
-
-    @torch.no_grad()
-    def encode(self, rows: Dataset) -> torch.Tensor:
-        """Encoder outputs `[rows, tokens, hidden]`."""
-        values = [np.asarray(v, np.float32) for v in rows["brain_values"]]
-        inputs = self.processor.feature_extractor(values, subject=list(rows["subject"]))
-        return self.model.model.brain_encoder(inputs["brain_values"])
-
-    @torch.no_grad()
-    def nats(self, conditions: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Nats and number of tokens of each text, `[rows]`, under encoder outputs `[rows, tokens, hidden]`."""
-        nats, tokens = np.zeros(len(self.rows)), np.zeros(len(self.rows))
-        for batch in self.batches:
-            inputs = self.collate([self.rows[int(i)] for i in batch])
-            text = {name: inputs[name] for name in TEXT}
-            losses, where = self.model.token_losses(
-                inputs["labels"],
-                **text,
-                encoder_outputs=conditions[torch.from_numpy(batch)],
-                brain_index=torch.arange(len(batch)),
-            )
-            nats[batch] = np.bincount(where.numpy(), losses.numpy(), len(batch))
-            tokens[batch] = np.bincount(where.numpy(), minlength=len(batch))
-        return nats, tokens
-
-    def without_brain(self) -> dict[str, np.ndarray]:
-        """The null condition and the mean brain."""
-        mean = self.encoded.mean(0, keepdim=True).expand_as(self.encoded)
-        return {"null": self.nats(torch.zeros_like(self.encoded))[0], "mean_brain": self.nats(mean)[0]}
+def batches(checkpoint: Path, rows: Dataset) -> Batches:
+    model = BrainLlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    return Batches(model, BrainLlamaProcessor.from_pretrained(checkpoint), rows, BATCH_SIZE, seed=0)
 
 
+@torch.inference_mode()
 def score(args: argparse.Namespace, system: str, fold: int, task: str) -> dict[str, dict[str, np.ndarray]]:
-    """Nats of every arm, on validation and test rows."""
+    """Nats of every arm, on validation and test rows; `permuted` and `matched` are `[permutations, rows]`."""
     splits = load_from_disk(str(prepare(args, system, fold)))
     folder, found = folder_of(args, system, fold), {}
     for split in ("validation", "test"):
-        rows = read_as(splits[split], task)
+        rows = with_sessions(read_as(splits[split], task))
         saved = folder / f"nats-{task}-{split}.npz"
         if not saved.is_file():
-            scorer = Scorer(folder, rows)
-            own, tokens = scorer.nats(scorer.encoded)
-            arms = {"brain": own, "tokens": tokens, **scorer.without_brain()}
+            model = batches(folder, rows)
+            twins = [batches(twin.parent, rows) for twin in sorted((folder / "twins").glob("*/model.safetensors"))]
+            losses = {"brain": model.losses(model.own), **score_without_brain(model, twins)}
             if split == "test":
-                arms |= control_brains(args, scorer, rows)
-            for twin in sorted((folder / "twins").glob("*/model.safetensors")):
-                deaf = Scorer(twin.parent, rows)
-                name = f"twin {twin.parent.name}"
-                arms[f"{name}, brain"] = deaf.nats(deaf.encoded)[0]
-                arms |= {f"{name}, {arm}": nats for arm, nats in deaf.without_brain().items()}
-            np.savez(saved, **arms)
+                losses |= control_brains(args, model)
+            tokens = model.num_tokens()
+            np.savez(saved, tokens=tokens, **{arm: loss * tokens for arm, loss in losses.items()})
         found[split] = dict(np.load(saved)) | {"group": np.array(rows["group"])}
     return found
 
 
-def control_brains(args: argparse.Namespace, scorer: Scorer, rows: Dataset) -> dict[str, np.ndarray]:
-    """Nats `[permutations, rows]` under brains of other passages; and of such with the same session and length."""
-    groups, brain_ids = list(rows["group"]), list(rows["brain_id"])
-    place = {brain_id: i for i, brain_id in enumerate(brain_ids)}
+def with_sessions(rows: Dataset) -> Dataset:
+    """The two experiments are sessions, which matched brains share."""
+    sessions = [str(int(int(group) >= FIRST_EXPERIMENT)) for group in rows["group"]]
+    return rows.remove_columns("session").add_column("session", sessions)
+
+
+def control_brains(args: argparse.Namespace, rows: Batches) -> dict[str, np.ndarray]:
+    """Losses under brains of other passages, and under such of the same session and length."""
+    groups, brain_ids = ([row[name] for row in rows.rows] for name in ("group", "brain_id"))
     permuted = permute_across_groups(groups, brain_ids, args.num_permutations, seed=0)
-    drawn = {"permuted": [[place[brain_id] for brain_id in row] for row in permuted]}
-    structure, rng = structure_of(rows), np.random.default_rng(0)
-    session, length, group = structure[:, 0], structure[:, 1], np.array(groups)
-    drawn["matched"] = []
-    for _ in range(args.num_permutations):
-        chosen = []
-        for i in range(len(rows)):
-            others = np.flatnonzero((group != group[i]) & (session == session[i]))
-            distance = np.abs(length[others] - length[i])
-            near = others[distance <= max(2, distance.min())]
-            chosen.append(int(rng.choice(near)))
-        drawn["matched"].append(chosen)
+    distinct = [row for brains in rows.brains.values() for row in brains.values()]
+    matched = (match_control_brains(distinct, draw) for draw in range(args.num_permutations))
     return {
-        name: np.stack([scorer.nats(scorer.encoded[torch.tensor(index)])[0] for index in several])
-        for name, several in drawn.items()
+        "permuted": np.stack([rows.losses(rows.number(ids)) for ids in permuted]),
+        "matched": np.stack([rows.losses(rows.own, rows.lend(brains)) for brains in matched]),
     }
 
 
 # ---------------------------------------------------------------------------------------------------------- table
 def best_without_brain(arms: dict[str, dict[str, np.ndarray]]) -> tuple[str, np.ndarray]:
     """The arm without its brain that makes the validation texts likeliest, and its nats on test."""
-    names = [name for name in arms["validation"] if name in ("null", "mean_brain") or name.startswith("twin")]
-    name = min(names, key=lambda name: arms["validation"][name].sum())
+    held_out = {arm: nats for arm, nats in arms["validation"].items() if arm in (NULL, MEAN_BRAIN) or "twin" in arm}
+    name = choose_rival(held_out, np.ones(len(arms["validation"]["tokens"])))
     return name, arms["test"][name]
 
 
@@ -255,6 +213,17 @@ def make_tables(args: argparse.Namespace) -> dict[str, object]:
     return results
 
 
+def describe(args: argparse.Namespace) -> str:
+    """Under which conditions, but for folders."""
+    return (
+        f"{len(args.folds)} folds of the real participant, whole passages held out; recipe "
+        f"`{Path(args.recipe).name}`, {args.num_twins} twins a fold. Losses and gains in nats, over all tokens; "
+        '"without" is the best of null condition, mean brain and twins, chosen on validation texts; "matched" brains '
+        "are of the same session and a length within two words. Intervals by passage. Fold 0's test rows and "
+        "validation rows chose the recipe's settings."
+    )
+
+
 def as_markdown(results: dict[str, object]) -> str:
     """One line per comparison."""
 
@@ -282,7 +251,7 @@ def main() -> None:
                 train(args, system, fold)
     results = make_tables(args)
     (args.output_dir / "gain.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
-    table = as_markdown(results)
+    table = f"{describe(args)}\n\n{as_markdown(results)}"
     (args.output_dir / "gain.md").write_text(table + "\n", encoding="utf-8")
     print(table)
 
