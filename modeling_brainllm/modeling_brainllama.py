@@ -45,11 +45,8 @@ from .configuration_brainllama import BrainLlamaConfig
 from .generation_brainllama import BrainCache, BrainGenerationMixin
 from .modeling_brain_composition import ComposedCheckpoints
 from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, VoxelEncoder
+from .modeling_brain_head import HeadLosses
 from .modeling_brain_interface import BrainAdapter, BrainCrossAttention, BrainInterface
-
-
-# 64 MiB in float32, and in a step some two or three times that.
-LOGITS_AT_ONCE = 2**24
 
 
 # `auto_docstring` is left out (its standard texts say less than ours, and it prints at import what it does not know).
@@ -527,7 +524,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
         """
         labels = labels.masked_fill(labels >= self.config.text_config.vocab_size, -100)
         hidden_states, targets, rows = _at_labels(self.model(**inputs).last_hidden_state, labels)
-        return _HeadLosses.of(self.lm_head, hidden_states, targets), rows
+        return HeadLosses.of(self.lm_head, hidden_states, targets), rows
 
 
 def _segment_positions(segment_ids: torch.LongTensor, attention_mask: torch.Tensor | None) -> torch.LongTensor:
@@ -549,45 +546,6 @@ def _at_labels(
     targets = nn.functional.pad(labels, (0, 1), value=-100)[:, 1:]
     rows, positions = (targets != -100).nonzero(as_tuple=True)
     return hidden_states[rows, positions], targets[rows, positions], rows
-
-
-class _HeadLosses(torch.autograd.Function):
-    """
-    Cross-entropy of each hidden state under a frozen head, some labels at a time, so that their logits never lie in
-    memory together.
-
-    A loss depends on its own hidden state alone. So its gradient is known once its logits are, and is kept, a vector
-    of the hidden size, in their place; no logit is computed twice.
-    """
-
-    @classmethod
-    def of(cls, head: nn.Module, hidden_states: torch.Tensor, targets: torch.LongTensor) -> torch.Tensor:
-        size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
-        frozen = not any(parameter.requires_grad for parameter in head.parameters())
-        if len(targets) <= size or not frozen or torch.compiler.is_compiling():
-            return nn.functional.cross_entropy(head(hidden_states).float(), targets, reduction="none")
-        return cls.apply(hidden_states, targets, head, size, torch.is_grad_enabled() and hidden_states.requires_grad)
-
-    @staticmethod
-    def forward(ctx, hidden_states, targets, head, size, keep_gradient):
-        losses = hidden_states.new_empty(len(targets), dtype=torch.float32)
-        gradients = torch.empty_like(hidden_states) if keep_gradient else None
-        for start in range(0, len(targets), size):
-            part = slice(start, start + size)
-            with torch.set_grad_enabled(keep_gradient):
-                states = hidden_states[part].detach().requires_grad_(keep_gradient)
-                found = nn.functional.cross_entropy(head(states).float(), targets[part], reduction="none")
-                losses[part] = found.detach()
-                if keep_gradient:
-                    (gradients[part],) = torch.autograd.grad(found.sum(), states)
-            del found
-        ctx.save_for_backward(*[gradients] if keep_gradient else [])
-        return losses
-
-    @staticmethod
-    def backward(ctx, grad_losses):
-        (gradients,) = ctx.saved_tensors
-        return (grad_losses[:, None] * gradients).to(gradients.dtype), None, None, None, None
 
 
 BrainLlamaConfig.register_for_auto_class()

@@ -19,7 +19,7 @@ import padding
 import ridge
 import table
 
-from modeling_brainllm import modeling_brainllama
+from modeling_brainllm import modeling_brain_head
 from trainers.statistics.ridge import fit_ridge
 
 
@@ -59,7 +59,7 @@ def test_ridge_by_both_ways():
 class TestHead:
     def test_no_tensor_of_all_logits(self, monkeypatch):
         labels, vocabulary, width, at_once = 96, 1000, 8, 12
-        monkeypatch.setattr(modeling_brainllama, "LOGITS_AT_ONCE", at_once * vocabulary)
+        monkeypatch.setattr(modeling_brain_head, "LOGITS_AT_ONCE", at_once * vocabulary)
         counts = head.count(labels, vocabulary, width)
         assert counts["largest tensor before"] == 4 * labels * vocabulary
         assert counts["largest tensor after"] == 4 * at_once * vocabulary

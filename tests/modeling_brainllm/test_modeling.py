@@ -18,7 +18,7 @@ from testing_utils import (
 )
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
-from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, FrameEncoderConfig, modeling_brainllama
+from modeling_brainllm import BrainLlamaConfig, BrainLlamaForCausalLM, FrameEncoderConfig, modeling_brain_head
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ class TestLoss:
         model, brain, input_ids = variant
         found = []
         for at_once in (9, labels_at_once):
-            monkeypatch.setattr(modeling_brainllama, "LOGITS_AT_ONCE", at_once * model.lm_head.weight.shape[0])
+            monkeypatch.setattr(modeling_brain_head, "LOGITS_AT_ONCE", at_once * model.lm_head.weight.shape[0])
             copied = copy.deepcopy(model)
             losses, _ = copied.token_losses(labels_for(input_ids), input_ids=input_ids, **brain)
             (losses * torch.linspace(-1, 1, 9)).sum().backward()

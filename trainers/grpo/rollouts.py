@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from modeling_brainllm.modeling_brainllama import BrainCache, BrainFeatures
+from modeling_brainllm.modeling_brainllama import BrainFeatures
 
 from ..data.collator import require_one_subject_per_brain
 
@@ -174,8 +174,6 @@ def decode_from_shared_prefill(
             logits_to_keep=1,
         ).past_key_values
         cache.batch_select_indices(prefix_index)
-        if isinstance(cache, BrainCache) and cache.brain_mask is not None:
-            cache.brain_mask = cache.brain_mask[prefix_index]
         given = {"past_key_values": cache}
     tokens = model.generate(**prompts, **given, generation_config=generation_config)
     return tokens[:, input_ids.shape[1] :]

@@ -16,7 +16,7 @@ import torch
 from measuring import Watch, in_turns
 from torch import nn
 
-from modeling_brainllm import modeling_brainllama
+from modeling_brainllm import modeling_brain_head
 
 
 def step(labels: int, vocabulary: int, width: int, device: str, whole: bool, dtype: torch.dtype = torch.bfloat16):
@@ -30,7 +30,7 @@ def step(labels: int, vocabulary: int, width: int, device: str, whole: bool, dty
         if whole:
             losses = nn.functional.cross_entropy(head(states).float(), targets, reduction="none")
         else:
-            losses = modeling_brainllama._HeadLosses.of(head, states, targets)
+            losses = modeling_brain_head.HeadLosses.of(head, states, targets)
         losses.mean().backward()
 
     return run, head.weight, states

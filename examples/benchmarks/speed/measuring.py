@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the scripts of this folder share: CPU seconds in turns, what torch allocates, modules as they were."""
 
+import importlib.util
 import statistics
 import subprocess
+import tempfile
 import time
 import types
 import weakref
@@ -70,7 +72,11 @@ def module_at(path: str, commit: str = BEFORE) -> types.ModuleType:
     source = subprocess.run(
         ["git", "show", f"{commit}:{path}"], cwd=root, capture_output=True, text=True, check=True
     ).stdout
-    module = types.ModuleType(path.removesuffix(".py").replace("/", "."))
-    module.__package__ = module.__name__.rpartition(".")[0]
-    exec(compile(source, f"{commit}:{path}", "exec"), module.__dict__)
+    name = path.removesuffix(".py").replace("/", ".")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, Path(path).name)
+        file.write_text(source, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(name, file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
     return module

@@ -15,25 +15,6 @@ from trainers.sft.sft_config import BrainSFTConfig
 from trainers.sft.sft_trainer import BrainSFTTrainer, WithControlBrains
 
 
-@pytest.fixture
-def make_trainer(make_model, make_processor, make_rows, tmp_path):
-    def make(model=None, rows=None, eval_rows=None, folder="run", **options) -> BrainSFTTrainer:
-        model = make_model() if model is None else model
-        options = {
-            "learning_rate": 1e-2, "logging_steps": 1, "save_strategy": "no", "use_cpu": True, "disable_tqdm": True,
-            "report_to": "none", "max_steps": 8, **options,
-        }  # fmt: skip
-        return BrainSFTTrainer(
-            model,
-            BrainSFTConfig(output_dir=tmp_path / folder, **options),
-            train_dataset=make_rows() if rows is None else rows,
-            eval_dataset=eval_rows,
-            processing_class=make_processor(model),
-        )
-
-    return make
-
-
 def loss_curve(trainer: BrainSFTTrainer) -> list[float]:
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -371,61 +352,6 @@ class TestOptions:
     def test_contrast_needs_negatives(self, tmp_path):
         with pytest.raises(ValueError, match="num_negatives"):
             BrainSFTConfig(output_dir=tmp_path, contrastive_weight=1.0, num_negatives=0)
-
-
-class TestEvaluationOfOtherRows:
-    """The same rows have the same scores, on whatever way they come in."""
-
-    def test_given_to_the_call_to_the_trainer_or_by_name(self, make_trainer, make_rows):
-        rows = make_rows(8, seed=1)
-        named = {"a": rows, "b": make_rows(8, seed=2)}
-        expected = make_trainer(eval_rows=rows).evaluate()
-        kinds = ("loss", "pairwise_accuracy", "pairwise_gap")
-        call = make_trainer().evaluate(rows)
-        assert [call[f"eval_{kind}"] for kind in kinds] == [expected[f"eval_{kind}"] for kind in kinds]
-        predicted = make_trainer().predict(rows).metrics
-        assert [predicted[f"test_{kind}"] for kind in kinds] == [expected[f"eval_{kind}"] for kind in kinds]
-        both = [make_trainer(eval_rows=named).evaluate(), make_trainer().evaluate(named)]
-        for found in both:
-            assert [found[f"eval_a_{kind}"] for kind in kinds] == [expected[f"eval_{kind}"] for kind in kinds]
-            assert found["eval_b_loss"] != found["eval_a_loss"]
-
-    def test_several_sets_during_training(self, make_trainer, make_rows):
-        named = {"a": make_rows(8, seed=1), "b": make_rows(8, seed=2)}
-        options = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
-        best = {"load_best_model_at_end": True, "metric_for_best_model": "eval_b_pairwise_gap", "max_steps": 4}
-        trainer = make_trainer(eval_rows=named, **options, **best)
-        trainer.train()
-        gaps = [entry["eval_b_pairwise_gap"] for entry in trainer.state.log_history if "eval_b_pairwise_gap" in entry]
-        assert trainer.state.best_metric == max(gaps)
-
-    @pytest.mark.parametrize("reading", ["sentence", "mixed"])
-    def test_task_of_the_options(self, make_trainer, make_rows, reading):
-        rows = make_rows(8, seed=1)
-        expected = make_trainer(eval_rows=rows, reading=reading).evaluate()["eval_loss"]
-        assert make_trainer(reading=reading).evaluate(rows)["eval_loss"] == expected
-        assert make_trainer().evaluate(rows)["eval_loss"] != pytest.approx(expected, rel=1e-3)
-
-    def test_streams_empty_sets_and_shared_ids_are_refused(self, make_trainer, make_rows):
-        rows = make_rows(8, seed=1)
-        for given in (rows.to_iterable_dataset(), {"a": rows.to_iterable_dataset()}):
-            with pytest.raises(ValueError, match=r"IterableDataset without a length.*from_list"):
-                make_trainer().evaluate(given)
-        with pytest.raises(ValueError, match="split is empty"):
-            make_trainer().evaluate(rows.select([]))
-        with pytest.raises(ValueError, match="split is empty"):
-            make_trainer(rows=rows.select([]))
-        shared = rows.map(lambda row, i: {"subject": f"s{i % 2}"}, with_indices=True)
-        for given in ({"rows": shared}, {"eval_rows": shared}):
-            with pytest.raises(ValueError, match=r"`brain_id` 'tiny/0' is given to subjects 's0' and 's1'"):
-                make_trainer(**given)
-
-    def test_broken_weights_are_named(self, make_trainer, make_rows):
-        trainer = make_trainer(eval_rows=make_rows(8, seed=1))
-        with torch.no_grad():
-            trainer.model.model.brain_interface.projector.output.weight.fill_(torch.nan)
-        with pytest.raises(FloatingPointError, match=r"evaluated samples .* is NaN or infinite"):
-            trainer.evaluate()
 
 
 def test_rows_of_a_corpus_come_in_batches_of_like_length(make_model, make_processor, make_rows, tmp_path):
