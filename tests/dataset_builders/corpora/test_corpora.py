@@ -33,7 +33,9 @@ class TestEveryCorpus:
         assert isinstance(cls.CITATION, str)
 
     def test_unknown_corpus(self):
-        with pytest.raises(ValueError, match="corpus 'pereira' is unknown: choose one of alice2016, bids, brainllm2025"):
+        with pytest.raises(
+            ValueError, match="corpus 'pereira' is unknown: choose one of alice2016, bids, brainllm2025"
+        ):
             load_corpus("pereira")
 
     def test_row(self, prepared):
