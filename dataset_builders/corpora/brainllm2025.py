@@ -25,7 +25,7 @@ _DOWNLOAD = "https://cloud.tsinghua.edu.cn/d/04e8cfe6c9c743c69f08/"
 _NUM_FEATURES = 1000
 
 # The first 72 passages of Pereira's experiment 3 are 24 topics of 3 passages; the 96 of experiment 2 have one concept
-# each (their 24 broader categories are not in the published files).
+# each (their 24 broader categories are not in the published files). The experiments were scanned in two sessions.
 _PEREIRA_FACTS = {"stories": 168, "sentences": 627, "samples": 1254, "features": _NUM_FEATURES}
 _PASSAGES_WITH_TOPIC = 72
 _PASSAGES_PER_TOPIC = 3
@@ -96,6 +96,11 @@ class BrainLLM2025(BrainCorpusBuilder):
       consecutive volumes slide over a story; a sample decodes the words of one volume from the frames that follow it.
       Text is lower-cased.
 
+    Pereira's first 72 passages and the other 96 are two experiments and two sessions, named `243sentences` and
+    `384sentences` after their numbers of sentences. The brain tells them apart almost surely, so a decoder may earn by
+    the session what it seems to know of the words: `standardize="session"` takes the means apart. It is not the
+    default, because it brings all components to one scale, which holds their order.
+
     Runs leave a fingerprint: in Pereira's data the nearest other frame lies in the same passage 94 times in 100, so
     only splits that hold out whole passages measure decoding. The published split does not.
     """
@@ -148,6 +153,7 @@ class BrainLLM2025(BrainCorpusBuilder):
                 subject=story.subject,
                 num_frames=len(story.frames),
                 num_features=story.frames.shape[1],
+                session=self._session(story.story),
                 read=partial(np.asarray, story.frames),
                 sources=(story.texts_path,),
             )
@@ -202,7 +208,14 @@ class BrainLLM2025(BrainCorpusBuilder):
                     text=_text(item, place) if self.config.layout == PEREIRA else chunks[k],
                     recording=recording_id,
                     frames=frames,
+                    session=self._session(story.story),
                 )
+
+    def _session(self, story: str) -> str:
+        """The experiment of a passage of Pereira's; unknown of the stories of the others."""
+        if self.config.layout != PEREIRA or not story.isdigit():
+            return ""
+        return "243sentences" if int(story) < _PASSAGES_WITH_TOPIC else "384sentences"
 
 
 def _find_pairs(data_dir: str | None) -> dict[str, tuple[Path, Path]]:

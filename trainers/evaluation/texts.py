@@ -111,7 +111,8 @@ def _loss_columns(rows: Batches, task: "Task", run: Run) -> dict[str, Any]:
     affordable.
     """
     groups, brain_ids = ([row[name] for row in rows.rows] for name in ("group", "brain_id"))
-    permuted = permutations.permute_across_groups(groups, brain_ids, run.num_permutations, rows.seed, rows.blocks)
+    blocks = permutations.within_sessions(rows.blocks, [row.get("session") for row in rows.rows], groups)
+    permuted = permutations.permute_across_groups(groups, brain_ids, run.num_permutations, rows.seed, blocks)
     numbers, advance = np.stack([rows.number(ids) for ids in permuted]), run.advance
     losses: dict[str, np.ndarray] = {}
     columns: dict[str, Any] = {

@@ -6,6 +6,7 @@ The first kind changes which brain a row gets and leaves the brains whole, so th
 in nothing but the pairing. The second kind changes the standardised values themselves. Pure numpy.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,6 +63,34 @@ def permute_across_groups(
         inside = np.array([other == block for other in block_of_each])
         control_brains[:, inside] = _permute_block(labels[inside], ids[inside], num_permutations, generator)
     return control_brains
+
+
+def within_sessions(blocks: Sequence, sessions: Sequence, groups: Sequence) -> list:
+    """Divide blocks by scanning session, so that a permuted brain does not give its session away.
+
+    A brain tells its session almost surely; if sessions saw different texts, a permutation across them breaks that
+    link too, and the control loses more than what the brain says of the words.
+
+    Args:
+        blocks (`Sequence` of length samples):
+            What brain and control brain share so far; anything hashable.
+        sessions (`Sequence` of length samples):
+            Session of each sample; `None` and `""` are unknown.
+        groups (`Sequence` of length samples):
+            Leak-proof group of each sample.
+
+    Returns:
+        `list` of length samples: Pairs of block and session. The session is `None` throughout a block in which a
+        session is unknown, or holds a group with more than half of its samples: there is no permutation within it.
+    """
+    members: dict[object, dict[object, Counter]] = {}
+    for block, session, group in zip(blocks, sessions, groups, strict=True):
+        members.setdefault(block, {}).setdefault(session, Counter())[group] += 1
+    divided = {
+        block: all(name and 2 * max(found.values()) <= found.total() for name, found in parts.items())
+        for block, parts in members.items()
+    }
+    return [(block, session if divided[block] else None) for block, session in zip(blocks, sessions, strict=True)]
 
 
 def _permute_block(

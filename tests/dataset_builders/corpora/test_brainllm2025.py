@@ -98,6 +98,34 @@ def _damage(folder, change, suffix=".pca1000.wq.pkl.dic"):
     path.write_bytes(pickle.dumps(content, 4))
 
 
+class TestSessions:
+    """Pereira's passages up to 71 and from 72 on are two experiments; of other layouts no session is known."""
+
+    def test_rows_and_values(self, tmp_path, sentences, write):
+        """Standardised within session, each session's training brains have mean 0 and deviation 1."""
+        truth = sentences(num_stories=90)
+        folder = write(tmp_path / "data", "pereira", truth)
+        splits = _load(folder, tmp_path, standardize="session")
+        for row in _rows(splits).values():
+            assert row["session"] == ("243sentences" if int(row["stimulus"]) < 72 else "384sentences")
+        for session in ("243sentences", "384sentences"):
+            rows = [row for row in splits["train"].with_format("numpy") if row["session"] == session]
+            values = np.concatenate(list({row["brain_id"]: row["brain_values"] for row in rows}.values()))
+            np.testing.assert_allclose(values.mean(0), 0, atol=1e-5)
+            np.testing.assert_allclose(values.std(0), 1, atol=1e-4)
+
+    @pytest.mark.parametrize("layout", ["huth", "narratives"])
+    def test_unknown(self, tmp_path, windows, write, layout):
+        folder = write(tmp_path / "data", layout, windows())
+        assert {row["session"] for row in _rows(_load(folder, tmp_path, layout)).values()} == {""}
+
+    def test_positions(self, tmp_path, sentences, write):
+        """Both samples of a sentence have its place in the passage."""
+        folder = write(tmp_path / "data", "pereira", sentences())
+        for name, row in _rows(_load(folder, tmp_path)).items():
+            assert row["position"] == int(name.split("/")[3])
+
+
 class TestErrors:
     @pytest.fixture
     def folder(self, tmp_path, sentences, write):
