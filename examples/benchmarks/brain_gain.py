@@ -35,8 +35,6 @@ from trainers.statistics.resampling import Resampler
 
 EXAMPLES = Path(__file__).resolve().parent.parent
 SYSTEMS = ("brain", "structure", "both")
-#: Passages of the first of the two experiments, which are two sessions (Pereira et al. 2018).
-FIRST_EXPERIMENT = 72
 #: Weight of a structure column beside the whole of the brain, each of length 1.
 STRUCTURE_WEIGHT = 0.35
 BATCH_SIZE = 32
@@ -102,9 +100,8 @@ def structure_of(rows: Dataset) -> np.ndarray:
     """What is known of a sentence without its words: session, length, position; `[rows, columns]`."""
     words = np.array([len(text.split()) for text in rows["text"]], float)
     characters = np.array([len(text) for text in rows["text"]], float)
-    session = np.array([int(group) < FIRST_EXPERIMENT for group in rows["group"]], float)
-    position = np.array([int(brain_id.rpartition("/")[2]) for brain_id in rows["brain_id"]])
-    places = (position[:, None] == np.arange(5)).astype(float)
+    session = np.array([name == rows["session"][0] for name in rows["session"]], float)
+    places = (np.array(rows["position"])[:, None] == np.arange(5)).astype(float)
     return np.column_stack([session, words, characters, words**2, places])
 
 
@@ -137,7 +134,7 @@ def score(args: argparse.Namespace, system: str, fold: int, task: str) -> dict[s
     splits = load_from_disk(str(prepare(args, system, fold)))
     folder, found = folder_of(args, system, fold), {}
     for split in ("validation", "test"):
-        rows = with_sessions(read_as(splits[split], task))
+        rows = read_as(splits[split], task)
         saved = folder / f"nats-{task}-{split}.npz"
         if not saved.is_file():
             model = batches(folder, rows)
@@ -149,12 +146,6 @@ def score(args: argparse.Namespace, system: str, fold: int, task: str) -> dict[s
             np.savez(saved, tokens=tokens, **{arm: loss * tokens for arm, loss in losses.items()})
         found[split] = dict(np.load(saved)) | {"group": np.array(rows["group"])}
     return found
-
-
-def with_sessions(rows: Dataset) -> Dataset:
-    """The two experiments are sessions, which matched brains share."""
-    sessions = [str(int(int(group) >= FIRST_EXPERIMENT)) for group in rows["group"]]
-    return rows.remove_columns("session").add_column("session", sessions)
 
 
 def control_brains(args: argparse.Namespace, rows: Batches) -> dict[str, np.ndarray]:
