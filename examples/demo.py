@@ -66,7 +66,7 @@ def print_table(reports: dict[str, EvaluationReport]) -> None:
             if row["arm"] not in ("brain", "permuted", "no_brain"):
                 continue
             found = report.find(row["task"], row["arm"], "pairwise_accuracy")
-            line = f"{name:9}{TASKS[row['reading']]:27}{row['arm']:11}{row['loss']:7.3f}{row['brainllm_bleu_1']:9.3f}"
+            line = f"{name:9}{TASKS[row['task']]:27}{row['arm']:11}{row['loss']:7.3f}{row['brainllm_bleu_1']:9.3f}"
             if found is not None:
                 line += f"   {found['value']:.3f}  [{found['ci_low']:.3f}, {found['ci_high']:.3f}]  chance .5"
             print(line)

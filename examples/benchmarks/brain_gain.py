@@ -101,7 +101,7 @@ def structure_of(rows: Dataset) -> np.ndarray:
     words = np.array([len(text.split()) for text in rows["text"]], float)
     characters = np.array([len(text) for text in rows["text"]], float)
     session = np.array([name == rows["session"][0] for name in rows["session"]], float)
-    places = (np.array(rows["position"])[:, None] == np.arange(5)).astype(float)
+    places = (np.array(rows["position"])[:, None] == np.arange(4)).astype(float)  # passages have 3 or 4 sentences
     return np.column_stack([session, words, characters, words**2, places])
 
 

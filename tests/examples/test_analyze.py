@@ -216,7 +216,7 @@ class TestCheckpoint:
         training.allow = ["split"]
         _, folder = script.train_and_evaluate(training, "4", ())
         missing = json.loads((folder / "report.json").read_text())["missing"]
-        assert {item["name"] for item in missing} == {"ridge", "split"}
+        assert {item["name"] for item in missing} == {"deaf_twin", "ridge", "split"}
 
     def test_the_command_knows_what_reports_may_lack(self, script, monkeypatch):
         command = (

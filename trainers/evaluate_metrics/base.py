@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the metrics for the library `evaluate` share: their inputs, and the form of their result.
 
-Each metric is a folder with a script of its name, so that `evaluate.load("…/evaluate_metrics/caption_bleu")` finds it
+Each metric is a file, which `evaluate.load("…/evaluate_metrics/caption_bleu.py")` reads
 without a network; [`~trainers.evaluate_metrics`] has the same classes by name. `evaluate` copies the script elsewhere
 before it imports it: scripts therefore import absolutely.
 """

@@ -82,7 +82,7 @@ class TestPromptLength:
     def test_windows_are_counted_along_a_sentence(self):
         sentences = (("a b", "c", "d e", "f"), ("a b", "x", "y"), ("a", "b", "q"))
         samples = [
-            {"subject": "s1", "group": f"{number}", "prompt": " ".join(cut[:k]), "truth": f" {cut[k]}"}
+            {"subject": "s1", "group": f"{number}", "prompt": " ".join(cut[:k]), "references": [f" {cut[k]}"]}
             for number, cut in enumerate(sentences)
             for k in range(len(cut))
         ]

@@ -4,13 +4,10 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from repository import REPOSITORY
 from safetensors.torch import load_file
 from torch import nn
 from transformers import TrainerCallback
@@ -172,14 +169,3 @@ class TestFound:
         args = make_trainer(resume_from_checkpoint=str(tmp_path / name)).args
         with pytest.raises(ValueError, match=rf"`resume_from_checkpoint` is '.*{name}', which is no checkpoint"):
             find_checkpoint(args)
-
-
-@pytest.mark.slow
-def test_killed_runs_go_on():
-    """Real processes and real kills; examples/benchmarks/killed_training.py does many, beside saving in place."""
-    script = REPOSITORY / "examples" / "benchmarks" / "killed_training.py"
-    command = [sys.executable, str(script), "--kills", "4", "--no-baseline"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])["whole"]
-    assert (found["kills"], found["could not go on"], found["different weights at the end"]) == (4, 0, 1)

@@ -20,7 +20,8 @@ import torch
 from trainers.arguments import DataArguments, EncoderArguments, TargetArguments
 from trainers.contrastive.contrastive_config import BrainContrastiveTrainingConfig
 from trainers.contrastive.contrastive_trainer import BrainContrastiveTrainer
-from trainers.loading import load_contrastive_model, load_corpus_splits
+from trainers.data.corpora import load_corpus_splits
+from trainers.loading import load_contrastive_model
 corpus, folder, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(1)
 splits = load_corpus_splits(DataArguments(dataset=corpus))
