@@ -123,12 +123,15 @@ def load_encoder(args: argparse.Namespace) -> MeanPooledEmbedder | None:
 
 
 def caption_scorers(args: argparse.Namespace) -> dict[str, Any]:
-    """What captions are scored with beside the sentence encoder."""
+    """What captions alone are scored with."""
     return {
         "frequencies": DocumentFrequencies.load(args.document_frequencies) if args.document_frequencies else None,
         "meteor": MeteorData.load(args.meteor_data) if args.meteor_data else None,
-        "embed_tokens": TokenEmbedder.from_pretrained(args.token_encoder) if args.token_encoder else None,
     }
+
+
+def load_token_encoder(args: argparse.Namespace) -> TokenEmbedder | None:
+    return TokenEmbedder.from_pretrained(args.token_encoder) if args.token_encoder else None
 
 
 def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
@@ -162,6 +165,7 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
         generation=generation,
         max_identification=args.max_identification,
         embedder=load_encoder(args),
+        embed_tokens=load_token_encoder(args),
         twins=[load(args, folder) for folder in args.twins],
         batch_size=args.batch_size,
         seed=args.seed,
@@ -180,6 +184,7 @@ def score_predictions(args: argparse.Namespace) -> EvaluationReport:
         args.references,
         allow=args.allow,
         embed=load_encoder(args),
+        embed_tokens=load_token_encoder(args),
         max_identification=args.max_identification or 256,
         num_resamples=args.num_resamples,
         seed=args.seed,

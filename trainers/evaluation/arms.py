@@ -150,13 +150,17 @@ class Batches:
         return found
 
     def generate(
-        self, control_brains: np.ndarray | None, generation: Mapping[str, Any], advance: Callable
+        self,
+        control_brains: np.ndarray | None,
+        generation: Mapping[str, Any],
+        advance: Callable,
+        embeds: Mapping | None = None,
     ) -> list[str]:
         """Completions of all rows, from prompt and brain alone: neither truth nor labels are within reach."""
         texts = [""] * len(self.rows)
         for batch in self.batches:
             prompts = [self.rows[i]["prompt"].strip() for i in batch.rows]
-            brain = {} if control_brains is None else self.brain_inputs(batch, control_brains, self.embeds)
+            brain = {} if control_brains is None else self.brain_inputs(batch, control_brains, embeds or self.embeds)
             texts_of_batch = (
                 prompts if control_brains is None else [self.processor.brain_token + text for text in prompts]
             )

@@ -89,7 +89,7 @@ def measure_captions(task: "Caption", run: Run) -> Measured:
     samples = _table(task.name, brains, control_brains, texts)
     _add_ridge_baseline(samples, run)
     frequencies = task.frequencies or DocumentFrequencies.fit(references_of_images(samples))
-    scorer = CaptionScorer(frequencies, run.embedder, task.meteor, task.embed_tokens)
+    scorer = CaptionScorer(frequencies, run.embedder, task.meteor, run.embed_tokens)
     most = MAX_IDENTIFICATION if run.max_identification is None else run.max_identification
     scored = score_captions(samples, scorer, max_identification=most, seed=run.seed)
     return Measured(scored, absent, settings, human_scores(scored, scorer))

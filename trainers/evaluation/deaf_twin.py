@@ -9,9 +9,12 @@ texts and steps: the model itself under the null condition or the mean brain, an
 shuffled across groups. Which is best is chosen on validation texts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
 from .arms import Batches
 
@@ -19,9 +22,33 @@ from .arms import Batches
 NULL, MEAN_BRAIN, DEAF_TWIN = "null", "mean_brain", "deaf_twin"
 
 
-def score_without_brain(rows: Batches, twins: Sequence[Batches]) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Deaf:
     """
-    Losses `(rows,)` of everything that decodes the rows without their brains.
+    One way to decode rows without their brains.
+
+    Args:
+        rows ([`Batches`]):
+            The rows, with the model that decodes them.
+        embeds (`Mapping`):
+            What stands in the place of each brain: encoder outputs per block.
+    """
+
+    rows: Batches
+    embeds: Mapping[tuple[str, int], torch.Tensor]
+
+    def losses(self) -> np.ndarray:
+        """Mean cross-entropy `(rows,)` of each completion's tokens."""
+        return self.rows.losses(self.rows.own, self.embeds)
+
+    def generate(self, generation: Mapping[str, Any], advance: Callable) -> list[str]:
+        """A completion of each row."""
+        return self.rows.generate(self.rows.own, generation, advance, self.embeds)
+
+
+def ways_without_brain(rows: Batches, twins: Sequence[Batches]) -> dict[str, Deaf]:
+    """
+    Everything that decodes the rows without their brains.
 
     Args:
         rows ([`Batches`]):
@@ -32,12 +59,17 @@ def score_without_brain(rows: Batches, twins: Sequence[Batches]) -> dict[str, np
     Returns:
         `dict`: `null` and `mean_brain` of the model; `twin_1`, `twin_1_mean_brain`, `twin_1_null` and so on.
     """
-    found = {NULL: rows.losses(rows.own, rows.null()), MEAN_BRAIN: rows.losses(rows.own, rows.mean_brain())}
+    found = {NULL: Deaf(rows, rows.null()), MEAN_BRAIN: Deaf(rows, rows.mean_brain())}
     for number, twin in enumerate(twins, start=1):
-        found[f"twin_{number}"] = twin.losses(twin.own)
-        found[f"twin_{number}_{MEAN_BRAIN}"] = twin.losses(twin.own, twin.mean_brain())
-        found[f"twin_{number}_{NULL}"] = twin.losses(twin.own, twin.null())
+        found[f"twin_{number}"] = Deaf(twin, twin.embeds)
+        found[f"twin_{number}_{MEAN_BRAIN}"] = Deaf(twin, twin.mean_brain())
+        found[f"twin_{number}_{NULL}"] = Deaf(twin, twin.null())
     return found
+
+
+def score_without_brain(rows: Batches, twins: Sequence[Batches]) -> dict[str, np.ndarray]:
+    """Losses `(rows,)` of each of [`ways_without_brain`]."""
+    return {name: deaf.losses() for name, deaf in ways_without_brain(rows, twins).items()}
 
 
 def choose_rival(losses: Mapping[str, np.ndarray], num_tokens: np.ndarray) -> str:
@@ -54,4 +86,4 @@ def choose_rival(losses: Mapping[str, np.ndarray], num_tokens: np.ndarray) -> st
     return min(losses, key=lambda arm: float(losses[arm] @ num_tokens))
 
 
-__all__ = ["DEAF_TWIN", "MEAN_BRAIN", "NULL", "choose_rival", "score_without_brain"]
+__all__ = ["DEAF_TWIN", "MEAN_BRAIN", "NULL", "Deaf", "choose_rival", "score_without_brain", "ways_without_brain"]

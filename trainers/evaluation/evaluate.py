@@ -20,6 +20,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..data.corpora import require_rows
 from ..data.provenance import split_facts
+from ..metrics.embedding_scores import TokenEmbeddings
 from ..reports.provenance import count_parameters, find_fingerprint, find_protocol, find_versions
 from ..reports.report import EvaluationReport
 from .controls import NUM_DRAWS, VALUE_CONTROLS
@@ -47,6 +48,7 @@ def evaluate(
     generate: bool = True,
     generation: Mapping[str, Any] | None = None,
     embedder: Embedder | None = None,
+    embed_tokens: TokenEmbeddings | None = None,
     twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]] = (),
     max_identification: int | None = None,
     batch_size: int = 32,
@@ -70,8 +72,10 @@ def evaluate(
         generate, generation, both *optional*: Whether to generate texts of which losses are measured; arguments of
             `generate` in place of the published ones; of captions, of some of them.
         embedder (`Callable`, *optional*):
-            Texts → embeddings `[texts, embedding]`; adds the baselines of [`~trainers.evaluation.ridge_baseline`] and,
-            to captions, `text_similarity`.
+            Texts → embeddings `[texts, embedding]`; adds the baselines of [`~trainers.evaluation.ridge_baseline`] and
+            the score `text_similarity`.
+        embed_tokens (`Callable`, *optional*):
+            Texts → tokens with their vectors; adds `bert_score` ([`~trainers.scoring.caption_scorer.ModelScorer`]).
         twins (`Sequence[tuple]`, *optional*):
             Models of the same recipe that were trained on shuffled brains, each with its processor.
         max_identification (`int`, *optional*): Most candidates of a text: by default 512 texts, 256 images.
@@ -94,8 +98,8 @@ def evaluate(
     options |= {"batch_size": batch_size, "generate": generate}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         run = Run(
-            model, processor, dataset, split, tested, embedder, twins, generation=generation, advance=bar.update,
-            show=bar.set_description, **options,
+            model, processor, dataset, split, tested, embedder, embed_tokens, twins, generation=generation,
+            advance=bar.update, show=bar.set_description, **options,
         )  # fmt: skip
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)

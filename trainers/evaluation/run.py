@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
+from ..metrics.embedding_scores import TokenEmbeddings
 from .ridge_baseline import Embedder
 
 
@@ -33,6 +34,7 @@ class Run:
     split: str
     tested: "Dataset"
     embedder: Embedder | None
+    embed_tokens: TokenEmbeddings | None
     twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]]
     generate: bool
     generation: Mapping[str, Any] | None

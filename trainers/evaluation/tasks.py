@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from ..metrics import MeteorData
     from ..metrics.captions import DocumentFrequencies
-    from ..metrics.embedding_scores import TokenEmbeddings
 
 
 class Task:
@@ -84,7 +83,7 @@ class Caption(Task):
             The request, rendered, with one marker; by default the processor's.
         optional_arms (`Sequence[str]`, *optional*):
             Which arms to run beside those that are mandatory.
-        frequencies, meteor, embed_tokens, all *optional*:
+        frequencies, meteor, both *optional*:
             See [`~trainers.scoring.caption_scorer.CaptionScorer`].
     """
 
@@ -97,10 +96,9 @@ class Caption(Task):
         optional_arms: Sequence[str] = OPTIONAL_ARMS,
         frequencies: "DocumentFrequencies | None" = None,
         meteor: "MeteorData | None" = None,
-        embed_tokens: "TokenEmbeddings | None" = None,
     ):
         self.prompt, self.optional_arms, self.frequencies = prompt, optional_arms, frequencies
-        self.meteor, self.embed_tokens = meteor, embed_tokens
+        self.meteor = meteor
 
     def measure(self, run: Run) -> Measured:
         """The scored table of the task."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..data.brain_format import with_brain_arrays
 from ..data.corpora import require_rows
 from ..metrics import best_constant_text, identify, remove_text_prior
+from ..scoring.caption_scorer import ModelScorer
 from ..scoring.table import BRAIN, RETRIEVAL, RIDGE, STRUCTURE
 from ..scoring.texts import score_texts
 from ..statistics import permutations
@@ -17,7 +18,7 @@ from ..statistics.main_effects import expected_wins
 from .arms import Batches
 from .control_brains import MATCHED, draw_control_brains, match_control_brains
 from .controls import DRAWN_CONTROLS, NUM_DRAWS, VALUE_CONTROLS
-from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, choose_rival, score_without_brain
+from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, Deaf, choose_rival, ways_without_brain
 from .ridge_baseline import Embedder, ridge_baseline
 from .run import Measured, Run
 from .structure_baseline import structure_baseline
@@ -43,7 +44,7 @@ PUBLISHED_GENERATION = {
 
 def measure_texts(task: "Task", run: Run) -> Measured:
     """
-    Losses of every row under its own brain and every control, and texts of `brain`, `permuted` and `no_brain`.
+    Losses of every row under its own brain and every control, and texts of each of these that generate.
 
     Losses are the mean cross-entropy of the completion's tokens. Where the task identifies and the block is small
     enough, each text is scored under every brain of its block.
@@ -67,34 +68,34 @@ def measure_texts(task: "Task", run: Run) -> Measured:
     if run.embedder is not None:
         require_rows(run.dataset, "train")
         _add_ridge_baseline(columns, task.rows(run.dataset["train"]), rows, run.embedder)
-    rival = _add_deaf_twin(rows, columns, task, run)
-    samples = score_texts(_table(rows, task.name, columns))
+    rival = _add_deaf_twin(rows, columns, task, run, generation)
+    samples = score_texts(_table(rows, task.name, columns), ModelScorer(run.embedder, embed_tokens=run.embed_tokens))
     return Measured(samples, absent, {"generation": generation}, rival=rival)
 
 
 def _add_deaf_twin(
-    rows: Batches,
-    columns: dict[str, Any],
-    task: "Task",
-    run: Run,
+    rows: Batches, columns: dict[str, Any], task: "Task", run: Run, generation: Mapping[str, Any] | None
 ) -> str:
     """
-    Losses without the brain, and which arm of them is the rival. Without validation rows it is the best on the tested
-    rows themselves, which favours the rival.
+    Losses and texts of the best way without the brain, and its name. Without validation rows it is the best on the
+    tested rows themselves, which favours the rival.
     """
 
-    def score(tested: Batches) -> dict[str, np.ndarray]:
-        deaf = [Batches(*twin, tested.source, tested.batch_size, tested.seed) for twin in run.twins]
-        return score_without_brain(tested, deaf)
+    def without_brain(tested: Batches) -> dict[str, Deaf]:
+        twins = [Batches(*twin, tested.source, tested.batch_size, tested.seed) for twin in run.twins]
+        return ways_without_brain(tested, twins)
 
-    losses, chosen_on = score(rows), rows
+    deaf, chosen_on = without_brain(rows), rows
+    losses = {name: way.losses() for name, way in deaf.items()}
     held_out = losses
     if len(run.dataset.get("validation", ())):
         validation = task.rows(run.dataset["validation"])
         chosen_on = Batches(rows.model, rows.processor, validation, rows.batch_size, rows.seed)
-        held_out = score(chosen_on)
+        held_out = {name: way.losses() for name, way in without_brain(chosen_on).items()}
     rival = choose_rival(held_out, chosen_on.num_tokens())
     columns["losses"] |= {NULL: losses[NULL], DEAF_TWIN: losses[rival]}
+    if generation is not None:
+        columns["texts"][DEAF_TWIN] = deaf[rival].generate(generation, run.advance)
     return rival
 
 

@@ -41,15 +41,13 @@ class Scores:
         return scores | {name: float(np.mean(values)) for name, values in self.values.items()}
 
 
-class CaptionScorer:
+class ModelScorer:
     """
-    Scores captions of images against what people wrote about them.
+    Scores that take lists or models, each where it is given what it takes.
 
     Args:
-        frequencies ([`~trainers.metrics.DocumentFrequencies`]):
-            For CIDEr.
         embed (`Callable`, *optional*):
-            Texts → vectors `[texts, width]`, for `text_similarity`: the mean cosine of a caption and the references.
+            Texts → vectors `[texts, width]`, for `text_similarity`: the mean cosine of a text and its references.
         meteor ([`~trainers.metrics.MeteorData`], *optional*):
             METEOR's lists, for `meteor` in its version 1.5.
         embed_tokens (`Callable`, *optional*):
@@ -59,49 +57,32 @@ class CaptionScorer:
 
     def __init__(
         self,
-        frequencies: DocumentFrequencies,
         embed: Embedder | None = None,
         meteor: MeteorData | None = None,
         embed_tokens: TokenEmbeddings | None = None,
     ):
-        self.frequencies = frequencies
         self.has_similarity = embed is not None
-        self._cider = Cider(frequencies)
         self._embed = embed
         self._vectors: dict[str, np.ndarray] = {}
         self._meteor = None if meteor is None else Meteor(meteor)
         self._embed_tokens = embed_tokens
         self._tokens: dict[str, EmbeddedTokens] = {}
 
-    def __call__(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
-        """Every score that it has what it takes for."""
-        bleu, found = bleu_statistics(captions, references), self.optional(captions, references)
-        found.counts |= dict.fromkeys(_BLEU, bleu)
-        found.values |= {"rouge_l": caption_rouge_l(captions, references), "cider": self._cider(captions, references)}
-        return found
-
-    def optional(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
-        """The scores that take lists or models: `meteor`, `text_similarity`, `bert_score`."""
+    def optional(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+        """`meteor`, `text_similarity` and `bert_score` of some texts."""
         found = Scores()
         if self._meteor is not None:
-            found.counts["meteor"] = self._meteor.statistics(captions, references)
+            found.counts["meteor"] = self._meteor.statistics(texts, references)
         if self.has_similarity:
-            found.values["text_similarity"] = self.similarity(captions, references)
+            found.values["text_similarity"] = self.similarity(texts, references)
         if self._embed_tokens is not None:
-            scores = bert_score(captions, references, self._remembered_tokens)
+            scores = bert_score(texts, references, self._remembered_tokens)
             found.values["bert_score"] = np.asarray(scores["bert_f1"])
         return found
 
-    def similarity(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-        """Mean cosine `(samples,)` of each caption and its references."""
-        return (self._unit_vectors(captions) * self._mean_vectors(references)).sum(axis=1)
-
-    def matrices(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
-        """Every caption on every image: for each score by which images can be ranked `(images, captions)`."""
-        scores = {"cider": self._cider.matrix(captions, references)}
-        if self.has_similarity:
-            scores["text_similarity"] = self._mean_vectors(references) @ self._unit_vectors(captions).T
-        return scores
+    def similarity(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+        """Mean cosine `(samples,)` of each text and its references."""
+        return (self._unit_vectors(texts) * self._mean_vectors(references)).sum(axis=1)
 
     def _remembered_tokens(self, texts: Sequence[str]) -> list[EmbeddedTokens]:
         """Tokens of each text; each text is embedded once."""
@@ -127,4 +108,41 @@ class CaptionScorer:
         return np.stack([self._vectors[text] for text in texts])
 
 
-__all__ = ["CaptionScorer", "Embedder", "Scores"]
+class CaptionScorer(ModelScorer):
+    """
+    Scores captions of images against what people wrote about them.
+
+    Args:
+        frequencies ([`~trainers.metrics.DocumentFrequencies`]):
+            For CIDEr.
+        embed, meteor, embed_tokens, all *optional*:
+            See [`ModelScorer`].
+    """
+
+    def __init__(
+        self,
+        frequencies: DocumentFrequencies,
+        embed: Embedder | None = None,
+        meteor: MeteorData | None = None,
+        embed_tokens: TokenEmbeddings | None = None,
+    ):
+        super().__init__(embed, meteor, embed_tokens)
+        self.frequencies = frequencies
+        self._cider = Cider(frequencies)
+
+    def __call__(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+        """Every score that it has what it takes for."""
+        bleu, found = bleu_statistics(captions, references), self.optional(captions, references)
+        found.counts |= dict.fromkeys(_BLEU, bleu)
+        found.values |= {"rouge_l": caption_rouge_l(captions, references), "cider": self._cider(captions, references)}
+        return found
+
+    def matrices(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+        """Every caption on every image: for each score by which images can be ranked `(images, captions)`."""
+        scores = {"cider": self._cider.matrix(captions, references)}
+        if self.has_similarity:
+            scores["text_similarity"] = self._mean_vectors(references) @ self._unit_vectors(captions).T
+        return scores
+
+
+__all__ = ["CaptionScorer", "Embedder", "ModelScorer", "Scores"]

@@ -79,13 +79,16 @@ class Rules:
         return cls(**known)
 
 
-#: Texts of which losses are measured. The published four scores carry the comparisons.
+#: Texts of which losses are measured. The published four scores and those by models carry the comparisons.
 TEXT_RULES = Rules(
     columns=(
         *("loss", "perplexity", "brainllm_bleu_1", "brainllm_rouge_1", "brainllm_rouge_l", "brainllm_wer"),
-        *("corpus_bleu_4", "rouge_1", "rouge_l", "corpus_wer"),
+        *("corpus_bleu_4", "rouge_1", "rouge_l", "corpus_wer", "text_similarity", "bert_score"),
     ),
-    tested=("brainllm_bleu_1", "brainllm_rouge_1", "brainllm_rouge_l", "brainllm_wer"),
+    tested=(
+        *("brainllm_bleu_1", "brainllm_rouge_1", "brainllm_rouge_l", "brainllm_wer"),
+        *("text_similarity", "bert_score"),
+    ),
     headline="brainllm_bleu_1",
     controls=_LOSS_CONTROLS,
 )

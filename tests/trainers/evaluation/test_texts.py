@@ -298,7 +298,7 @@ class TestGeneration:
     def test_every_arm_is_decoded_and_scored(self, setting, evaluate):
         report = evaluate(setting, generate=True, generation=SHORT)
         for sample in report.samples:
-            assert set(sample["texts"]) == {"brain", "permuted", "no_brain", "shuffled", "constant"}
+            assert set(sample["texts"]) == {"brain", "permuted", "no_brain", "shuffled", "constant", "deaf_twin"}
         assert {"shuffled", "constant"} <= {row["arm"] for row in report.arms}
         assert report.settings["tasks"]["sentence"]["generation"] == SHORT
         assert report.find("sentence", "permuted", "brainllm_bleu_1_gain")
