@@ -73,6 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--twins", nargs="*", metavar="FOLDER", help="brain-deaf twins; `CHECKPOINT/twins/*` if absent"
     )
+    parser.add_argument("--structure_twin", metavar="FOLDER", help="structure twin; `CHECKPOINT/structure` if absent")
     parser.add_argument("--output_dir", required=True, help="folder to write")
     parser.add_argument("--allow", nargs="+", default=[], metavar="NAME", help="what the report may lack, by name")
     parser.add_argument("--split", default="test", help="split that is evaluated")
@@ -142,6 +143,8 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
     names = args.task or choose_tasks(tested)
     if args.twins is None:
         args.twins = sorted(map(str, Path(args.checkpoint).glob("twins/*")))
+    if args.structure_twin is None and Path(args.checkpoint, "structure").is_dir():
+        args.structure_twin = str(Path(args.checkpoint, "structure"))
     if set(names) != {Caption.name}:
         require_twins(args.twins, args.allow)
     if Caption.name not in names or explain_no_ridge(splits.get("train"), tested) is None:
@@ -167,6 +170,7 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
         embedder=load_encoder(args),
         embed_tokens=load_token_encoder(args),
         twins=[load(args, folder) for folder in args.twins],
+        structure_twin=load(args, args.structure_twin) if args.structure_twin else None,
         batch_size=args.batch_size,
         seed=args.seed,
         device=args.device,

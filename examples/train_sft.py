@@ -20,7 +20,8 @@ With `--model_name_or_path runs/instructed` it goes on from a checkpoint, as wit
 new person" in docs/training.md.
 
 With `--num_twins 2` it also trains two brain-deaf twins, by the same recipe on shuffled brains, over which the gain of
-the brain is measured by `evaluate.py`.
+the brain is measured by `evaluate.py`; with `--structure_twin true` also one that is given length, place and session
+of each text in the place of its brain.
 
 Every option of the recipe can be overridden on the command line. A run that was interrupted goes on from its last
 checkpoint when it is started again, or from the one that `--resume_from_checkpoint` names.
@@ -49,7 +50,7 @@ def main(
 ) -> None:
     from datasets import DatasetDict
 
-    from trainers import load_corpus_splits, shuffle_brains
+    from trainers import brains_of_structure, load_corpus_splits, shuffle_brains
     from trainers.common.distributed import end_run
     from trainers.reports.model_card import create_model_card
 
@@ -74,7 +75,18 @@ def main(
         semantic = replace(semantic_args, pretrained_interface=plain_text) if semantic_args.semantic else semantic_args
         trainer = train(model_args, data_args, warmup_args, semantic, args, DatasetDict({**splits, **shuffled}))
 
-    # 4. End
+    # 4. The twin that is given length, place and session in the place of the brain
+    if twin_args.structure_twin:
+        args = replace(
+            training_args,
+            output_dir=f"{training_args.output_dir}/structure",
+            push_to_hub=False,
+            resume_from_checkpoint=None,
+        )
+        plain_encoder = replace(model_args, encoder_type="frames", encoder_name_or_path=None)
+        train(plain_encoder, data_args, warmup_args, semantic_args, args, brains_of_structure(splits))
+
+    # 5. End
     end_run(trainer.accelerator)
 
 

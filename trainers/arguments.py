@@ -231,9 +231,13 @@ class TwinArguments:
         num_twins (`int`, *optional*, defaults to 0):
             Twins that are trained beside the model, each on training and validation brains shuffled across groups by a
             seed of its own, into `output_dir/twins/1` and so on. What a brain adds is measured over the best of them.
+        structure_twin (`bool`, *optional*, defaults to `False`):
+            Trains a twin that is given length, place, session and rate of each text in the place of its brain
+            ([`~trainers.data.structure`]), into `output_dir/structure`.
     """
 
     num_twins: int = field(default=0, metadata={"help": "Brain-deaf twins trained beside the model."})
+    structure_twin: bool = field(default=False, metadata={"help": "Train a twin on structure in place of brains."})
 
 
 @dataclass

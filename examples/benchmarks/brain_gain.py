@@ -26,6 +26,7 @@ from datasets import Dataset, DatasetDict, load_from_disk
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from trainers.data.collator import read_as
+from trainers.data.structure import brains_of_structure
 from trainers.evaluation.arms import Batches
 from trainers.evaluation.control_brains import match_control_brains
 from trainers.evaluation.deaf_twin import MEAN_BRAIN, NULL, choose_rival, score_without_brain
@@ -77,32 +78,24 @@ def prepare(args: argparse.Namespace, system: str, fold: int) -> Path:
     target = args.output_dir / "data" / system / f"fold{fold}"
     if not target.is_dir():
         splits = load_from_disk(str(folder))
-        columns = {name: structure_of(rows) for name, rows in splits.items()}
-        center, spread = columns["train"].mean(0), columns["train"].std(0) + 1e-6
-        brains = np.stack([np.asarray(values)[0] for values in splits["train"]["brain_values"]])
-        # Recorded deviations decide how much ridge regression trusts a feature, by a power that the recipe names.
-        deviations = brains.std(0)
-        trusted = STRUCTURE_WEIGHT * np.sqrt(((deviations / deviations.max()) ** 1.2).sum())
-        scale = 1.0 if system == "structure" else deviations.max() * trusted ** (1 / 0.6)
-        changed = {}
-        for name, rows in splits.items():
-            values = [scale * ((columns[name] - center) / spread)[:, None]]
-            if system == "both":
-                values.insert(0, np.stack([np.asarray(v) for v in rows["brain_values"]]))
-            joined = np.concatenate(values, axis=2).astype(np.float32)
-            changed[name] = rows.remove_columns("brain_values").add_column("brain_values", joined.tolist())
-        DatasetDict(changed).save_to_disk(str(target))
+        changed = brains_of_structure(splits)
+        if system == "both":
+            changed = DatasetDict(
+                {name: beside(rows, changed[name], splits["train"]) for name, rows in splits.items()}
+            )
+        changed.save_to_disk(str(target))
         (target / "corpus.json").write_bytes((folder / "corpus.json").read_bytes())
     return target
 
 
-def structure_of(rows: Dataset) -> np.ndarray:
-    """What is known of a sentence without its words: session, length, position; `[rows, columns]`."""
-    words = np.array([len(text.split()) for text in rows["text"]], float)
-    characters = np.array([len(text) for text in rows["text"]], float)
-    session = np.array([name == rows["session"][0] for name in rows["session"]], float)
-    places = (np.array(rows["position"])[:, None] == np.arange(4)).astype(float)  # passages have 3 or 4 sentences
-    return np.column_stack([session, words, characters, words**2, places])
+def beside(rows: Dataset, structure: Dataset, train: Dataset) -> Dataset:
+    """Rows with the brain and the structure of their texts in one frame."""
+    brains, numbers = (np.stack([np.asarray(v) for v in part["brain_values"]]) for part in (rows, structure))
+    # Recorded deviations decide how much ridge regression trusts a feature, by a power that the recipe names.
+    deviations = np.stack([np.asarray(values)[0] for values in train["brain_values"]]).std(0)
+    trusted = STRUCTURE_WEIGHT * np.sqrt(((deviations / deviations.max()) ** 1.2).sum())
+    joined = np.concatenate([brains, deviations.max() * trusted ** (1 / 0.6) * numbers], axis=2).astype(np.float32)
+    return rows.remove_columns("brain_values").add_column("brain_values", joined.tolist())
 
 
 def train(args: argparse.Namespace, system: str, fold: int) -> None:

@@ -14,6 +14,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "instructions": ["InstructionMaker", "InstructionRows"],
         "packing": ["InstructionCollator"],
         "prompts": ["caption_prompt", "store_caption_settings"],
+        "structure": ["brains_of_structure"],
         "provenance": ["count_brains", "record_training_brains"],
         "target_embeddings": [
             "add_image_embeddings",

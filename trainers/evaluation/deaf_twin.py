@@ -19,7 +19,7 @@ import torch
 from .arms import Batches
 
 
-NULL, MEAN_BRAIN, DEAF_TWIN = "null", "mean_brain", "deaf_twin"
+NULL, MEAN_BRAIN, DEAF_TWIN, STRUCTURE_TWIN = "null", "mean_brain", "deaf_twin", "structure_twin"
 
 
 @dataclass(frozen=True)
@@ -86,4 +86,13 @@ def choose_rival(losses: Mapping[str, np.ndarray], num_tokens: np.ndarray) -> st
     return min(losses, key=lambda arm: float(losses[arm] @ num_tokens))
 
 
-__all__ = ["DEAF_TWIN", "MEAN_BRAIN", "NULL", "Deaf", "choose_rival", "score_without_brain", "ways_without_brain"]
+__all__ = [
+    "DEAF_TWIN",
+    "MEAN_BRAIN",
+    "NULL",
+    "STRUCTURE_TWIN",
+    "Deaf",
+    "choose_rival",
+    "score_without_brain",
+    "ways_without_brain",
+]

@@ -50,6 +50,7 @@ def evaluate(
     embedder: Embedder | None = None,
     embed_tokens: TokenEmbeddings | None = None,
     twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]] = (),
+    structure_twin: tuple[BrainLlamaForCausalLM, BrainLlamaProcessor] | None = None,
     max_identification: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
@@ -78,6 +79,8 @@ def evaluate(
             Texts → tokens with their vectors; adds `bert_score` ([`~trainers.scoring.caption_scorer.ModelScorer`]).
         twins (`Sequence[tuple]`, *optional*):
             Models of the same recipe that were trained on shuffled brains, each with its processor.
+        structure_twin (`tuple`, *optional*):
+            One that was trained on the structure of the texts ([`~trainers.data.structure.brains_of_structure`]).
         max_identification (`int`, *optional*): Most candidates of a text: by default 512 texts, 256 images.
         batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
@@ -98,8 +101,8 @@ def evaluate(
     options |= {"batch_size": batch_size, "generate": generate}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         run = Run(
-            model, processor, dataset, split, tested, embedder, embed_tokens, twins, generation=generation,
-            advance=bar.update, show=bar.set_description, **options,
+            model, processor, dataset, split, tested, embedder, embed_tokens, twins, structure_twin,
+            generation=generation, advance=bar.update, show=bar.set_description, **options,
         )  # fmt: skip
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)

@@ -36,6 +36,7 @@ class Run:
     embedder: Embedder | None
     embed_tokens: TokenEmbeddings | None
     twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]]
+    structure_twin: tuple[BrainLlamaForCausalLM, BrainLlamaProcessor] | None
     generate: bool
     generation: Mapping[str, Any] | None
     num_permutations: int

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data.brain_format import with_brain_arrays
 from ..data.corpora import require_rows
+from ..data.structure import brains_of_structure
 from ..metrics import best_constant_text, identify, remove_text_prior
 from ..scoring.caption_scorer import ModelScorer
 from ..scoring.table import BRAIN, RETRIEVAL, RIDGE, STRUCTURE
@@ -18,7 +19,7 @@ from ..statistics.main_effects import expected_wins
 from .arms import Batches
 from .control_brains import MATCHED, draw_control_brains, match_control_brains
 from .controls import DRAWN_CONTROLS, NUM_DRAWS, VALUE_CONTROLS
-from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, Deaf, choose_rival, ways_without_brain
+from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, STRUCTURE_TWIN, Deaf, choose_rival, ways_without_brain
 from .ridge_baseline import Embedder, ridge_baseline
 from .run import Measured, Run
 from .structure_baseline import structure_baseline
@@ -65,10 +66,12 @@ def measure_texts(task: "Task", run: Run) -> Measured:
             rows, columns["numbers"][: run.num_text_permutations], generation, run.advance
         )
         columns["texts"] |= _constant_arm(task, run, len(rows.rows))
-    if run.embedder is not None:
+    if run.embedder is not None or run.structure_twin is not None:
         require_rows(run.dataset, "train")
+    if run.embedder is not None:
         _add_ridge_baseline(columns, task.rows(run.dataset["train"]), rows, run.embedder)
     rival = _add_deaf_twin(rows, columns, task, run, generation)
+    _add_structure_twin(rows, columns, task, run, generation)
     samples = score_texts(_table(rows, task.name, columns), ModelScorer(run.embedder, embed_tokens=run.embed_tokens))
     return Measured(samples, absent, {"generation": generation}, rival=rival)
 
@@ -97,6 +100,20 @@ def _add_deaf_twin(
     if generation is not None:
         columns["texts"][DEAF_TWIN] = deaf[rival].generate(generation, run.advance)
     return rival
+
+
+def _add_structure_twin(
+    rows: Batches, columns: dict[str, Any], task: "Task", run: Run, generation: Mapping[str, Any] | None
+) -> None:
+    """Losses and texts of the twin that knows length, place and session of each text, and no brain."""
+    if run.structure_twin is None:
+        return
+    splits = brains_of_structure({"train": run.dataset["train"], run.split: run.tested})
+    twin = Batches(*run.structure_twin, task.rows(splits[run.split]), rows.batch_size, rows.seed)
+    deaf = Deaf(twin, twin.embeds)
+    columns["losses"][STRUCTURE_TWIN] = deaf.losses()
+    if generation is not None:
+        columns["texts"][STRUCTURE_TWIN] = deaf.generate(generation, run.advance)
 
 
 def _constant_arm(task: "Task", run: Run, num_rows: int) -> dict[str, list[str]]:

@@ -27,14 +27,14 @@ def describe_effect(report: "EvaluationReport", task: str) -> str:
 
 
 def _describe_likelihood(report: "EvaluationReport", task: str) -> str:
-    sentences = [_describe_gain(report, task), _describe_pairs(report, task)]
+    sentences = [_describe_gain(report, task), _describe_structure(report, task), _describe_pairs(report, task)]
     headline = report.rules[task].headline
     gain = report.find(task, "permuted", f"{headline}_gain")
     if gain is not None:
         name = title_of(headline).removesuffix(" ᴮ")
         told = with_interval(gain, 4)
         sentences.append(f"Generated text gains {told} {name} over another brain's (q = {gain['q']:.3g}).")
-    return f"**What the brain adds** ({task}): {' '.join(sentences)}"
+    return f"**What the brain adds** ({task}): {' '.join(filter(None, sentences))}"
 
 
 def _describe_gain(report: "EvaluationReport", task: str) -> str:
@@ -52,6 +52,17 @@ def _describe_gain(report: "EvaluationReport", task: str) -> str:
         f"brain; chosen on validation texts) it gains {with_interval(nats, 3)} nats a text, "
         f"{with_interval(token, 4)} a token (q = {nats['q']:.3g}, {nats['num_samples']} samples in "
         f"{nats['num_groups']} groups)."
+    )
+
+
+def _describe_structure(report: "EvaluationReport", task: str) -> str:
+    """Likelihood over what length, place and session tell without any brain."""
+    nats = report.find(task, "structure_twin", "nats_gain")
+    if nats is None:
+        return ""
+    return (
+        f"Over a twin that is given length, place and session of each text in the place of the brain it gains "
+        f"{with_interval(nats, 3)} nats a text (q = {nats['q']:.3g})."
     )
 
 
