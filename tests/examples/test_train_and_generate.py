@@ -53,7 +53,7 @@ class TestScripts:
         weights, expected = load_file(other / "model.safetensors"), load_file(first / "model.safetensors")
         assert all(weights[name].equal(weight) for name, weight in expected.items())
 
-    def test_brainllama_recipe(self, train, tmp_path):
+    def test_brainllama_recipe_and_its_twins(self, train, run_here, corpus, tmp_path):
         from dataset_builders import load_corpus
 
         other = load_corpus("synthetic_sentences", cache_dir=tmp_path, num_passages=60, corpus_seed=7)
@@ -62,10 +62,19 @@ class TestScripts:
         folder = train(
             "brainllama.yaml", "--text_files", text_file, "--num_sampled_sentences", 0, "--language_model_layers", 1,
             "--num_components", 8, "--adapter_layers", 0, 1, "--sentence_encoder", _package_model(),
+            "--num_twins", 1, "--structure_twin", "true",
         )  # fmt: skip
         assert {"eval_loss", "eval_pairwise_accuracy", "eval_pairwise_gap"} <= set(
             json.loads((folder / "eval_results.json").read_text())
         )
+        options = ("--checkpoint", folder, "--dataset", corpus, "--sentence_encoder", _package_model())
+        short = ("--num_permutations", 2, "--num_text_permutations", 1, "--max_new_tokens", 4, "--no_progress")
+        run_here("evaluate.py", *options, *short, "--output_dir", tmp_path / "evaluation")
+        found = json.loads((tmp_path / "evaluation" / "report.json").read_text())["comparisons"]
+        told = {(row["task"], row["control"], row["metric"]) for row in found}
+        for control in ("deaf_twin", "structure_twin"):
+            for metric in ("nats_gain", "brainllm_bleu_1_gain", "text_similarity_gain"):
+                assert {("sentence", control, metric), ("continuation", control, metric)} <= told
 
 
 @pytest.mark.slow
