@@ -49,7 +49,7 @@ from trainers.evaluation.evaluate import choose_subjects, evaluate
 from trainers.evaluation.predictions import evaluate_predictions
 from trainers.evaluation.ridge_baseline import explain_no_ridge
 from trainers.evaluation.tasks import TASKS, Caption, choose_tasks, make_task
-from trainers.evaluation.texts import PUBLISHED_GENERATION
+from trainers.evaluation.texts import LEAST_RISK, PUBLISHED_GENERATION
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.reports.noise_ceiling import find_noise_ceiling
@@ -88,6 +88,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
     parser.add_argument("--max_new_tokens", type=int, help="longest text, in place of the task's setting")
     parser.add_argument("--num_beams", type=int, help="beams, in place of the task's setting")
+    parser.add_argument("--num_candidates", type=int, help="draw so many texts of each, take that of least risk")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
     parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge baseline")
     parser.add_argument("--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): adds METEOR")
@@ -153,7 +154,9 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
     ceiling = find_noise_ceiling(args.dataset, set(tested["subject"]))
     chosen = {name: getattr(args, name) for name in ("max_new_tokens", "num_beams")}
     generation = {name: value for name, value in chosen.items() if value is not None}
-    if generation and Caption.name not in names:
+    if args.num_candidates:
+        generation = LEAST_RISK | generation | {"num_candidates": args.num_candidates}
+    elif generation and Caption.name not in names:
         generation = PUBLISHED_GENERATION | generation
     report = evaluate(
         *load_adapted(args),
