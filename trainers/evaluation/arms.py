@@ -14,7 +14,8 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..data.brain_format import with_brain_arrays
 from ..data.collator import IGNORE_INDEX, BrainDataCollator
-from .least_risk import Embedder, choose_least_risk
+from ..scoring.caption_scorer import Embedder
+from .least_risk import choose_least_risk
 
 
 if TYPE_CHECKING:

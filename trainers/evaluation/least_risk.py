@@ -9,14 +9,12 @@ Byrne, 2004).
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..metrics.text import prediction_tokens
-
-
-Embedder = Callable[[Sequence[str]], np.ndarray]
+from ..scoring.caption_scorer import Embedder
 
 
 def token_overlap(texts: Sequence[str]) -> np.ndarray:
@@ -54,4 +52,4 @@ def choose_least_risk(candidates: Sequence[str], embed: Embedder | None = None) 
     return candidates[int(likeness.sum(axis=1).argmax())]
 
 
-__all__ = ["Embedder", "choose_least_risk", "token_overlap"]
+__all__ = ["choose_least_risk", "token_overlap"]
