@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A prepared corpus as a folder of its own, and on the Hub."""
 
+import hashlib
 import os
 import shutil
 from fnmatch import fnmatch
@@ -19,6 +20,8 @@ from .card import dataset_card
 
 #: Statistics and geometry of each subject.
 SUBJECTS_DIR = "subjects"
+#: Checksums of all files but the card; `sha256sum -c` reads them.
+CHECKSUMS_FILE = "SHA256SUMS"
 #: Configurations of the published dataset.
 SAMPLES_CONFIG = "samples"
 
@@ -56,9 +59,21 @@ def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
         if (builder.prepared_dir / name).is_dir():
             shutil.copytree(builder.prepared_dir / name, incomplete / name, copy_function=_link_or_copy)
     info.save(incomplete)
+    _write_checksums(incomplete)
     (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     incomplete.rename(folder)
+
+
+def _write_checksums(folder: Path) -> None:
+    """What `sha256sum` prints of each file: a damaged one is noticed before Arrow reads it, which might not live."""
+    lines = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
+    own = hashlib.sha256("".join(lines).encode()).hexdigest()
+    (folder / CHECKSUMS_FILE).write_text("".join([*lines, f"# {own}\n"]), encoding="utf-8")
 
 
 def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: str | None = None) -> str:

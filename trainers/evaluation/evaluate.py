@@ -25,7 +25,7 @@ from ..reports.provenance import count_parameters, find_fingerprint, find_protoc
 from ..reports.report import EvaluationReport
 from .controls import NUM_DRAWS, VALUE_CONTROLS
 from .ridge_baseline import Embedder
-from .run import Measured, Run
+from .run import Measured, Run, Twin
 from .tasks import Task, choose_tasks, make_task
 
 
@@ -49,8 +49,8 @@ def evaluate(
     generation: Mapping[str, Any] | None = None,
     embedder: Embedder | None = None,
     embed_tokens: TokenEmbeddings | None = None,
-    twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]] = (),
-    structure_twin: tuple[BrainLlamaForCausalLM, BrainLlamaProcessor] | None = None,
+    twins: Sequence[Twin] = (),
+    structure_twin: Twin | None = None,
     max_identification: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
@@ -69,18 +69,14 @@ def evaluate(
         split (`str`, *optional*, defaults to `"test"`), subjects (`Sequence[str]`, *optional*): What is evaluated.
         num_permutations (`int`, *optional*, defaults to 20), value_controls (`Sequence[str]`, *optional*):
             Permutations of the brains; which broken values to score. Captions have one permutation and all values.
-        num_text_permutations (`int`, *optional*, defaults to 5): Of the first so many of these texts are generated.
-        generate, generation, both *optional*: Whether to generate texts of which losses are measured; arguments of
-            `generate` in place of the published ones; of captions, of some of them.
-        embedder (`Callable`, *optional*):
-            Texts → embeddings `[texts, embedding]`; adds the baselines of [`~trainers.evaluation.ridge_baseline`] and
-            the score `text_similarity`.
-        embed_tokens (`Callable`, *optional*):
-            Texts → tokens with their vectors; adds `bert_score` ([`~trainers.scoring.caption_scorer.ModelScorer`]).
-        twins (`Sequence[tuple]`, *optional*):
-            Models of the same recipe that were trained on shuffled brains, each with its processor.
-        structure_twin (`tuple`, *optional*):
-            One that was trained on the structure of the texts ([`~trainers.data.structure.brains_of_structure`]).
+        num_text_permutations, generate, generation, all *optional*: Of how many permutations texts are generated, and
+            whether of any; arguments of `generate` in place of the published ones; of captions, of some of them.
+        embedder (`Callable`, *optional*): Texts → embeddings `[texts, embedding]`; adds the baselines of
+            [`~trainers.evaluation.ridge_baseline`] and `text_similarity`.
+        embed_tokens (`Callable`, *optional*): Texts → tokens with their vectors; adds `bert_score`.
+        twins (`Sequence[tuple]`, *optional*), structure_twin (`tuple`, *optional*):
+            Models of the same recipe with their processors: trained on shuffled brains, and on the structure of the
+            texts ([`~trainers.data.structure.brains_of_structure`]).
         max_identification (`int`, *optional*): Most candidates of a text: by default 512 texts, 256 images.
         batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
@@ -97,8 +93,8 @@ def evaluate(
     was_training = model.training
     model = model.to(model.device if device is None else device).eval()
     options: dict[str, Any] = {"num_permutations": num_permutations, "num_text_permutations": num_text_permutations}
-    options |= {"value_controls": list(value_controls), "max_identification": max_identification, "seed": seed}
-    options |= {"batch_size": batch_size, "generate": generate}
+    options |= {"value_controls": list(value_controls), "max_identification": max_identification}
+    options |= {"batch_size": batch_size, "generate": generate, "seed": seed}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         run = Run(
             model, processor, dataset, split, tested, embedder, embed_tokens, twins, structure_twin,
