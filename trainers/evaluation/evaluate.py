@@ -74,9 +74,8 @@ def evaluate(
         embedder (`Callable`, *optional*): Texts → embeddings `[texts, embedding]`; adds the baselines of
             [`~trainers.evaluation.ridge_baseline`] and `text_similarity`.
         embed_tokens (`Callable`, *optional*): Texts → tokens with their vectors; adds `bert_score`.
-        twins (`Sequence[tuple]`, *optional*), structure_twin (`tuple`, *optional*):
-            Models of the same recipe with their processors: trained on shuffled brains, and on the structure of the
-            texts ([`~trainers.data.structure.brains_of_structure`]).
+        twins (`Sequence[tuple]`), structure_twin (`tuple`), both *optional*: Models of the same recipe, each with its
+            processor, trained on shuffled brains; on structure ([`~trainers.data.structure.brains_of_structure`]).
         max_identification (`int`, *optional*): Most candidates of a text: by default 512 texts, 256 images.
         batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
@@ -102,8 +101,12 @@ def evaluate(
         )  # fmt: skip
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)
-    settings = options | {"dtype": str(model.dtype), "num_twins": len(twins)} | _settings_of_tasks(measured)
-    settings["ridge_baseline"] = embedder is not None and "train" in dataset
+    settings = options | {
+        "dtype": str(model.dtype),
+        "num_twins": len(twins),
+        "ridge_baseline": bool(embedder and "train" in dataset),
+    }
+    settings |= _settings_of_tasks(measured)
     return EvaluationReport.from_samples(
         [sample for found in measured.values() for sample in found.samples],
         rules={task.name: task.rules for task in chosen},
