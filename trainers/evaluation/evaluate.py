@@ -61,8 +61,7 @@ def evaluate(
     """Score a model with its own brains and with every control, in one task or several.
 
     Args:
-        model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
-        dataset (`DatasetDict`): Rows in their splits; `train` serves baselines and protocol, and lends brains.
+        model, processor, dataset: A checkpoint; rows in their splits, of which `train` serves baselines and protocol.
         tasks (`Sequence`, *optional*): Names of [`~trainers.evaluation.tasks.TASKS`], or objects; by the columns.
         corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
             Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
@@ -101,16 +100,11 @@ def evaluate(
         )  # fmt: skip
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)
-    settings = options | {
-        "dtype": str(model.dtype),
-        "num_twins": len(twins),
-        "ridge_baseline": bool(embedder and "train" in dataset),
-    }
-    settings |= _settings_of_tasks(measured)
+    settings = options | {"dtype": str(model.dtype), "num_twins": len(twins)} | _settings_of_tasks(measured)
     return EvaluationReport.from_samples(
         [sample for found in measured.values() for sample in found.samples],
         rules={task.name: task.rules for task in chosen},
-        settings=settings,
+        settings=settings | {"ridge_baseline": embedder is not None and "train" in dataset},
         split=split_facts(corpus, split),
         protocol=find_protocol(model.config, dataset, tested, corpus),
         versions=find_versions(),
