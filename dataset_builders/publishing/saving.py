@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from datasets import Dataset, load_from_disk
+from filelock import FileLock
 from huggingface_hub import DatasetCard, HfApi
 
 from ..corpora.base import BrainCorpusBuilder
@@ -38,7 +39,8 @@ def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
     Writes a folder that `datasets.load_from_disk` opens, with the card `README.md`, `corpus.json`, statistics and
     geometry in `subjects/`, and `recordings/` where rows refer to them.
 
-    A corpus that was saved there before is replaced once the new one is complete.
+    A corpus that was saved there before is replaced once the new one is complete; of two preparations into one folder
+    the second waits.
 
     Args:
         builder ([`~dataset_builders.corpora.base.BrainCorpusBuilder`]):
@@ -47,22 +49,44 @@ def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
             A new or empty folder, or one that holds a prepared corpus.
 
     Raises:
-        FileExistsError: the folder holds something else.
+        FileExistsError: the folder holds something else, or something beside the corpus.
     """
-    folder, info, dataset = Path(output_dir), builder.corpus_info, builder.as_dataset_dict()
-    if folder.exists() and any(folder.iterdir()) and not (folder / CORPUS_FILE).is_file():
-        raise FileExistsError(f"{folder} is not empty and holds no prepared corpus: choose another output folder")
+    folder, info, dataset = Path(output_dir).resolve(), builder.corpus_info, builder.as_dataset_dict()
+    with FileLock(folder.with_name(f".{folder.name}.lock")):  # the second of two preparations waits
+        _replace(folder, builder, info, dataset)
+
+
+def _replace(folder: Path, builder: BrainCorpusBuilder, info: CorpusInfo, dataset: Any) -> None:
+    """Writes the corpus aside, takes away the files of an earlier one, and nothing else, and gives it its name."""
+    replaced = _files_of_corpus(folder)
+    strange = [path for path in folder.rglob("*") if path.is_file() and path not in replaced]
+    strange = [path for path in strange if not path.match("cache-*.arrow")]  # what `datasets` puts beside its files
+    if strange:
+        raise FileExistsError(
+            f"{folder} holds files that no preparation wrote ('{strange[0].relative_to(folder)}' and "
+            f"{len(strange) - 1} more), which would be lost. Move them away, or choose another output folder."
+        )
     incomplete = folder.with_name(f"{folder.name}.incomplete")
     shutil.rmtree(incomplete, ignore_errors=True)
     dataset.save_to_disk(incomplete)
-    for name in (SUBJECTS_DIR, RECORDINGS_DIR):
+    # Recordings are large and are never changed; of the rest, what a user edits here must not change in the cache.
+    for name, copy in ((SUBJECTS_DIR, shutil.copy2), (RECORDINGS_DIR, _link_or_copy)):
         if (builder.prepared_dir / name).is_dir():
-            shutil.copytree(builder.prepared_dir / name, incomplete / name, copy_function=_link_or_copy)
+            shutil.copytree(builder.prepared_dir / name, incomplete / name, copy_function=copy)
     info.save(incomplete)
     _write_checksums(incomplete)
     (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     incomplete.rename(folder)
+
+
+def _files_of_corpus(folder: Path) -> set[Path]:
+    """What an earlier preparation wrote: the files that it lists, the list, the card, and what was compared since."""
+    if not (folder / CORPUS_FILE).is_file() or not (folder / CHECKSUMS_FILE).is_file():
+        return set()
+    lines = (folder / CHECKSUMS_FILE).read_text(encoding="utf-8").splitlines()
+    listed = [line[66:] for line in lines if not line.startswith("#")]
+    return {folder / name for name in (*listed, "README.md", CHECKSUMS_FILE, f".{CHECKSUMS_FILE}.compared")}
 
 
 def _write_checksums(folder: Path) -> None:

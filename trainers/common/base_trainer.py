@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence, Sized
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from modeling_brainllm.checksums import MODEL_FILES, PROCESSOR_FILES, record_che
 
 from .checkpoints import UNFINISHED, finish_checkpoint, own_class, remove_old_checkpoints
 from .distributed import check_processes, local_shard
+from .folder_lock import hold_folder
 
 
 REMEDY = "Look for extreme brain values (standardise them), a learning rate that is too high, or half precision."
@@ -52,6 +53,26 @@ class BrainTrainer(Trainer):
     _is_saving = False
     # Samples of this process in the step that is under way, of all its accumulated batches
     _step_samples: tuple[str, ...] = ()
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """[`~transformers.Trainer.train`], alone in its output folder."""
+        with hold_folder(str(self.args.output_dir)) if self.is_world_process_zero() else nullcontext():
+            return super().train(*args, **kwargs)
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> Any:
+        """The best checkpoint of a run that goes on lies in its folder, wherever that was and however it was spelt."""
+        found = super()._init_training_state(*args, **kwargs)
+        best = os.path.join(str(self.args.output_dir), Path(self.state.best_model_checkpoint or "").name)
+        if self.state.best_model_checkpoint and os.path.isdir(best):
+            self.state.best_model_checkpoint = best
+        return found
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """A run that had its last step before it was interrupted takes no further one."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()

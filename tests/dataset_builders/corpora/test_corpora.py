@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -95,9 +96,32 @@ class TestSaveCorpus:
         assert not (tmp_path / "out" / "validation").exists()
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-        with pytest.raises(FileExistsError, match="holds no prepared corpus"):
+        with pytest.raises(FileExistsError, match=r"files that no preparation wrote \('chapter\.txt'"):
             save_corpus(prepared, tmp_path / "thesis")
         assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+    def test_what_lies_beside_a_corpus_is_not_lost(self, prepared, tmp_path):
+        """A checkpoint that was trained into the folder of its corpus; caches of `datasets` are nobody's work."""
+        save_corpus(prepared, tmp_path / "out")
+        load_from_disk(str(tmp_path / "out"))["train"].map(lambda row: {"length": len(row["text"])})
+        (tmp_path / "link").symlink_to(tmp_path / "out")
+        save_corpus(prepared, tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        (tmp_path / "out" / "run").mkdir()
+        (tmp_path / "out" / "run" / "model.safetensors").write_bytes(b"weights")
+        with pytest.raises(FileExistsError, match=r"\('run/model\.safetensors' and 0 more\), which would be lost"):
+            save_corpus(prepared, tmp_path / "out")
+        assert (tmp_path / "out" / "run" / "model.safetensors").read_bytes() == b"weights"
+
+    def test_two_preparations_into_one_folder(self, prepared, tmp_path):
+        """One after the other, however they race: what is there in the end is whole."""
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: save_corpus(prepared, tmp_path / "out"), range(8)))
+        done = subprocess.run(
+            ["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "out", capture_output=True, check=False
+        )
+        assert done.returncode == 0
+        assert load_from_disk(str(tmp_path / "out"))["train"][0] == prepared.as_dataset_dict()["train"][0]
 
 
 class TestHub:

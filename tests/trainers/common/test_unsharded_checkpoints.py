@@ -81,6 +81,34 @@ class TestWhole:
         loaded = BrainLlamaProcessor.from_pretrained(trainer.state.best_model_checkpoint)
         assert loaded.tokenizer.vocab_size == trainer.processing_class.tokenizer.vocab_size
 
+    def test_the_best_is_found_in_a_folder_that_was_moved(self, make_trainer, tmp_path):
+        options = {"eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True}
+        make_trainer(**options, max_steps=4).train()
+        (tmp_path / "run").rename(tmp_path / "moved")
+        trainer = make_trainer(**options, max_steps=6)
+        trainer.args.output_dir = str(tmp_path / "there" / ".." / "moved")
+        (tmp_path / "there").mkdir()
+        trainer.train(resume_from_checkpoint=str(tmp_path / "moved" / "checkpoint-4"))
+        best = Path(trainer.state.best_model_checkpoint)
+        assert (best.parent.resolve(), best.name) == (
+            tmp_path / "moved",
+            f"checkpoint-{trainer.state.best_global_step}",
+        )
+        saved = load_file(best / "model.safetensors")
+        assert all(torch.equal(weight, trainer.model.state_dict()[name]) for name, weight in saved.items())
+
+    @pytest.mark.parametrize("steps", [3, 5, 8, 11])
+    def test_a_finished_run_takes_no_further_step(self, make_trainer, steps):
+        """Restarted once and once more, whether or not its last step ends an epoch."""
+        first = make_trainer(max_steps=steps, save_steps=1)
+        first.train()
+        for _ in range(2):
+            again = make_trainer(max_steps=steps, save_steps=1)
+            again.train(resume_from_checkpoint=True)
+            assert again.state.global_step == steps
+            expected = first.model.state_dict()
+            assert all(torch.equal(weight, expected[name]) for name, weight in again.model.state_dict().items())
+
     def test_a_second_one_of_the_same_step_replaces_the_first(self, tmp_path):
         for text in ("first", "second"):
             (tmp_path / UNFINISHED / "checkpoint-2").mkdir(parents=True)
