@@ -211,6 +211,8 @@ class BrainLlamaConfig(PreTrainedConfig):
             checkpoint is composed with no others.
         adapters (`dict[str, dict]`, *optional*):
             Options of the PEFT adapters that the checkpoint holds, by name; `save_pretrained` sets it.
+        data_terms (`list[dict]`, *optional*):
+            Terms of the corpora that the model was trained on, which its card names; trainers set it.
         interface (`str`, *optional*, defaults to `"prefix"`):
             `"prefix"`: brain tokens fill placeholder tokens of the prompt. `"cross_attention"`: gated adapters between
             decoder layers attend to the brain tokens, and the prompt holds no placeholder.
@@ -255,6 +257,7 @@ class BrainLlamaConfig(PreTrainedConfig):
     text_model_included: bool = True
     text_model_digest: dict[str, str] | None = None
     adapters: dict[str, dict] | None = None
+    data_terms: list[dict] | None = None
     interface: Literal["prefix", "cross_attention"] = "prefix"
     projector_type: Literal["linear", "mlp"] = "linear"
     projector_intermediate_size: int | None = None

@@ -25,18 +25,19 @@ from transformers import BatchFeature, FeatureExtractionMixin, PreTrainedConfig
 from transformers.utils import cached_file
 
 from .configuration_brainllama import VoxelEncoderConfig
+from .publishing_brainllama import GuardedPush
+from .sharing_brainllama import SUBJECTS_FILE
 
 
-SUBJECTS_FILE = "brain_subjects.safetensors"
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 
 
-class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
+class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
     r"""
     Turns brain samples into the brain inputs of [`BrainLlamaForCausalLM`].
 
-    `subjects` keeps the arrays known of each subject: `mean` and `std` `[features]` from `fit`, `coordinates`
-    `[voxels, 3]` and `regions` `[voxels, atlases]` from `add_subject`. They are saved as tensors named
+    `subjects` keeps the arrays known of each subject: `mean` and `std` `[features]` and `num_scans` `[1]` from `fit`,
+    `coordinates` `[voxels, 3]` and `regions` `[voxels, atlases]` from `add_subject`. They are saved as tensors named
     `<subject>.mean` and so on in `brain_subjects.safetensors`, beside the JSON file, which holds the names only.
 
     Args:
@@ -54,6 +55,9 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
             `fit` sets it, so that statistics once fitted cannot be forgotten.
         subjects (`dict[str, dict[str, np.ndarray]]`, *optional*):
             What is known of each subject; filled by `fit`, `add_subject` and `from_pretrained`.
+        data_terms (`list[dict]`, *optional*):
+            Terms of the corpora that the subjects are of, which decide what a push takes along; see
+            [`~modeling_brainllm.sharing_brainllama.merge_terms`].
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         region_sizes: list[int] | None = None,
         do_standardize: bool = False,
         subjects: dict[str, dict[str, np.ndarray]] | None = None,
+        data_terms: list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ):
         if input_kind not in ("frames", "voxels"):
@@ -76,6 +81,7 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         self.num_frames = num_frames
         self.region_sizes = region_sizes
         self.do_standardize = do_standardize
+        self.data_terms = data_terms
         self.subjects = dict(subjects or {})
         for name, arrays in self.subjects.items():
             self._check_known(name, arrays)
@@ -173,8 +179,11 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
             `ValueError`: for constant features of frames, and for all that a call refuses.
         """
         count, mean, squares, low, high = 0, 0.0, 0.0, np.inf, -np.inf
+        scans: set[int] = set()
         for number, sample in enumerate(_split(values)):
             frames = self._check(sample, number, subject)
+            # One frame given many times is still one scan, which its mean would give away.
+            scans.update(hash(frame.tobytes()) for frame in frames)
             # Merge of moments in float64 (Chan, Golub and LeVeque 1979): exact, and one sample in memory at a time.
             block_mean = frames.mean(axis=0, dtype=np.float64)
             delta, total = block_mean - mean, count + len(frames)
@@ -192,7 +201,9 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
                 f"{len(constant)} of {len(std)} features are constant over the {count} training frames of '{subject}' "
                 f"and cannot be standardised; remove them when the corpus is built. Indices: {constant.tolist()}"
             )
-        self.subjects.setdefault(subject, {}).update(mean=mean.astype(np.float32), std=std)
+        self.subjects.setdefault(subject, {}).update(
+            mean=mean.astype(np.float32), std=std, num_scans=np.array([len(scans)])
+        )
         self.do_standardize = True
         return self
 

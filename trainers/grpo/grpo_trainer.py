@@ -21,6 +21,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from ..common.adapter_base import describe_base, require_base, save_base
 from ..common.base_trainer import BrainTrainer, rows_to_evaluate
 from ..common.distributed import unsharded
+from ..data.provenance import record_terms
 from .grpo_config import BrainGRPOConfig
 from .reward_monitor import RewardMonitor
 from .rollout_state import load_rollouts, rollout_file, save_rollouts
@@ -109,6 +110,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
                 "nobody else can load. Push the checkpoint first, and give its Hub id."
             )
         processing_class.check_config(model.config)
+        record_terms(train_dataset, model.config, processing_class.feature_extractor)
         kwargs["eval_dataset"] = rows_to_evaluate(kwargs.get("eval_dataset"), args)
         super().__init__(
             model=model,
@@ -121,6 +123,8 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
             **kwargs,
         )
         self.processing_class = processing_class
+        if args.push_to_hub:
+            self.init_hf_repo()  # with what the processor holds, which TRL has not seen
         # While weights are whole, or can be made so: what checkpoints say that the adapter belongs to.
         self._base = describe_base(model, self._dist.gather_params)
         self.reward_monitor = reward_monitor
