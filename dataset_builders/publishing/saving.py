@@ -129,9 +129,9 @@ def _shared_against_terms(info: CorpusInfo, **asked: bool) -> list[str]:
     if "samples" not in shared:
         raise PermissionError(
             f"Nothing was pushed: rows of {info.corpus} may not be published, not even in private. "
-            f"{info.redistribution} {info.url} Push a model that was trained on them in place of the rows; if you have "
-            "the permission to share them, say so by `share_samples=True` (`--share_samples`), and the card will name "
-            "it."
+            f"{info.redistribution} {info.url} Push a model that was trained on them in place of the rows; if you "
+            "have the permission to share them, say so by `share_samples=True` (`--share_samples`), and the card will "
+            "name it."
         )
     return shared
 

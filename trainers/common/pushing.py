@@ -5,6 +5,7 @@
 import os
 import shutil
 import tempfile
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,7 @@ class PushingTrainer(Trainer):
     model: Any
     hub_model_id: Any = None
     push_in_progress: Any = None
+    _push_jobs: tuple[Future, ...] = ()
 
     @property
     def _sharing(self) -> dict[str, Any]:
@@ -143,15 +145,13 @@ class PushingTrainer(Trainer):
             shutil.copy(card, kept)
         options = self._push_options() | {"commit_message": f"Training in progress, step {self.state.global_step}"}
         job = HfApi().run_as_future(_push_and_remove, kept, self.hub_model_id, places, options)
-        if is_busy:
-            self.push_in_progress.jobs.append(job)
-        else:
-            self.push_in_progress = PushInProgress([job])
+        self._push_jobs = (*(self._push_jobs if is_busy else ()), job)
+        self.push_in_progress = PushInProgress([*self._push_jobs])  # ty: ignore[invalid-argument-type] - a list, in truth
 
     def _finish_current_push(self) -> None:
         """Waits for pushes in the background, and says which of them failed."""
         super()._finish_current_push()
-        for job in getattr(self.push_in_progress, "jobs", ()):
+        for job in self._push_jobs:
             error = job.exception()
             if error is not None:
                 logger.warning(f"A checkpoint was not pushed to '{self.hub_model_id}': {error}")
