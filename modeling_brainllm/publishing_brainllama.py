@@ -141,7 +141,9 @@ def push_folder(
     files, data_section = files_to_push(folder, token=token, **sharing)
     api = HfApi(token=token)
     repo_id = open_repository(api, repo_id, private)
-    if not path_in_repo:
+    if path_in_repo:
+        files.pop(CARD_FILE, None)  # a repository has one
+    else:
         files[CARD_FILE] = _card(api, repo_id, files, data_section).encode()
     if revision is not None and not revision.startswith("refs/pr"):
         api.create_branch(repo_id, branch=revision, exist_ok=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The brainllm authors. All rights reserved.
 # SPDX-License-Identifier: Apache-2.0
-"""What arrives on a Hub, by every route of the scripts: canaries planted in a corpus whose terms forbid to pass it on."""
+"""What arrives on a Hub by every route of the scripts, of a corpus with canaries whose terms forbid to pass it on."""
 
 import json
 import re
@@ -37,7 +37,7 @@ SETTINGS = {
 def canaries(tmp_path_factory) -> Path:
     """A corpus with a scan, a sentence and terms that are to be known again."""
     folder = tmp_path_factory.mktemp("canaries")
-    plain = load_from_disk(write_voxel_corpus(folder / "plain", images=24))
+    plain = load_from_disk(write_voxel_corpus(folder / "plain", images=24)).remove_columns("text_embedding")
     scan = np.random.default_rng(99).standard_normal(40).astype(np.float32)
 
     def plant(row: dict, number: int) -> dict:
@@ -216,7 +216,7 @@ class TestAlignment:
 @pytest.mark.slow
 class TestRewardTuningAndPushScript:
     def test_each_refused_then_without_what_is_of_people(
-        self, run_script, canaries, hub, needles, tmp_path, run_python, text_model
+        self, run_script, canaries, hub, needles, tmp_path, text_model
     ):
         """Stage 2 through push_to_hub.py; stage 3 upon it, from its script and its adapter through push_to_hub.py."""
         data = ("--dataset", canaries, "--text_model_id", text_model, "--output_dir", tmp_path / "stage2")

@@ -124,12 +124,17 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
         )
         self.processing_class = processing_class
         if args.push_to_hub:
-            self.init_hf_repo()  # with what the processor holds, which TRL has not seen
+            self.init_hf_repo()
         # While weights are whole, or can be made so: what checkpoints say that the adapter belongs to.
         self._base = describe_base(model, self._dist.gather_params)
         self.reward_monitor = reward_monitor
         # Apart for training and evaluation, which may come between rollouts and their update.
         self._brains: dict[str, EncodedBrains] = {}
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Not before the processor is there, whose subjects may be a reason to refuse; TRL gets its tokenizer."""
+        if isinstance(self.processing_class, BrainLlamaProcessor):
+            super().init_hf_repo(token, private)
 
     @property
     def _mode(self) -> str:
