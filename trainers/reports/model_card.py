@@ -16,6 +16,7 @@ from modeling_brainllm.publishing_brainllama import push_folder
 from ..common.adapter_base import ADAPTER_BASE, describe_base, save_base
 from ..data.provenance import save_training_brains
 from .hub_results import save_eval_results, to_model_index
+from .membership import NAME, describe_membership
 from .report import EvaluationReport
 
 
@@ -106,7 +107,16 @@ def create_model_card(
         report=report.to_markdown().replace("\n## ", "\n### ") if report else None,
         data=report.split if report and "license" in report.split else None,
         citation=citation or (report.split.get("citation") if report else None),
+        membership=_describe_membership(report),
     )
+
+
+def _describe_membership(report: EvaluationReport | None) -> str:
+    """Whether training data can be told from held-out data, as the section `membership` of the report found."""
+    for section in report.sections if report else ():
+        if section["name"] == NAME:
+            return describe_membership(section["rows"])
+    return "Whether training data can be told from held-out data by this model was not measured."
 
 
 def push_adapter(
