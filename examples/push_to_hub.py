@@ -51,6 +51,12 @@ class PushArguments:
         default=None, metadata={"help": "Hub id of the checkpoint below an adapter, if it names a local folder"}
     )
     private: bool = field(default=True, metadata={"help": "whether the repository is private"})
+    blocked_subjects: list[str] | None = field(
+        default=None, metadata={"help": "people of whose brains the model is to decode nothing, by name"}
+    )
+    blocked_topics: list[str] | None = field(
+        default=None, metadata={"help": "sentences on what is not to be written down"}
+    )
     share_statistics: bool | None = field(
         default=None, metadata={"help": "push mean and deviation of subjects; by default as the terms allow"}
     )
@@ -105,6 +111,10 @@ def push_a_checkpoint(args: PushArguments, report: "EvaluationReport | None") ->
     processor = BrainLlamaProcessor.from_pretrained(args.checkpoint)
     if args.text_model_id is not None:
         model.config.text_model_id, model.config.text_model_revision = args.text_model_id, args.text_model_revision
+    if args.blocked_subjects is not None:
+        processor.feature_extractor.block_subjects(args.blocked_subjects, model.config)
+    if args.blocked_topics is not None:
+        model.config.blocked_topics = [*(model.config.blocked_topics or ()), *args.blocked_topics]
     card = create_model_card(
         model.config,
         report,

@@ -26,7 +26,7 @@ from transformers.utils import cached_file
 
 from .configuration_brainllama import VoxelEncoderConfig
 from .publishing_brainllama import GuardedPush
-from .sharing_brainllama import SUBJECTS_FILE
+from .sharing_brainllama import SUBJECTS_FILE, refuse_blocked
 
 
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
@@ -58,6 +58,8 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
         data_terms (`list[dict]`, *optional*):
             Terms of the corpora that the subjects are of, which decide what a push takes along; see
             [`~modeling_brainllm.sharing_brainllama.merge_terms`].
+        blocked_subjects (`list[str]`, *optional*):
+            People whose brain samples are refused; set by `block_subjects`.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
         do_standardize: bool = False,
         subjects: dict[str, dict[str, np.ndarray]] | None = None,
         data_terms: list[dict[str, Any]] | None = None,
+        blocked_subjects: list[str] | None = None,
         **kwargs: Any,
     ):
         if input_kind not in ("frames", "voxels"):
@@ -82,6 +85,7 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
         self.region_sizes = region_sizes
         self.do_standardize = do_standardize
         self.data_terms = data_terms
+        self.blocked_subjects = blocked_subjects
         self.subjects = dict(subjects or {})
         for name, arrays in self.subjects.items():
             self._check_known(name, arrays)
@@ -108,11 +112,12 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
     def settings_of(config: PreTrainedConfig) -> dict[str, Any]:
         """The arguments of a feature extractor that agrees with a [`BrainLlamaConfig`]."""
         encoder = config.encoder_config
+        blocked = {"blocked_subjects": getattr(config, "blocked_subjects", None)}
         if encoder.model_type == VoxelEncoderConfig.model_type:
             sizes = list(encoder.region_sizes)
-            return {"input_kind": "voxels", "num_features": None, "num_frames": 1, "region_sizes": sizes}
+            return {"input_kind": "voxels", "num_features": None, "num_frames": 1, "region_sizes": sizes, **blocked}
         sizes = {"num_features": encoder.num_features, "num_frames": encoder.num_frames}
-        return {"input_kind": "frames", **sizes, "region_sizes": None}
+        return {"input_kind": "frames", **sizes, "region_sizes": None, **blocked}
 
     @classmethod
     def from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> "BrainLlamaFeatureExtractor":
@@ -146,6 +151,19 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
         coordinates, regions = _to_array(coordinates, f"`coordinates` of '{subject}'"), np.asarray(regions)
         self._check_geometry(subject, coordinates, regions)
         self.subjects[subject] = {"coordinates": coordinates.copy(), "regions": regions.astype(np.int64)}
+
+    def block_subjects(self, names: list[str], config: PreTrainedConfig) -> None:
+        """
+        From now on refuses the brains of some people, of whom all that was known is forgotten.
+
+        Args:
+            names (`list[str]`):
+                Names of the subjects.
+            config ([`BrainLlamaConfig`]):
+                Of the model that belongs to it, which then refuses them too. Save both.
+        """
+        self.blocked_subjects = config.blocked_subjects = sorted({*(self.blocked_subjects or ()), *names})
+        self.subjects = {name: known for name, known in self.subjects.items() if name not in names}
 
     def _check_geometry(self, subject: str, coordinates: np.ndarray, regions: np.ndarray) -> None:
         if coordinates.ndim != 2 or coordinates.shape[1] != 3 or not np.isfinite(coordinates).all():
@@ -243,6 +261,7 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
         subjects = [subject] * len(samples) if subject is None or isinstance(subject, str) else list(subject)
         if not samples or len(subjects) != len(samples):
             raise ValueError(f"Expected one `subject` for each brain sample; got {len(subjects)} for {len(samples)}.")
+        refuse_blocked(subjects, self.blocked_subjects)
         called = range(len(samples)) if names is None else [f"'{name}'" for name in names]
         values = [self._prepare(*item) for item in zip(samples, called, subjects, strict=True)]
         data = self._pad_frames(values) if self.input_kind == "frames" else self._group_voxels(values, subjects)

@@ -48,6 +48,33 @@ def merge_terms(known: list[dict] | None, new: Iterable[Mapping[str, Any]]) -> l
     return list(merged.values()) or None
 
 
+def refuse_blocked(subjects: Iterable[str | None] | None, blocked: Iterable[str] | None) -> None:
+    """
+    Refuses brains of people who want no decoding of theirs, and brains of nobody knows whom beside such a list.
+
+    Args:
+        subjects (`Iterable[str]`, *optional*):
+            Whose brains are given.
+        blocked (`Iterable[str]`, *optional*):
+            Names of those who are not to be decoded.
+
+    Raises:
+        PermissionError: one of them is, or it is unknown whether one is.
+    """
+    blocked, given = set(blocked or ()), [None] if subjects is None else list(subjects)
+    named = sorted({subject for subject in given if subject in blocked})
+    if named:
+        raise PermissionError(
+            f"This checkpoint does not decode brains of {', '.join(named)}: `blocked_subjects` names them, at their "
+            "own wish. Leave them out."
+        )
+    if blocked and None in given:
+        raise PermissionError(
+            f"This checkpoint does not decode brains of {', '.join(sorted(blocked))} (`blocked_subjects`), and it was "
+            "not told whose brain this is. Name the subject of each brain."
+        )
+
+
 def choose_subject_arrays(
     files: dict[str, Path | bytes], folder: Path, terms: list[dict], asked: Mapping[str, bool | None]
 ) -> dict[str, str]:
@@ -147,4 +174,12 @@ def describe_data(terms: list[dict], shared: Mapping[str, str]) -> str:
     return "\n\n".join([DATA_START, *(part for part in parts if part), DATA_END])
 
 
-__all__ = ["DATA_END", "DATA_START", "SUBJECTS_FILE", "choose_subject_arrays", "describe_data", "merge_terms"]
+__all__ = [
+    "DATA_END",
+    "DATA_START",
+    "SUBJECTS_FILE",
+    "choose_subject_arrays",
+    "describe_data",
+    "merge_terms",
+    "refuse_blocked",
+]

@@ -34,8 +34,9 @@ def membership_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     text = (
         "Can training data be told from held-out data by the model's losses? AUC: the probability that a row which "
         "was trained on looks more like one than a held-out row; .5 is not at all, 1 always. Groups (passages, "
-        f"images) are resampled. {describe_membership(rows)} An AUC near .5 does not prove that nothing can be told: stronger "
-        "attacks train models of their own. The plain loss also differs where held-out texts are harder."
+        f"images) are resampled. {describe_membership(rows)} An AUC near .5 does not prove that nothing can be "
+        "told: stronger attacks train models of their own. The plain loss also differs where held-out texts are "
+        "harder."
     )
     shown = [dict(row) | {"attack": ATTACKS[row["attack"]]} for row in rows]
     return Section(NAME, "Membership inference", text, COLUMNS, shown)
