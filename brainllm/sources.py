@@ -48,7 +48,7 @@ def read_options(module: str, name: str) -> dict[str, Option]:
     tree, found = _parse(module), {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            for base in node.bases:
+            for base in reversed(node.bases):  # those of the first prevail
                 if ast.unparse(base) != "object":
                     found |= read_options(module, ast.unparse(base).rpartition(".")[2])
             return found | {option.name: option for option in _fields(node)}

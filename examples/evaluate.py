@@ -51,6 +51,7 @@ from trainers.data.provenance import copy_training_brains, read_corpus_facts
 from trainers.embedders.text_encoders import MeanPooledEmbedder
 from trainers.embedders.token_embeddings import TokenEmbedder
 from trainers.evaluation.evaluate import choose_subjects, evaluate
+from trainers.evaluation.membership import measure_membership
 from trainers.evaluation.predictions import evaluate_predictions
 from trainers.evaluation.ridge_baseline import explain_no_ridge
 from trainers.evaluation.tasks import TASKS, Caption, choose_tasks, make_task
@@ -58,6 +59,7 @@ from trainers.evaluation.text_predictions import evaluate_texts
 from trainers.evaluation.texts import LEAST_RISK, PUBLISHED_GENERATION
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
+from trainers.reports.membership import membership_section
 from trainers.reports.noise_ceiling import find_noise_ceiling
 from trainers.reports.pooling import pool_reports
 from trainers.reports.report import EvaluationReport
@@ -93,6 +95,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--num_resamples", type=int, default=10_000, help="resamples of the tests of --predictions")
     parser.add_argument("--max_identification", type=int, help="most candidates: 512 texts, 256 images if absent")
+    parser.add_argument(
+        "--max_membership",
+        type=int,
+        default=1000,
+        help="rows of either side for membership inference; 0 for none",
+    )
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
     parser.add_argument("--max_new_tokens", type=int, help="longest text, in place of the task's setting")
     parser.add_argument("--num_beams", type=int, help="beams, in place of the task's setting")
@@ -168,8 +176,10 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
         generation = LEAST_RISK | generation | {"num_candidates": args.num_candidates}
     elif generation and Caption.name not in names:
         generation = PUBLISHED_GENERATION | generation
+    model, processor = load_adapted(args)
     report = evaluate(
-        *load_adapted(args),
+        model,
+        processor,
         splits,
         tasks=[make_task(name, **caption_scorers(args) if name == Caption.name else {}) for name in names],
         corpus=read_corpus_facts(args.dataset),
@@ -192,6 +202,10 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
     )
     if ceiling is not None:
         report.add(ceiling)
+    if args.max_membership and args.split != "train" and "train" in splits:
+        options = {name: getattr(args, name) for name in ("split", "subjects", "batch_size", "seed")}
+        options |= {"tasks": names, "max_rows": args.max_membership}
+        report.add(membership_section(measure_membership(model, processor, splits, **options)))
     return report
 
 

@@ -35,6 +35,11 @@ class GenerateArguments:
     min_new_tokens: int = field(default=4, metadata={"help": "shortest text in tokens"})
     max_new_tokens: int = field(default=32, metadata={"help": "longest text in tokens"})
     num_candidates: int = field(default=1, metadata={"help": "draw so many texts, take the one of least risk"})
+    blocked_topics: list[str] | None = field(
+        default=None, metadata={"help": "sentences; texts close to one are withheld, as those of the checkpoint are"}
+    )
+    topic_threshold: float = field(default=0.5, metadata={"help": "cosine from which a text is withheld"})
+    sentence_encoder: str | None = field(default=None, metadata={"help": "folder or Hub id, to compare with topics"})
     device: str = field(default="cpu", metadata={"help": "where to run"})
 
 
@@ -50,6 +55,22 @@ def decode(model: Any, processor: Any, rows: list[dict], prompts: list[str], **g
     return continue_texts(model, processor, prompts, brain, generation)
 
 
+def content_filter(args: GenerateArguments, model: Any) -> Any:
+    """What withholds texts on topics that the user, or the checkpoint, does not want written down; `None` if none."""
+    topics = [*(model.config.blocked_topics or ()), *(args.blocked_topics or ())]
+    if not topics:
+        return None
+    if args.sentence_encoder is None:
+        raise ValueError(
+            f"Texts close to {len(topics)} topics are to be withheld (first: {topics[0]!r}), and nothing compares "
+            "them: give `--sentence_encoder`, e.g. sentence-transformers/all-MiniLM-L6-v2."
+        )
+    from trainers.embedders.content_filter import ContentFilter
+    from trainers.embedders.text_encoders import load_text_encoder
+
+    return ContentFilter(load_text_encoder(args.sentence_encoder, args.device), topics, args.topic_threshold)
+
+
 def main(args: GenerateArguments) -> None:
     import numpy as np
 
@@ -63,6 +84,7 @@ def main(args: GenerateArguments) -> None:
         raise ValueError(f"--split {args.split}: the corpus has {', '.join(splits)}")
     model = BrainLlamaForCausalLM.from_pretrained(args.checkpoint).to(args.device).eval()
     processor = BrainLlamaProcessor.from_pretrained(args.checkpoint)
+    withhold = content_filter(args, model)
     split = read_as(splits[args.split], args.reading)
     places = np.linspace(0, len(split) - 1, min(args.num_samples, len(split))).round().astype(int)
     rows = [split[int(place)] for place in places]
@@ -74,6 +96,8 @@ def main(args: GenerateArguments) -> None:
         generation |= LEAST_RISK | {"num_beams": 1, "num_candidates": args.num_candidates}
     decoded = decode(model, processor, rows, prompts, **generation)
     unaided = decode(model, processor, rows, [p.replace(processor.brain_token, "") for p in prompts], **generation)
+    if withhold is not None:
+        decoded, unaided = withhold(decoded), withhold(unaided)
     for row, with_brain, without_brain in zip(rows, decoded, unaided, strict=True):
         print(f"{row['sample_id']}\n  prompt    {args.question or row['prompt']}\n  truth     {row['completion']}")
         print(f"  brain     {with_brain.strip()}\n  no brain  {without_brain.strip()}\n")

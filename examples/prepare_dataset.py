@@ -45,6 +45,11 @@ class PrepareArguments:
     push_to_hub: str | None = field(
         default=None, metadata={"help": "repository to which it is also pushed, privately, if its terms allow that"}
     )
+    share_samples: bool = field(
+        default=False, metadata={"help": "push rows although the terms forbid it: you have the permission"}
+    )
+    share_statistics: bool = field(default=False, metadata={"help": "likewise mean and deviation of subjects"})
+    share_geometry: bool = field(default=False, metadata={"help": "likewise positions of voxels"})
     num_proc: int | None = field(default=None, metadata={"help": "processes that read and write recordings"})
     cache_dir: str | None = field(default=None, metadata={"help": "where Arrow files are kept"})
     force: bool = field(default=False, metadata={"help": "build it anew, whatever the cache holds"})
@@ -101,7 +106,9 @@ def main(arguments: PrepareArguments) -> None:
     save_corpus(builder, arguments.output_dir)
     print(f"written to {arguments.output_dir}")
     if arguments.push_to_hub is not None:
-        print(f"pushed to {push_corpus(arguments.output_dir, arguments.push_to_hub)}")
+        names = ("share_samples", "share_statistics", "share_geometry")
+        sharing = {name: getattr(arguments, name) for name in names}
+        print(f"pushed to {push_corpus(arguments.output_dir, arguments.push_to_hub, **sharing)}")
 
 
 if __name__ == "__main__":

@@ -202,6 +202,7 @@ def main(
             license=model_args.license,
             saved=output_dir,
             private=training_args.hub_private_repo,
+            token=training_args.hub_token,
         )
 
     # 10. End

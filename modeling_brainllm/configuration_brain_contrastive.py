@@ -51,6 +51,8 @@ class BrainContrastiveConfig(PreTrainedConfig):
             Bound of the inverse temperature, that of CLIP. Not published; our choice.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the heads' initial weights.
+        data_terms (`list[dict]`, *optional*):
+            Terms of the corpora that the model was trained on, which its card names; trainers set it.
     """
 
     model_type = "brain_contrastive"
@@ -63,6 +65,7 @@ class BrainContrastiveConfig(PreTrainedConfig):
     initial_temperature: float = 0.07
     max_logit_scale: float = 100.0
     initializer_range: float = 0.02
+    data_terms: list[dict] | None = None
 
     def __post_init__(self, **kwargs):
         self.encoder_config = build_encoder_config(self.encoder_config)

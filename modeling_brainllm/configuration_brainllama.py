@@ -211,6 +211,14 @@ class BrainLlamaConfig(PreTrainedConfig):
             checkpoint is composed with no others.
         adapters (`dict[str, dict]`, *optional*):
             Options of the PEFT adapters that the checkpoint holds, by name; `save_pretrained` sets it.
+        data_terms (`list[dict]`, *optional*):
+            Terms of the corpora that the model was trained on, which its card names; trainers set it.
+        blocked_subjects (`list[str]`, *optional*):
+            People of whose brains nothing is to be decoded. Model (of voxels) and feature extractor refuse them by
+            name; see [`BrainLlamaFeatureExtractor.block_subjects`].
+        blocked_topics (`list[str]`, *optional*):
+            Sentences on what is not to be written down; decoded texts close to one are withheld by whoever decodes
+            with [`~trainers.embedders.content_filter.ContentFilter`], such as `examples/generate.py`.
         interface (`str`, *optional*, defaults to `"prefix"`):
             `"prefix"`: brain tokens fill placeholder tokens of the prompt. `"cross_attention"`: gated adapters between
             decoder layers attend to the brain tokens, and the prompt holds no placeholder.
@@ -255,6 +263,9 @@ class BrainLlamaConfig(PreTrainedConfig):
     text_model_included: bool = True
     text_model_digest: dict[str, str] | None = None
     adapters: dict[str, dict] | None = None
+    data_terms: list[dict] | None = None
+    blocked_subjects: list[str] | None = None
+    blocked_topics: list[str] | None = None
     interface: Literal["prefix", "cross_attention"] = "prefix"
     projector_type: Literal["linear", "mlp"] = "linear"
     projector_intermediate_size: int | None = None

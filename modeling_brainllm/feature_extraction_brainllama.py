@@ -26,18 +26,19 @@ from transformers.utils import cached_file
 
 from .checksums import PROCESSOR_FILES, record_checksums, verify_checksums
 from .configuration_brainllama import VoxelEncoderConfig
+from .publishing_brainllama import GuardedPush
+from .sharing_brainllama import SUBJECTS_FILE, refuse_blocked
 
 
-SUBJECTS_FILE = "brain_subjects.safetensors"
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 
 
-class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
+class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
     r"""
     Turns brain samples into the brain inputs of [`BrainLlamaForCausalLM`].
 
-    `subjects` keeps the arrays known of each subject: `mean` and `std` `[features]` from `fit`, `coordinates`
-    `[voxels, 3]` and `regions` `[voxels, atlases]` from `add_subject`. They are saved as tensors named
+    `subjects` keeps the arrays known of each subject: `mean` and `std` `[features]` and `num_scans` `[1]` from `fit`,
+    `coordinates` `[voxels, 3]` and `regions` `[voxels, atlases]` from `add_subject`. They are saved as tensors named
     `<subject>.mean` and so on in `brain_subjects.safetensors`, beside the JSON file, which holds the names only.
 
     Args:
@@ -55,6 +56,11 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
             `fit` sets it, so that statistics once fitted cannot be forgotten.
         subjects (`dict[str, dict[str, np.ndarray]]`, *optional*):
             What is known of each subject; filled by `fit`, `add_subject` and `from_pretrained`.
+        data_terms (`list[dict]`, *optional*):
+            Terms of the corpora that the subjects are of, which decide what a push takes along; see
+            [`~modeling_brainllm.sharing_brainllama.merge_terms`].
+        blocked_subjects (`list[str]`, *optional*):
+            People whose brain samples are refused; set by `block_subjects`.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         region_sizes: list[int] | None = None,
         do_standardize: bool = False,
         subjects: dict[str, dict[str, np.ndarray]] | None = None,
+        data_terms: list[dict[str, Any]] | None = None,
+        blocked_subjects: list[str] | None = None,
         **kwargs: Any,
     ):
         if input_kind not in ("frames", "voxels"):
@@ -77,6 +85,8 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         self.num_frames = num_frames
         self.region_sizes = region_sizes
         self.do_standardize = do_standardize
+        self.data_terms = data_terms
+        self.blocked_subjects = blocked_subjects
         self.subjects = dict(subjects or {})
         for name, arrays in self.subjects.items():
             self._check_known(name, arrays)
@@ -103,11 +113,12 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
     def settings_of(config: PreTrainedConfig) -> dict[str, Any]:
         """The arguments of a feature extractor that agrees with a [`BrainLlamaConfig`]."""
         encoder = config.encoder_config
+        blocked = {"blocked_subjects": getattr(config, "blocked_subjects", None)}
         if encoder.model_type == VoxelEncoderConfig.model_type:
             sizes = list(encoder.region_sizes)
-            return {"input_kind": "voxels", "num_features": None, "num_frames": 1, "region_sizes": sizes}
+            return {"input_kind": "voxels", "num_features": None, "num_frames": 1, "region_sizes": sizes, **blocked}
         sizes = {"num_features": encoder.num_features, "num_frames": encoder.num_frames}
-        return {"input_kind": "frames", **sizes, "region_sizes": None}
+        return {"input_kind": "frames", **sizes, "region_sizes": None, **blocked}
 
     @classmethod
     def from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> "BrainLlamaFeatureExtractor":
@@ -142,6 +153,19 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         self._check_geometry(subject, coordinates, regions)
         self.subjects[subject] = {"coordinates": coordinates.copy(), "regions": regions.astype(np.int64)}
 
+    def block_subjects(self, names: list[str], config: PreTrainedConfig) -> None:
+        """
+        From now on refuses the brains of some people, of whom all that was known is forgotten.
+
+        Args:
+            names (`list[str]`):
+                Names of the subjects.
+            config ([`BrainLlamaConfig`]):
+                Of the model that belongs to it, which then refuses them too. Save both.
+        """
+        self.blocked_subjects = config.blocked_subjects = sorted({*(self.blocked_subjects or ()), *names})
+        self.subjects = {name: known for name, known in self.subjects.items() if name not in names}
+
     def _check_geometry(self, subject: str, coordinates: np.ndarray, regions: np.ndarray) -> None:
         if coordinates.ndim != 2 or coordinates.shape[1] != 3 or not np.isfinite(coordinates).all():
             raise ValueError(
@@ -174,8 +198,11 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
             `ValueError`: for constant features of frames, and for all that a call refuses.
         """
         count, mean, squares, low, high = 0, 0.0, 0.0, np.inf, -np.inf
+        scans: set[int] = set()
         for number, sample in enumerate(_split(values)):
             frames = self._check(sample, number, subject)
+            # One frame given many times is still one scan, which its mean would give away.
+            scans.update(hash(frame.tobytes()) for frame in frames)
             # Merge of moments in float64 (Chan, Golub and LeVeque 1979): exact, and one sample in memory at a time.
             block_mean = frames.mean(axis=0, dtype=np.float64)
             delta, total = block_mean - mean, count + len(frames)
@@ -193,7 +220,9 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
                 f"{len(constant)} of {len(std)} features are constant over the {count} training frames of '{subject}' "
                 f"and cannot be standardised; remove them when the corpus is built. Indices: {constant.tolist()}"
             )
-        self.subjects.setdefault(subject, {}).update(mean=mean.astype(np.float32), std=std)
+        self.subjects.setdefault(subject, {}).update(
+            mean=mean.astype(np.float32), std=std, num_scans=np.array([len(scans)])
+        )
         self.do_standardize = True
         return self
 
@@ -233,6 +262,7 @@ class BrainLlamaFeatureExtractor(FeatureExtractionMixin):
         subjects = [subject] * len(samples) if subject is None or isinstance(subject, str) else list(subject)
         if not samples or len(subjects) != len(samples):
             raise ValueError(f"Expected one `subject` for each brain sample; got {len(subjects)} for {len(samples)}.")
+        refuse_blocked(subjects, self.blocked_subjects)
         called = range(len(samples)) if names is None else [f"'{name}'" for name in names]
         values = [self._prepare(*item) for item in zip(samples, called, subjects, strict=True)]
         data = self._pad_frames(values) if self.input_kind == "frames" else self._group_voxels(values, subjects)

@@ -29,6 +29,7 @@ from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_fil
 
 from .checksums import MODEL_FILES, record_checksums, verify_checksums
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
+from .publishing_brainllama import GuardedPush
 
 
 TEXT_MODEL_PARTS = ("language_model.", "lm_head.")
@@ -42,7 +43,7 @@ AUTO_MAP = {
 HUB_ARGUMENTS = ("cache_dir", "force_download", "proxies", "local_files_only", "token")
 
 
-class ComposedCheckpoints:
+class ComposedCheckpoints(GuardedPush):
     """
     The checkpoints of a model with a frozen language model in it; stands before `PreTrainedModel` among the bases.
 
@@ -153,15 +154,6 @@ class ComposedCheckpoints:
             tensors = {name[name.index(part) :]: weight for name, weight in tensors.items()}
             parts |= {part.rstrip("."): _digest_of(tensors)} if tensors else {}
         return parts
-
-    def push_to_hub(self, repo_id: str, **kwargs) -> str:
-        """Pushes the checkpoint; refuses a slim one whose language model is a folder of this computer."""
-        if not self.config.text_model_included and os.path.isdir(self.config.text_model_id or ""):
-            raise ValueError(
-                f"`text_model_id` is the local folder '{self.config.text_model_id}', which nobody else can load. Set "
-                "`model.config.text_model_id` to the Hub id of the same language model, or save a merged checkpoint."
-            )
-        return super().push_to_hub(repo_id, **kwargs)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs):

@@ -37,6 +37,7 @@ from transformers.modeling_outputs import ModelOutput
 from .checksums import MODEL_FILES, record_checksums, verify_checksums
 from .configuration_brain_contrastive import BrainContrastiveConfig
 from .modeling_brain_encoders import ENCODERS, BrainEncoder, SpreadLinear
+from .publishing_brainllama import GuardedPush
 
 
 # What a saved checkpoint offers to `trust_remote_code`.
@@ -67,7 +68,7 @@ class BrainContrastiveOutput(ModelOutput):
 
 
 # trf-ignore: TRF057
-class BrainContrastiveModel(PreTrainedModel):
+class BrainContrastiveModel(GuardedPush, PreTrainedModel):
     """
     A brain encoder, one bias-free projection for each space that brains are aligned with, and a temperature for each.
 

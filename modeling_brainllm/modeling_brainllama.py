@@ -47,6 +47,7 @@ from .modeling_brain_composition import ComposedCheckpoints
 from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, VoxelEncoder
 from .modeling_brain_head import HeadLosses
 from .modeling_brain_interface import BrainAdapter, BrainCrossAttention, BrainInterface
+from .sharing_brainllama import refuse_blocked
 
 
 # `auto_docstring` is left out (its standard texts say less than ours, and it prints at import what it does not know).
@@ -162,6 +163,9 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         projector = self.brain_interface.projector
         dtype = projector.output.weight.dtype
         if encoder_outputs is None:
+            # CODEPATH: frames do not say whose they are; the feature extractor, which standardises them, refuses those
+            if voxel_coordinates is not None:
+                refuse_blocked(brain_subjects, self.config.blocked_subjects)
             geometry = {"voxel_coordinates": voxel_coordinates, "voxel_regions": voxel_regions}
             geometry = {**geometry, "brain_subjects": brain_subjects} if voxel_coordinates is not None else {}
             is_list = isinstance(brain_values, (list, tuple))

@@ -24,6 +24,7 @@ from transformers import BatchFeature, PreTrainedConfig, PreTrainedTokenizerBase
 
 from .checksums import PROCESSOR_FILES, record_checksums, verify_checksums
 from .feature_extraction_brainllama import BrainLlamaFeatureExtractor
+from .publishing_brainllama import GuardedPush
 
 
 # A base model has no chat template: its "conversation" is the parts one after the other.
@@ -32,7 +33,7 @@ PLAIN_CHAT_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% e
 
 # `auto_docstring` is left out, as in the model: it would print at import what it does not know.
 # trf-ignore: TRF057
-class BrainLlamaProcessor(ProcessorMixin):
+class BrainLlamaProcessor(GuardedPush, ProcessorMixin):
     r"""
     Joins a [`BrainLlamaFeatureExtractor`] and the tokenizer of a Llama; made with `from_config`.
 

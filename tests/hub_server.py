@@ -228,7 +228,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = f"{self.server.url}/{repo_id if repo_type == 'models' else f'{repo_type}/{repo_id}'}"
         if (repo_type, repo_id) in self.server.repositories:
             return _json({"url": url, "error": "You already created this repository"}, status=409)
-        self.server.repositories[repo_type, repo_id] = _Repository(repo_id, private=bool(request.get("private")))
+        is_private = bool(request.get("private")) or request.get("visibility") == "private"
+        self.server.repositories[repo_type, repo_id] = _Repository(repo_id, is_private)
         return _json({"url": url, "name": repo_id, "id": repo_id})
 
     def validate_card(self) -> _Reply:
@@ -368,6 +369,20 @@ class LocalHub:
         with self._server.lock:
             repository = self._server.repositories[(f"{repo_type}s", repo_id)]
             return {path: file.content for path, file in repository.commits[repository.resolve(revision)].items()}
+
+    def repositories(self) -> dict[tuple[str, str], bool]:
+        """Kind and id of every repository, and whether it is private."""
+        with self._server.lock:
+            return {key: repository.private for key, repository in self._server.repositories.items()}
+
+    def received(self) -> dict[tuple[str, str, str], bytes]:
+        """Every file of every commit, by repository, commit and path, and whatever else was sent through LFS."""
+        with self._server.lock:
+            found = {("lfs", "", oid): content for oid, content in self._server.lfs_objects.items()}
+            for (_, repo_id), repository in self._server.repositories.items():
+                for oid, files in repository.commits.items():
+                    found |= {(repo_id, oid, path): file.content for path, file in files.items()}
+            return found
 
     def environment(self, home: str | os.PathLike[str]) -> dict[str, str]:
         """The environment of a client process whose Hub is this one and whose cache is below `home`.

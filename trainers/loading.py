@@ -24,7 +24,7 @@ from modeling_brainllm.modeling_brain_interface import matched_intermediate_size
 from .arguments import EncoderArguments, ModelArguments, TargetArguments
 from .data.corpora import rows_of_distinct_brains
 from .data.geometry import add_geometries, check_voxel_counts, read_geometries, region_sizes
-from .data.provenance import record_training_brains
+from .data.provenance import record_terms, record_training_brains
 from .data.target_embeddings import target_sizes, text_space_of
 from .embedders.text_encoders import load_tokenizer
 from .embedders.text_spaces import is_same_space
@@ -214,6 +214,7 @@ def _add_subjects(
     dataset: str | None,
 ) -> None:
     """Tells a feature extractor of the corpus's subjects whom it does not know; the others stay as they are."""
+    record_terms(train_rows, config, extractor)
     if extractor.input_kind == "voxels":
         encoder_config: Any = config.encoder_config
         geometries = read_geometries(_named(dataset))

@@ -14,6 +14,7 @@ interrupted run takes up where it stopped.
 """
 
 import inspect
+import json
 import shutil
 import tempfile
 from abc import abstractmethod
@@ -46,7 +47,7 @@ from ..splitting.fingerprints import EXACT
 from ..splitting.leaks import LeakageError, find_leaks
 from ..splitting.policies import DROPPED, LEAKY_POLICIES, OFFICIAL, assign_splits, unlabelled_rows
 from .facts import check_facts, drop_reason, measure_facts
-from .info import CorpusInfo, SplitInfo
+from .info import HUB_LICENSES, CorpusInfo, SplitInfo
 
 
 logger = get_logger(__name__)
@@ -210,6 +211,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
         recordings = [recording for recording in recordings if recording.recording_id in used]
         preparation = self._prepare_values(recordings, fitting, dl_manager.is_streaming)
         self._corpus_info = self._describe(samples, splits, preparation, facts)
+        # Rows go their own ways; what may be done with them goes along, wherever they are loaded.
+        self.info.license = json.dumps(self._corpus_info.terms())
         values = preparation.stream() if dl_manager.is_streaming else preparation.write()
         store = IN_ROWS if dl_manager.is_streaming else self.config.store
         features = row_features(preparation.common_width, self.config.dtype, store)
@@ -313,6 +316,8 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
             redistribution=self.REDISTRIBUTION,
             may_redistribute=self.MAY_REDISTRIBUTE,
             consent=self.CONSENT,
+            license_id=HUB_LICENSES.get(self.LICENCE, "other"),
+            url=self.HOMEPAGE,
             known_defects=list(self.KNOWN_DEFECTS),
             split=SplitInfo(
                 policy=config.split,

@@ -9,6 +9,13 @@ from typing import Any
 
 
 CORPUS_FILE = "corpus.json"
+#: License names of the Hub for those of the corpora.
+HUB_LICENSES = {
+    "CC BY-NC 4.0": "cc-by-nc-4.0",
+    "CC BY 4.0": "cc-by-4.0",
+    "CC0": "cc0-1.0",
+    "Apache 2.0": "apache-2.0",
+}
 
 
 @dataclass
@@ -63,6 +70,10 @@ class CorpusInfo:
             Whether prepared rows may be published; nothing pushes them otherwise.
         consent (`str`):
             Terms that whoever prepared it has accepted.
+        license_id (`str`):
+            The license as the Hub names it, `"other"` where it has no name for it.
+        url (`str`):
+            Where the corpus and its terms are published.
         known_defects (`list[str]`):
             What users of the corpus should know.
         preprocessing (`dict`):
@@ -83,11 +94,18 @@ class CorpusInfo:
     split: SplitInfo
     may_redistribute: bool = False
     consent: str = ""
+    license_id: str = "other"
+    url: str = ""
     known_defects: list[str] = field(default_factory=list)
     preprocessing: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     not_taken: dict[str, list[str]] = field(default_factory=dict)
     fingerprint: str = ""
+
+    def terms(self) -> dict[str, Any]:
+        """The terms alone, as rows, models and processors that come of this corpus carry them along."""
+        names = ("corpus", "license", "license_id", "url", "redistribution", "may_redistribute", "consent", "subjects")
+        return {name: getattr(self, name) for name in names}
 
     def to_json(self) -> str:
         """The text of `corpus.json`."""

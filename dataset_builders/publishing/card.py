@@ -15,14 +15,6 @@ from ..schema import BRAIN_VALUES, COLUMNS
 from ..splitting.leaks import describe_leak
 
 
-#: License names of the Hub for those of the corpora.
-_HUB_LICENCES = {
-    "CC BY-NC 4.0": "cc-by-nc-4.0",
-    "CC BY 4.0": "cc-by-4.0",
-    "CC0": "cc0-1.0",
-    "Apache 2.0": "apache-2.0",
-}
-
 # Files that are named for each reason; `corpus.json` names them all.
 _LISTED_FILES = 20
 
@@ -148,7 +140,7 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
     features = next(iter(dataset.values())).features
     metadata = DatasetCardData(
         language="en",
-        license=_HUB_LICENCES.get(info.license, "other"),
+        license=info.license_id,
         pretty_name=info.corpus,
         task_categories=["text-generation"],
         tags=["fmri", "brain-decoding", "brain-to-text"],

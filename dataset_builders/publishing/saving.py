@@ -100,7 +100,16 @@ def _write_checksums(folder: Path) -> None:
     (folder / CHECKSUMS_FILE).write_text("".join([*lines, f"# {own}\n"]), encoding="utf-8")
 
 
-def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: str | None = None) -> str:
+def push_corpus(
+    folder: str | Path,
+    repo_id: str,
+    private: bool = True,
+    token: str | None = None,
+    *,
+    share_samples: bool = False,
+    share_statistics: bool = False,
+    share_geometry: bool = False,
+) -> str:
     """
     Publishes a prepared corpus on the Hub: rows as the configuration `samples`, recordings, if rows refer to them, as
     `recordings`, and card, `corpus.json` and `subjects/` as files.
@@ -114,17 +123,21 @@ def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: s
             Who may see it. Brain recordings are personal data: publish them openly only with the consent for that.
         token (`str`, *optional*):
             A token of the Hub; the one of the machine's login if absent.
+        share_samples, share_statistics, share_geometry (`bool`, *optional*, defaults to `False`):
+            What is pushed of a corpus whose terms forbid it, by whoever has the permission: rows and recordings, and
+            with both of the others what `subjects/` says of each subject. The card says so.
 
     Returns:
         `str`: address of the dataset.
 
     Raises:
-        PermissionError: the terms of the corpus forbid that it is passed on.
+        PermissionError: the terms of the corpus forbid that it is passed on, or the repository is public and
+            `private=True`.
         FileNotFoundError: the folder is not a prepared corpus.
     """
     folder, info = Path(folder), CorpusInfo.load(folder)
-    if not info.may_redistribute:
-        raise PermissionError(f"{info.corpus} may not be published, not even in private. {info.redistribution}")
+    shared = _shared_against_terms(info, samples=share_samples, statistics=share_statistics, geometry=share_geometry)
+    _open_repository(HfApi(token=token), repo_id, private)
     rows = load_from_disk(str(folder))
     # The card is written below, by us; what pushing adds to it (configurations, sizes) is merged in.
     configs = [_config(SAMPLES_CONFIG, [str(name) for name in rows]) | {"default": True}]
@@ -134,16 +147,42 @@ def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: s
         recordings.push_to_hub(repo_id, config_name=RECORDINGS_DIR, split="train", private=private, token=token)
         configs.append(_config(RECORDINGS_DIR, ["train"]))
     api = HfApi(token=token)
+    shares_subjects = not shared or {"statistics", "geometry"} <= set(shared)
     api.upload_folder(
         repo_id=repo_id,
         repo_type="dataset",
         folder_path=folder,
-        allow_patterns=[CORPUS_FILE, f"{SUBJECTS_DIR}/*.safetensors"],
+        allow_patterns=[CORPUS_FILE, *([f"{SUBJECTS_DIR}/*.safetensors"] if shares_subjects else [])],
         delete_patterns=_left_by_earlier_pushes(configs, api.list_repo_files(repo_id, repo_type="dataset")),
         commit_message="Add facts, statistics and geometry",
     )
-    _push_card(folder, repo_id, configs, token)
+    _push_card(folder, repo_id, configs, token, shared)
     return f"{api.endpoint}/datasets/{repo_id}"
+
+
+def _shared_against_terms(info: CorpusInfo, **asked: bool) -> list[str]:
+    """What is pushed although the terms forbid it, by name; nothing where they allow it."""
+    if info.may_redistribute:
+        return []
+    shared = [kind for kind, is_shared in asked.items() if is_shared]
+    if "samples" not in shared:
+        raise PermissionError(
+            f"Nothing was pushed: rows of {info.corpus} may not be published, not even in private. "
+            f"{info.redistribution} {info.url} Push a model that was trained on them in place of the rows; if you "
+            "have the permission to share them, say so by `share_samples=True` (`--share_samples`), and the card will "
+            "name it."
+        )
+    return shared
+
+
+def _open_repository(api: HfApi, repo_id: str, private: bool) -> None:
+    """Makes it where it does not exist; a public one is no place for what was meant to be private."""
+    api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+    if private and api.dataset_info(repo_id).private is False:
+        raise PermissionError(
+            f"The dataset '{repo_id}' exists and is public; nothing was pushed. Make it private, name another "
+            "repository, or say `private=False`."
+        )
 
 
 def _config(name: str, splits: list[str]) -> dict[str, Any]:
@@ -158,7 +197,9 @@ def _left_by_earlier_pushes(configs: list[dict[str, Any]], files: list[str]) -> 
     return [file for file in rows if not any(fnmatch(file, path) for path in now)] + [f"{SUBJECTS_DIR}/*"]
 
 
-def _push_card(folder: Path, repo_id: str, configs: list[dict[str, Any]], token: str | None) -> None:
+def _push_card(
+    folder: Path, repo_id: str, configs: list[dict[str, Any]], token: str | None, shared: list[str]
+) -> None:
     written = DatasetCard.load(folder / "README.md")
     sizes = DatasetCard.load(repo_id, token=token).data.to_dict().get("dataset_info", [])
     names = {config["config_name"] for config in configs}
@@ -166,6 +207,11 @@ def _push_card(folder: Path, repo_id: str, configs: list[dict[str, Any]], token:
     sizes = [sizes] if isinstance(sizes, dict) else sizes
     written.data["dataset_info"] = [size for size in sizes if size.get("config_name") in names]
     written.data["configs"] = configs
+    if shared:
+        written.text += (
+            f"\n**Shared against the terms of the corpus**, since whoever pushed asked for it by name: "
+            f"{', '.join(shared)}.\n"
+        )
     written.push_to_hub(repo_id, repo_type="dataset", token=token, commit_message="Add the card")
 
 

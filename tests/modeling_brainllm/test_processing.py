@@ -430,9 +430,10 @@ class TestSaving:
         processor.save_pretrained(tmp_path / "saved")
         environment = local_hub.environment(tmp_path)
         script = (
-            LOAD + f"processor.feature_extractor.fit(np.eye(4) + np.arange(4), 'P01')\nprocessor.{push}'tester/brain')"
+            LOAD + "scans = np.arange(80.0).reshape(20, 4) ** 0.5\nprocessor.feature_extractor.fit(scans, 'P01')\n"
+            f"processor.{push}'tester/brain', share_statistics=True)"
         )
         run_python(script, str(tmp_path / "saved"), env=environment, isolated=True)
         assert local_hub.files("tester/brain").keys() >= {"brain_subjects.safetensors", "processor_config.json"}
-        processor.feature_extractor.fit(np.eye(4) + np.arange(4), "P01")
+        processor.feature_extractor.fit(np.arange(80.0).reshape(20, 4) ** 0.5, "P01")
         self.assert_loaded(run_python(LOAD + CALL, "tester/brain", env=environment, isolated=True), processor)

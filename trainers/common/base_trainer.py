@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
 
@@ -22,12 +22,13 @@ from modeling_brainllm.checksums import MODEL_FILES, PROCESSOR_FILES, record_che
 from .checkpoints import UNFINISHED, finish_checkpoint, own_class, remove_old_checkpoints
 from .distributed import check_processes, local_shard
 from .folder_lock import hold_folder
+from .pushing import PushingTrainer
 
 
 REMEDY = "Look for extreme brain values (standardise them), a learning rate that is too high, or half precision."
 
 
-class BrainTrainer(Trainer):
+class BrainTrainer(PushingTrainer):
     """
     What the trainers of all stages share: a folder `checkpoint-N` is whole, whenever the run was killed, its weights
     are finite, and processes that were started together train together.

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
+from ..common.pushing import PushArguments
+
 
 @dataclass
-class BrainContrastiveTrainingConfig(TrainingArguments):
+class BrainContrastiveTrainingConfig(PushArguments, TrainingArguments):
     r"""
     Options of [`BrainContrastiveTrainer`], the first stage of BIT-LLM. Its poster gives no batch size, learning rate,
     schedule or number of epochs, nor weights of the pairs: not published; our choice, made on simulated brains.

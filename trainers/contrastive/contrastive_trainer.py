@@ -13,6 +13,7 @@ from transformers import EarlyStoppingCallback
 from modeling_brainllm import BrainContrastiveModel, BrainLlamaFeatureExtractor
 
 from ..common.base_trainer import BrainTrainer, rows_to_evaluate
+from ..data.provenance import record_terms
 from ..data.target_embeddings import EMBEDDING_COLUMNS, require_embeddings
 from .contrastive_collator import ContrastiveCollator
 from .contrastive_config import BrainContrastiveTrainingConfig
@@ -72,6 +73,7 @@ class BrainContrastiveTrainer(BrainTrainer):
                 f"This process sees {args.n_gpu} GPUs and would split batches by `DataParallel`, which cannot split "
                 "brains of several subjects. Start one process per GPU (`accelerate launch`), or show it one."
             )
+        record_terms(train_dataset, model.config, processing_class)
         if train_dataset is not None:
             _check_rows(train_dataset, model, args)
         if args.early_stopping_patience is not None:

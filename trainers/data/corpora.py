@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of a saved corpus: which splits, subjects, groups and brains are read."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from ..arguments import DataArguments
 from ..statistics.permutations import permute_across_groups
 from .brain_format import recording_files, with_brain_arrays
 from .collator import REQUIRED_COLUMNS
+from .provenance import corpus_terms, read_corpus_facts
 
 
 if TYPE_CHECKING:
@@ -58,6 +60,10 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
         raise ValueError(
             f"'{args.dataset}' lacks the columns {', '.join(missing)}; found {splits['train'].column_names}."
         )
+    corpus = read_corpus_facts(args.dataset)
+    if corpus is not None:  # the Hub's Parquet does not keep them
+        for rows in splits.values():
+            rows.info.license = json.dumps(corpus_terms(corpus))
     splits = choose_rows(splits, args)
     refers = isinstance(splits["train"].features["brain_values"], dict)
     return with_brain_arrays(splits, recording_files(args.dataset) if refers else None)

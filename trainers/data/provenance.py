@@ -12,6 +12,8 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 from transformers.utils import cached_file, logging
 
+from modeling_brainllm.sharing_brainllama import merge_terms
+
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -61,6 +63,40 @@ def split_facts(corpus: Mapping[str, Any] | None, evaluated: str) -> dict[str, A
         return {"evaluated": evaluated}
     names = ("corpus", "subjects", "license", "redistribution", "consent", "citation")
     return {name: corpus[name] for name in names if name in corpus} | dict(corpus["split"]) | {"evaluated": evaluated}
+
+
+def corpus_terms(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms in the content of `corpus.json`, by the names of [`~modeling_brainllm.sharing_brainllama`]."""
+    names = ("corpus", "license", "license_id", "url", "redistribution", "may_redistribute", "consent", "subjects")
+    return {name: corpus[name] for name in names if name in corpus}
+
+
+def terms_of(rows: Any) -> list[dict[str, Any]]:
+    """
+    Terms of the corpora that rows come from, which the builders of corpora write into them; none where nobody did.
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Rows of a corpus, or of several that were joined.
+    """
+    info = getattr(rows, "info", None)
+    written = "" if info is None else info.license or ""
+    entries = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
+    return [entry for entry in entries if "corpus" in entry]
+
+
+def record_terms(rows: Any, *parts: Any) -> None:
+    """
+    Writes the terms of rows into what learns from them, whose card and whose pushes then keep to them.
+
+    Args:
+        rows ([`~datasets.Dataset`]):
+            Training rows.
+        parts:
+            Configurations and feature extractors; get the field `data_terms`.
+    """
+    for part in parts:
+        part.data_terms = merge_terms(getattr(part, "data_terms", None), terms_of(rows))
 
 
 def count_brains(rows: "Dataset") -> dict[str, int]:
@@ -118,9 +154,12 @@ def copy_training_brains(config: "PreTrainedConfig", adapter: str | Path) -> Non
 __all__ = [
     "CORPUS_FACTS",
     "copy_training_brains",
+    "corpus_terms",
     "count_brains",
     "read_corpus_facts",
+    "record_terms",
     "record_training_brains",
     "save_training_brains",
     "split_facts",
+    "terms_of",
 ]

@@ -8,9 +8,11 @@ from typing import Literal
 from peft import LoraConfig
 from trl import GRPOConfig
 
+from ..common.pushing import PushArguments
+
 
 @dataclass
-class BrainGRPOConfig(GRPOConfig):
+class BrainGRPOConfig(PushArguments, GRPOConfig):
     r"""
     Options of [`BrainGRPOTrainer`], the third stage of BIT-LLM: GRPO on LoRA parameters of the language model with
     the reward R = a·CIDEr + b·text similarity + c·identification.

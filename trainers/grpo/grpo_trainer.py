@@ -21,6 +21,7 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 from ..common.adapter_base import describe_base, require_base, save_base
 from ..common.base_trainer import BrainTrainer, rows_to_evaluate
 from ..common.distributed import unsharded
+from ..data.provenance import record_terms
 from .grpo_config import BrainGRPOConfig
 from .reward_monitor import RewardMonitor
 from .rollout_state import load_rollouts, rollout_file, save_rollouts
@@ -109,6 +110,7 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
                 "nobody else can load. Push the checkpoint first, and give its Hub id."
             )
         processing_class.check_config(model.config)
+        record_terms(train_dataset, model.config, processing_class.feature_extractor)
         kwargs["eval_dataset"] = rows_to_evaluate(kwargs.get("eval_dataset"), args)
         super().__init__(
             model=model,
@@ -121,11 +123,18 @@ class BrainGRPOTrainer(BrainTrainer, GRPOTrainer):
             **kwargs,
         )
         self.processing_class = processing_class
+        if args.push_to_hub:
+            self.init_hf_repo()
         # While weights are whole, or can be made so: what checkpoints say that the adapter belongs to.
         self._base = describe_base(model, self._dist.gather_params)
         self.reward_monitor = reward_monitor
         # Apart for training and evaluation, which may come between rollouts and their update.
         self._brains: dict[str, EncodedBrains] = {}
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Not before the processor is there, whose subjects may be a reason to refuse; TRL gets its tokenizer."""
+        if isinstance(self.processing_class, BrainLlamaProcessor):
+            super().init_hf_repo(token, private)
 
     @property
     def _mode(self) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import ModelCard, ModelCardData, create_repo, upload_folder
+from huggingface_hub import ModelCard, ModelCardData
+
+from modeling_brainllm.publishing_brainllama import push_folder
 
 from ..common.adapter_base import ADAPTER_BASE, describe_base, save_base
 from ..data.provenance import save_training_brains
 from .hub_results import save_eval_results, to_model_index
+from .membership import NAME, describe_membership
 from .report import EvaluationReport
 
 
@@ -104,7 +107,16 @@ def create_model_card(
         report=report.to_markdown().replace("\n## ", "\n### ") if report else None,
         data=report.split if report and "license" in report.split else None,
         citation=citation or (report.split.get("citation") if report else None),
+        membership=_describe_membership(report),
     )
+
+
+def _describe_membership(report: EvaluationReport | None) -> str:
+    """Whether training data can be told from held-out data, as the section `membership` of the report found."""
+    for section in report.sections if report else ():
+        if section["name"] == NAME:
+            return describe_membership(section["rows"])
+    return "Whether training data can be told from held-out data by this model was not measured."
 
 
 def push_adapter(
@@ -116,15 +128,17 @@ def push_adapter(
     adapter_base: str | None = None,
     report: EvaluationReport | None = None,
     benchmark: str | None = None,
-    private: bool | None = None,
+    private: bool | None = True,
+    token: str | None = None,
 ) -> str:
     """Push a LoRA adapter with a card; both name the brain checkpoint that it adapts, never a folder.
 
     Args:
         model ([`~peft.PeftModel`]):
             The adapter on its brain checkpoint.
-        repo_id (`str`), private (`bool`, *optional*):
-            Repository to push to.
+        repo_id (`str`), private (`bool`, *optional*, defaults to `True`), token (`str`, *optional*):
+            Repository to push to, and the token of the Hub; see
+            [`~modeling_brainllm.publishing_brainllama.push_folder`].
         license (`str`), report ([`EvaluationReport`], *optional*):
             As in [`create_model_card`].
         saved (`str` or `Path`, *optional*):
@@ -165,8 +179,9 @@ def push_adapter(
         card.save(Path(folder) / "README.md")
         if report is not None and benchmark is not None:
             save_eval_results(report.results(), benchmark, folder)
-        create_repo(repo_id, private=private, exist_ok=True)
-        return str(upload_folder(repo_id=repo_id, folder_path=folder))
+        terms = getattr(config, "data_terms", None) or ()
+        message = "Upload adapter"
+        return str(push_folder(folder, repo_id, private=private, token=token, terms=terms, commit_message=message))
 
 
 def _name_base(file: Path, base: str) -> None:

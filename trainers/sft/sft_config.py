@@ -7,9 +7,11 @@ from typing import Literal
 
 from transformers import TrainingArguments
 
+from ..common.pushing import PushArguments
+
 
 @dataclass
-class BrainSFTConfig(TrainingArguments):
+class BrainSFTConfig(PushArguments, TrainingArguments):
     r"""
     Options of [`BrainSFTTrainer`]. Defaults that differ from [`~transformers.TrainingArguments`] are those of the
     published training (Ye et al. 2025, official code): Adam(0.9, 0.999, 1e-8) without decay, a constant learning rate

@@ -32,6 +32,7 @@ from ..data.corpora import subjects_and_frames
 from ..data.instructions import InstructionMaker, InstructionRows
 from ..data.packing import InstructionCollator, LengthGroupedSampler, row_lengths
 from ..data.prompts import store_caption_settings
+from ..data.provenance import record_terms
 from ..statistics.permutations import permute_across_groups
 from .objectives import draw_candidates, draw_segments, likelihood_contrast, summarize_pairs
 from .sft_config import BrainSFTConfig
@@ -108,6 +109,7 @@ class BrainSFTTrainer(BrainTrainer):
             stop = EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)
             kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), stop]
         processing_class.check_config(model.config)
+        record_terms(train_dataset, model.config, processing_class.feature_extractor)
         require_saved_by_peft(model)
         read, collator = _how_to_read(args, processing_class)
         if train_dataset is not None:

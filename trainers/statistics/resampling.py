@@ -170,7 +170,7 @@ class Resampler:
             return values[:, None]
         above, beneath = _group_sums(tops, groups), _group_sums(bottoms, groups)
         weights, _ = self._draw(len(above))
-        ends = np.quantile((weights @ above) / (weights @ beneath), _levels(len(above)), axis=0)
+        ends = np.quantile((weights @ above) / (weights @ beneath), expanded_levels(len(above)), axis=0)
         return np.vstack([values, ends]).T
 
     def _draw(self, num_groups: int) -> tuple[np.ndarray, np.ndarray]:
@@ -300,7 +300,7 @@ def subject_bootstrap_score(
         ]
     )
     scores = score(totals[totals[:, -1] > 0, :-1])
-    low, high = np.quantile(scores, _levels(len(people)))
+    low, high = np.quantile(scores, expanded_levels(len(people)))
     return float(low), float(high)
 
 
@@ -362,7 +362,7 @@ def _group_sums(values: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     return sums
 
 
-def _levels(num_groups: int) -> list[float]:
+def expanded_levels(num_groups: int) -> list[float]:
     """Levels of the expanded percentile interval, which [`Resampler`] explains."""
     quantile = stats.t.ppf(0.025, num_groups - 1) * np.sqrt(num_groups / (num_groups - 1))
     return [stats.norm.cdf(quantile), stats.norm.cdf(-quantile)]
@@ -371,7 +371,7 @@ def _levels(num_groups: int) -> list[float]:
 def _summary(value: float, resampled: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
     """Value and interval."""
     num_groups = len(set(groups))
-    low, high = np.quantile(resampled, _levels(num_groups))
+    low, high = np.quantile(resampled, expanded_levels(num_groups))
     numbers = {"value": float(value), "ci_low": float(low), "ci_high": float(high)}
     return numbers | {"num_samples": len(groups), "num_groups": num_groups}
 

@@ -145,6 +145,22 @@ class TestHub:
         save_corpus(builder, tmp_path / "out")
         with pytest.raises(PermissionError, match=r"brainllm2025-pereira may not be published.*do not publish rows"):
             push_corpus(tmp_path / "out", "lab/pereira")
+        with pytest.raises(PermissionError, match=r"Nothing was pushed.*https://github.com.*share_samples=True"):
+            push_corpus(tmp_path / "out", "lab/pereira", share_statistics=True, share_geometry=True)
+
+    def test_rows_are_shared_by_name_and_the_card_says_so(self, tmp_path, local_hub, run_python):
+        """And only in private; of subjects nothing but what was asked for."""
+        printed = run_python(PUSH_BY_NAME, str(tmp_path / "out"), env=local_hub.environment(tmp_path / "pusher"))
+        assert printed.split()[-1] == "refused"
+        assert local_hub.repositories() == {
+            ("datasets", "lab/rows"): True, ("datasets", "lab/all"): True, ("datasets", "lab/public"): False
+        }  # fmt: skip
+        assert set(local_hub.files("lab/public", "dataset")) == set()
+        rows, everything = (local_hub.files(f"lab/{name}", "dataset") for name in ("rows", "all"))
+        assert not [name for name in rows if name.startswith("subjects/")]
+        assert [name for name in everything if name.startswith("subjects/")]
+        assert b"asked for it by name: samples." in rows["README.md"]
+        assert b"asked for it by name: samples, statistics, geometry." in everything["README.md"]
 
 
 PUSH = """
@@ -153,6 +169,23 @@ from dataset_builders import prepare_corpus, push_corpus, save_corpus
 builder = prepare_corpus("synthetic_sentences", num_passages=10, num_frames=3, store="recordings")
 save_corpus(builder, sys.argv[1])
 print(push_corpus(sys.argv[1], "lab/planted"))
+"""
+
+PUSH_BY_NAME = """
+import json, sys
+from pathlib import Path
+from huggingface_hub import create_repo
+from dataset_builders import prepare_corpus, push_corpus, save_corpus
+save_corpus(prepare_corpus("synthetic_sentences", num_passages=10), sys.argv[1])
+facts = Path(sys.argv[1], "corpus.json")
+facts.write_text(json.dumps(json.loads(facts.read_text()) | {"may_redistribute": False}))
+push_corpus(sys.argv[1], "lab/rows", share_samples=True)
+push_corpus(sys.argv[1], "lab/all", share_samples=True, share_statistics=True, share_geometry=True)
+create_repo("lab/public", repo_type="dataset", private=False)
+try:
+    push_corpus(sys.argv[1], "lab/public", share_samples=True)
+except PermissionError as error:
+    print("refused" if "is public; nothing was pushed" in str(error) else error)
 """
 
 PUSH_AGAIN = """

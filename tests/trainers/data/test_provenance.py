@@ -5,15 +5,19 @@
 import json
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets, load_from_disk
 
+from dataset_builders import prepare_corpus, save_corpus
 from modeling_brainllm import BrainLlamaConfig
+from trainers.arguments import DataArguments
+from trainers.data.corpora import load_corpus_splits, shuffle_brains
 from trainers.data.provenance import (
     copy_training_brains,
     count_brains,
     read_corpus_facts,
     record_training_brains,
     save_training_brains,
+    terms_of,
 )
 from trainers.reports.provenance import describe_protocol, describe_split, find_protocol
 
@@ -154,3 +158,21 @@ class TestAdapters:
         record_training_brains(below, {"s1": 9})
         copy_training_brains(below, tmp_path)
         assert find_protocol(below, DatasetDict(test=rows), rows)["name"] is None
+
+
+class TestTerms:
+    def test_terms_travel_with_rows(self, tmp_path):
+        """Through everything that is done to rows, however they are loaded; of a corpus prepared before, too."""
+        prepared = prepare_corpus("synthetic_sentences", cache_dir=tmp_path / "cache", num_passages=10)
+        save_corpus(prepared, tmp_path / "out")
+        facts = json.loads((tmp_path / "out" / "corpus.json").read_text())
+        expected = {name: facts[name] for name in ("corpus", "license", "may_redistribute", "subjects", "url")}
+        assert facts["license_id"] == "apache-2.0"
+        rows = load_from_disk(str(tmp_path / "out"))["train"]
+        by_hand = rows.select(range(5)).map(lambda row: {"text": row["text"].upper()}).add_column("n", list(range(5)))
+        joined = concatenate_datasets([rows.shuffle(seed=0).select(range(3)), rows.filter(lambda row: True)])
+        loaded = load_corpus_splits(DataArguments(dataset=str(tmp_path / "out")))["train"]
+        for some in (rows, by_hand, joined, loaded, shuffle_brains(loaded, seed=0)):
+            (terms,) = terms_of(some)
+            assert {name: terms[name] for name in expected} == expected
+        assert terms_of(Dataset.from_list([{"a": 1}])) == []

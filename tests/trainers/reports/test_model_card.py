@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from modeling_brainllm import BrainLlamaConfig
+from trainers.reports.membership import membership_section
 from trainers.reports.model_card import create_model_card
 
 
@@ -72,6 +73,17 @@ class TestModelCard:
         gains = [i for i, name in enumerate(names) if "gain" in name or "Pairwise" in name]
         assert gains == list(range(6))
         assert len(names) > 6
+
+    def test_membership_is_a_line_of_the_card(self, config, report):
+        bare = create_model_card(config, report, model_id="me/decoder", license="mit").content
+        assert "told from held-out data by this model was not measured." in bare
+        auc = {"auc": 0.87654, "auc_low": 0.8, "auc_high": 0.95, "num_samples": 9, "num_others": 8}
+        weak = {"auc": 0.5, "auc_low": 0.4, "auc_high": 0.6, "num_samples": 9, "num_others": 8}
+        rows = [{"task": "sentence", "attack": "brain"} | weak, {"task": "sentence", "attack": "loss"} | auc]
+        report.add(membership_section(rows))
+        card = create_model_card(config, report, model_id="me/decoder", license="mit").content
+        line = "Training data can be told from held-out data: AUC 0.877 [0.800, 0.950] by the strongest of 2 attacks"
+        assert f"\n{line} (low loss of the text, task sentence).\n" in card
 
     def test_terms_of_the_data_travel_on(self, config, report):
         report.split |= {
