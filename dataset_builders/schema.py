@@ -55,7 +55,7 @@ COLUMNS = {
     FRAME_TIMES: "centre of each brain frame, in seconds of the stimulus clock",
     NUM_WORDS: "words of `text`",
     NUM_CHARACTERS: "characters of `text`",
-    POSITION: "place of the brain sample in its passage or story, from 0; null for an image",
+    POSITION: "place of the brain sample in its passage or story, from 0; null for what was shown at once",
     WORDS_PER_SECOND: "words of the completion a second, from the first onset to the last offset; null without times",
     BRAIN_VALUES: "brain frames `[frames, features]`, or the recording and the numbers of its frames that hold them",
 }
@@ -224,7 +224,7 @@ class Sample:
 def with_positions(samples: Sequence[Sample]) -> list[Sample]:
     """
     The samples, each with its place in its passage or story: the rank of its first frame among those of its recording
-    and stimulus. Samples of one brain share a place; an image, which has `references`, has none.
+    and stimulus. Samples of one brain share a place; what was shown at once, and has `references`, has none.
     """
     starts: dict[tuple[str, str], set[int]] = {}
     for sample in samples:

@@ -34,7 +34,7 @@ class TestEveryCorpus:
 
     def test_unknown_corpus(self):
         with pytest.raises(
-            ValueError, match="corpus 'pereira' is unknown: choose one of alice2016, bids, brainllm2025"
+            ValueError, match="corpus 'pereira' is unknown: choose one of alice2016, bids, bids_trials, brainllm2025"
         ):
             load_corpus("pereira")
 
