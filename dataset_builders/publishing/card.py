@@ -41,7 +41,7 @@ _CARD = """---
 {sizes}
 
 {leaks}
-{not_taken}{defects}
+{not_taken}{defects}{questions}
 ## Brain values
 
 {preprocessing}
@@ -109,6 +109,16 @@ def _some(files: list[str]) -> str:
     return ", ".join(f"`{file}`" for file in files[:_LISTED_FILES]) + more
 
 
+def _questions(info: CorpusInfo) -> str:
+    """How often each type of question is asked, and what the best guess without a brain is."""
+    rows: list[tuple[object, ...]] = []
+    for kind, found in info.answers.items():
+        answer, count = next(iter(found["answers"].items()))
+        rows.append((kind, found["questions"], answer, f"{count / sum(found['answers'].values()):.0%}"))
+    table = _table(("type", "questions for training", "most frequent answer", "share"), rows)
+    return f"\n## Questions\n\n{table}\n" if rows else ""
+
+
 _STORED_APART = """
 Rows refer to frames of `recordings/`, where each run is stored once and which `load_from_disk` opens as well.
 `trainers.data.corpora.load_corpus_splits` puts both together without copying.
@@ -162,6 +172,7 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
         leaks=_leaks(info.split),
         not_taken=_list("Not taken", [f"{reason}: {_some(files)}" for reason, files in info.not_taken.items()]),
         defects=_list("Known defects", info.known_defects),
+        questions=_questions(info),
         preprocessing=_preprocessing(info),
         storage=_STORED_APART if isinstance(features[BRAIN_VALUES], dict) else "",
         consent=f"\nWhoever prepared this accepted: {info.consent}\n" if info.consent else "",
