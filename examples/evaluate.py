@@ -31,6 +31,11 @@ are compared with each other, image by image:
     python examples/evaluate.py --predictions ours.json theirs.json --references fmri_cococap.json \
         --output_dir runs/captions
 
+Texts of any system for the rows of a corpus, `{"sample_id": "text"}`, are scored beside the same baselines:
+
+    python examples/evaluate.py --predictions ours.json theirs.json --dataset runs/rows --task sentence \
+        --sentence_encoder sentence-transformers/all-MiniLM-L6-v2 --output_dir runs/texts
+
 A report that lacks a control, or whose split leaks, is not written unless `--allow` names what is missing.
 """
 
@@ -49,14 +54,15 @@ from trainers.evaluation.evaluate import choose_subjects, evaluate
 from trainers.evaluation.predictions import evaluate_predictions
 from trainers.evaluation.ridge_baseline import explain_no_ridge
 from trainers.evaluation.tasks import TASKS, Caption, choose_tasks, make_task
-from trainers.evaluation.texts import PUBLISHED_GENERATION
+from trainers.evaluation.text_predictions import evaluate_texts
+from trainers.evaluation.texts import LEAST_RISK, PUBLISHED_GENERATION
 from trainers.metrics import MeteorData
 from trainers.metrics.captions import DocumentFrequencies
 from trainers.reports.noise_ceiling import find_noise_ceiling
 from trainers.reports.pooling import pool_reports
 from trainers.reports.report import EvaluationReport
-from trainers.reports.requirements import require_encoder, require_twins
-from trainers.scoring.table import RETRIEVAL, RIDGE
+from trainers.reports.requirements import require_encoder, require_resamples, require_twins
+from trainers.scoring.table import RETRIEVAL, RIDGE, STRUCTURE
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -68,7 +74,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", help="folder written by prepare_dataset.py, or Hub id of such a dataset")
     parser.add_argument("--dataset_config", help="configuration of a Hub dataset")
     parser.add_argument("--pool", nargs="+", metavar="FOLDER", help="join these reports instead of evaluating")
-    parser.add_argument("--predictions", nargs="+", metavar="FILE", help="captions, a file or a folder of each system")
+    parser.add_argument(
+        "--predictions", nargs="+", metavar="FILE", help="a file of each system; of captions also a folder"
+    )
     parser.add_argument("--references", metavar="FILE", help="what people wrote about the images of --predictions")
     parser.add_argument(
         "--twins", nargs="*", metavar="FOLDER", help="brain-deaf twins; `CHECKPOINT/twins/*` if absent"
@@ -88,6 +96,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--no_generate", action="store_true", help="compare losses only, which is much faster")
     parser.add_argument("--max_new_tokens", type=int, help="longest text, in place of the task's setting")
     parser.add_argument("--num_beams", type=int, help="beams, in place of the task's setting")
+    parser.add_argument("--num_candidates", type=int, help="draw so many texts of each, take that of least risk")
     parser.add_argument("--document_frequencies", help="file of fixed document frequencies for CIDEr")
     parser.add_argument("--sentence_encoder", help="folder or Hub id of an encoder: similarity, ridge baseline")
     parser.add_argument("--meteor_data", metavar="FOLDER", help="METEOR's files (meteor-1.5.jar, data/): adds METEOR")
@@ -98,10 +107,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", help="where to run, such as cuda; the CPU if absent")
     parser.add_argument("--no_progress", action="store_true", help="show no progress bars")
     args = parser.parse_args()
-    if bool(args.predictions) != bool(args.references):
-        parser.error("--predictions and --references belong together: captions, and what people wrote")
+    if args.references and not args.predictions:
+        parser.error("--references are what people wrote about the images of --predictions, which are absent")
+    if args.predictions and bool(args.references) == bool(args.dataset):
+        parser.error("--predictions need --references, if they are captions, or the --dataset of whose rows they are")
     if not (args.predictions or args.pool or (args.checkpoint and args.dataset)):
-        parser.error("give --checkpoint and --dataset to evaluate, --predictions to score captions, or --pool")
+        parser.error("give --checkpoint and --dataset to evaluate, --predictions to score texts, or --pool")
     return args
 
 
@@ -153,7 +164,9 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
     ceiling = find_noise_ceiling(args.dataset, set(tested["subject"]))
     chosen = {name: getattr(args, name) for name in ("max_new_tokens", "num_beams")}
     generation = {name: value for name, value in chosen.items() if value is not None}
-    if generation and Caption.name not in names:
+    if args.num_candidates:
+        generation = LEAST_RISK | generation | {"num_candidates": args.num_candidates}
+    elif generation and Caption.name not in names:
         generation = PUBLISHED_GENERATION | generation
     report = evaluate(
         *load_adapted(args),
@@ -182,6 +195,27 @@ def evaluate_model(args: argparse.Namespace) -> EvaluationReport:
     return report
 
 
+def score_texts(args: argparse.Namespace) -> EvaluationReport:
+    splits = load_corpus_splits(DataArguments(dataset=args.dataset, dataset_config=args.dataset_config))
+    require_rows(splits, args.split)
+    require_encoder(args.sentence_encoder, (RETRIEVAL, STRUCTURE), args.allow)
+    names = args.task or choose_tasks(splits[args.split])[-1:]
+    if len(names) > 1 or names == [Caption.name]:
+        raise ValueError(f"--task {' '.join(names)}: name one task of texts; captions are scored by --references.")
+    return evaluate_texts(
+        args.predictions,
+        splits,
+        *names,
+        corpus=read_corpus_facts(args.dataset),
+        split=args.split,
+        allow=args.allow,
+        embedder=load_encoder(args),
+        embed_tokens=load_token_encoder(args),
+        num_resamples=args.num_resamples,
+        seed=args.seed,
+    )
+
+
 def score_predictions(args: argparse.Namespace) -> EvaluationReport:
     return evaluate_predictions(
         args.predictions,
@@ -199,10 +233,12 @@ def score_predictions(args: argparse.Namespace) -> EvaluationReport:
 
 def main() -> None:
     args = parse_arguments()
+    require_resamples(args.num_resamples, args.allow)
     if args.pool:
         report = pool_reports(args.pool)
     else:
-        report = score_predictions(args) if args.predictions else evaluate_model(args)
+        score = evaluate_model if not args.predictions else score_predictions if args.references else score_texts
+        report = score(args)
         # A score by a model says nothing without the model's name.
         report.settings |= {name: getattr(args, name) for name in ("sentence_encoder", "token_encoder")}
     report.save(args.output_dir, args.allow)

@@ -34,6 +34,7 @@ class GenerateArguments:
     num_beams: int = field(default=5, metadata={"help": "beams of the search"})
     min_new_tokens: int = field(default=4, metadata={"help": "shortest text in tokens"})
     max_new_tokens: int = field(default=32, metadata={"help": "longest text in tokens"})
+    num_candidates: int = field(default=1, metadata={"help": "draw so many texts, take the one of least risk"})
     device: str = field(default="cpu", metadata={"help": "where to run"})
 
 
@@ -41,12 +42,12 @@ def decode(model: Any, processor: Any, rows: list[dict], prompts: list[str], **g
     """Texts from prompts, and from the brains of the rows where the prompts hold the marker of a brain."""
     import numpy as np
 
+    from trainers.evaluation.arms import continue_texts
+
     brain = {}
     if processor.brain_token in prompts[0]:
         brain = {"brain": [np.asarray(r["brain_values"]) for r in rows], "subject": [r["subject"] for r in rows]}
-    inputs = processor(text=prompts, padding_side="left", **brain).to(model.device)
-    tokens = model.generate(**inputs, pad_token_id=processor.tokenizer.pad_token_id, **generation)
-    return processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return continue_texts(model, processor, prompts, brain, generation)
 
 
 def main(args: GenerateArguments) -> None:
@@ -55,6 +56,7 @@ def main(args: GenerateArguments) -> None:
     from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
     from trainers import DataArguments, load_corpus_splits, read_as
     from trainers.data.prompts import Renderer
+    from trainers.evaluation.texts import LEAST_RISK
 
     splits = load_corpus_splits(DataArguments(dataset=args.dataset))
     if args.split not in splits:
@@ -68,6 +70,8 @@ def main(args: GenerateArguments) -> None:
     if args.question is not None:
         prompts = [Renderer(processor).prompt(args.question)] * len(rows)
     generation = {name: getattr(args, name) for name in ("num_beams", "min_new_tokens", "max_new_tokens")}
+    if args.num_candidates > 1:
+        generation |= LEAST_RISK | {"num_beams": 1, "num_candidates": args.num_candidates}
     decoded = decode(model, processor, rows, prompts, **generation)
     unaided = decode(model, processor, rows, [p.replace(processor.brain_token, "") for p in prompts], **generation)
     for row, with_brain, without_brain in zip(rows, decoded, unaided, strict=True):

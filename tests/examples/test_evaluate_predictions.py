@@ -106,4 +106,19 @@ def test_what_may_be_missing_is_allowed_by_name(run_here, brainhub):
 def test_captions_need_what_people_wrote(run_here, brainhub, capsys):
     with pytest.raises(SystemExit):
         run_here("--predictions", brainhub / "seeing", "--output_dir", brainhub / "out")
-    assert "--predictions and --references belong together" in capsys.readouterr().err
+    assert "--predictions need --references, if they are captions" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_texts_for_the_rows_of_a_corpus(run_here, corpus, tmp_path):
+    from trainers import DataArguments, load_corpus_splits, read_as
+
+    rows = read_as(load_corpus_splits(DataArguments(dataset=str(corpus)))["test"], "sentence")
+    (tmp_path / "knows.json").write_text(json.dumps(dict(zip(rows["sample_id"], rows["completion"], strict=True))))
+    options = ("--predictions", tmp_path / "knows.json", "--dataset", corpus, "--output_dir", tmp_path / "out")
+    printed, _ = run_here(*options, *RESAMPLES, "--allow", "retrieval", "structure")
+    assert "`shuffled:knows`" in printed
+    report = EvaluationReport.load(tmp_path / "out")
+    assert report.score("sentence", "knows", "brainllm_bleu_1") == 1
+    with pytest.raises(ValueError, match="`num_resamples` is 10, expected 1,000 or more"):
+        run_here(*options, "--num_resamples", 10)

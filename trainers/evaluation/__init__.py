@@ -13,5 +13,6 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "predictions": ["evaluate_predictions"],
         "ridge_baseline": ["RidgeBaseline", "ridge_baseline"],
         "tasks": ["TASKS", "Task"],
+        "text_predictions": ["evaluate_texts"],
     },
 )

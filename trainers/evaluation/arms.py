@@ -14,6 +14,8 @@ from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
 
 from ..data.brain_format import with_brain_arrays
 from ..data.collator import IGNORE_INDEX, BrainDataCollator
+from ..scoring.caption_scorer import Embedder
+from .least_risk import choose_least_risk
 
 
 if TYPE_CHECKING:
@@ -40,9 +42,15 @@ class Batches:
     """
 
     def __init__(
-        self, model: BrainLlamaForCausalLM, processor: BrainLlamaProcessor, rows: "Dataset", batch_size: int, seed: int
+        self,
+        model: BrainLlamaForCausalLM,
+        processor: BrainLlamaProcessor,
+        rows: "Dataset",
+        batch_size: int,
+        seed: int,
+        embed: Embedder | None = None,
     ):
-        self.model, self.processor, self.batch_size, self.seed = model, processor, batch_size, seed
+        self.model, self.processor, self.batch_size, self.seed, self.embed = model, processor, batch_size, seed, embed
         self.source = rows
         self.rows = list(with_brain_arrays(rows))
         self.blocks = [(row["subject"], len(row["brain_values"])) for row in self.rows]
@@ -156,15 +164,19 @@ class Batches:
         advance: Callable,
         embeds: Mapping | None = None,
     ) -> list[str]:
-        """Completions of all rows, from prompt and brain alone: neither truth nor labels are within reach."""
+        """
+        Completions of all rows, from prompt and brain alone: neither truth nor labels are within reach. What is drawn
+        at random is drawn alike whatever the brain.
+        """
         texts = [""] * len(self.rows)
+        torch.manual_seed(self.seed)
         for batch in self.batches:
             prompts = [self.rows[i]["prompt"].strip() for i in batch.rows]
             brain = {} if control_brains is None else self.brain_inputs(batch, control_brains, embeds or self.embeds)
             texts_of_batch = (
                 prompts if control_brains is None else [self.processor.brain_token + text for text in prompts]
             )
-            found = continue_texts(self.model, self.processor, texts_of_batch, brain, generation)
+            found = continue_texts(self.model, self.processor, texts_of_batch, brain, generation, self.embed)
             for row, text in zip(batch.rows, found, strict=True):
                 texts[row] = text
             advance()
@@ -220,6 +232,7 @@ def continue_texts(
     texts: list[str],
     brain: Mapping[str, Any],
     generation: Mapping[str, Any],
+    embed: Embedder | None = None,
 ) -> list[str]:
     """
     What the model writes after each text, stripped and without special tokens.
@@ -232,20 +245,29 @@ def continue_texts(
         brain (`Mapping`):
             `encoder_outputs` and `brain_index` for the processor; empty for texts without a brain.
         generation (`Mapping`):
-            Arguments of `generate`; a `repetition_penalty` counts generated tokens only.
+            Arguments of `generate`; a `repetition_penalty` counts generated tokens only. With `num_candidates` so many
+            texts are drawn, and of these [`~trainers.evaluation.least_risk.choose_least_risk`] takes one.
+        embed (`Callable`, *optional*):
+            Texts → embeddings, by which candidates are compared too.
     """
     inputs = processor(text=texts, padding_side="left", **brain)
     inputs = {name: _to(value, model.device) for name, value in inputs.items()}
     options, length = dict(generation), inputs["input_ids"].shape[1]
-    penalty = options.pop("repetition_penalty", 1.0)
+    penalty, candidates = options.pop("repetition_penalty", 1.0), options.pop("num_candidates", 1)
     processors = LogitsProcessorList()
     if penalty != 1.0:
         processors.append(RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=length))
     # Said outright, lest the language model's own settings bring a penalty of theirs, which would count the prompt.
     options |= {"logits_processor": processors, "repetition_penalty": 1.0}
     options |= {"pad_token_id": processor.tokenizer.pad_token_id}
+    if candidates > 1:
+        options |= {"do_sample": True, "num_return_sequences": candidates}
     ids = model.generate(**inputs, **options)
-    return [text.strip() for text in processor.batch_decode(ids[:, length:], skip_special_tokens=True)]
+    found = [text.strip() for text in processor.batch_decode(ids[:, length:], skip_special_tokens=True)]
+    if candidates == 1:
+        return found
+    drawn = (found[start : start + candidates] for start in range(0, len(found), candidates))
+    return [choose_least_risk(several, embed) for several in drawn]
 
 
 def _to(value: Any, device: torch.device) -> Any:

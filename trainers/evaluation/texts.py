@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .tasks import Task
 
 
+#: Draws of a language model under a brain, of which the one of least risk is chosen.
+LEAST_RISK = {"num_candidates": 32, "temperature": 0.7, "top_k": 0, "min_new_tokens": 4, "max_new_tokens": 32}
 # Largest block whose whole matrix of texts and brains is computed.
 MAX_IDENTIFICATION = 512
 # Ye et al. (2025), released code. There the repetition penalty sees generated tokens only, and so it does here.
@@ -57,7 +59,7 @@ def measure_texts(task: "Task", run: Run) -> Measured:
             The evaluation.
     """
     run.show(task.name)
-    rows = Batches(run.model, run.processor, task.rows(run.tested), run.batch_size, run.seed)
+    rows = Batches(run.model, run.processor, task.rows(run.tested), run.batch_size, run.seed, run.embedder)
     generation = dict(run.generation or PUBLISHED_GENERATION) if run.generate else None
     columns = _loss_columns(rows, task, run)
     absent = _add_control_brains(rows, columns, run.advance)
@@ -85,7 +87,7 @@ def _add_deaf_twin(
     """
 
     def without_brain(tested: Batches) -> dict[str, Deaf]:
-        twins = [Batches(*twin, tested.source, tested.batch_size, tested.seed) for twin in run.twins]
+        twins = [Batches(*twin, tested.source, run.batch_size, run.seed, run.embedder) for twin in run.twins]
         return ways_without_brain(tested, twins)
 
     deaf, chosen_on = without_brain(rows), rows
@@ -109,7 +111,7 @@ def _add_structure_twin(
     if run.structure_twin is None:
         return
     splits = brains_of_structure({"train": run.dataset["train"], run.split: run.tested})
-    twin = Batches(*run.structure_twin, task.rows(splits[run.split]), rows.batch_size, rows.seed)
+    twin = Batches(*run.structure_twin, task.rows(splits[run.split]), run.batch_size, run.seed, run.embedder)
     deaf = Deaf(twin, twin.embeds)
     columns["losses"][STRUCTURE_TWIN] = deaf.losses()
     if generation is not None:
@@ -249,7 +251,8 @@ def _permuted_texts(
     rows: Batches, control_brains: np.ndarray, own: Sequence[str], generation: Mapping[str, Any], advance: Callable
 ) -> list[list[str]]:
     """Texts of every row, one for each permutation of `control_brains` `(permutations, rows)`."""
-    drawn = generation.get("do_sample", rows.model.generation_config.do_sample)
+    drawn = generation.get("num_candidates", 1) > 1
+    drawn = drawn or generation.get("do_sample", rows.model.generation_config.do_sample)
     if not drawn and not any(row["prompt"].strip() for row in rows.rows):
         # Then a text depends on nothing but the brain: it is the one that was written for the control brain.
         written = dict(zip(zip(rows.blocks, rows.own.tolist(), strict=True), own, strict=True))
@@ -297,4 +300,4 @@ def _advance(advance: Callable, result: np.ndarray) -> np.ndarray:
     return result
 
 
-__all__ = ["PUBLISHED_GENERATION", "measure_texts"]
+__all__ = ["LEAST_RISK", "PUBLISHED_GENERATION", "measure_texts"]

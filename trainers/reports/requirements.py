@@ -141,6 +141,26 @@ def require_twins(twins: Collection[str], allow: Collection[str]) -> None:
         )
 
 
+def require_resamples(num_resamples: int, allow: Collection[str]) -> None:
+    """
+    Refuses, before the work is done, tests that cannot resolve.
+
+    Args:
+        num_resamples (`int`):
+            Resamples of each test and interval.
+        allow (`Collection[str]`):
+            What the report may lack, by name.
+
+    Raises:
+        ValueError: there are too few, and `allow` does not name `num_resamples`.
+    """
+    if num_resamples < MIN_RESAMPLES and "num_resamples" not in allow:
+        raise ValueError(
+            f"`num_resamples` is {num_resamples}, expected {MIN_RESAMPLES:,} or more: fewer cannot tell p = .05 from "
+            "p = .04. Raise it; or pass `--allow num_resamples`, and the report will say so at its top."
+        )
+
+
 def describe_absent(settings: Mapping[str, Any]) -> list[str]:
     """One sentence for each task: the controls that are absent with a reason; none where none is."""
     told = []
@@ -218,5 +238,6 @@ __all__ = [
     "find_missing",
     "require_controls",
     "require_encoder",
+    "require_resamples",
     "require_twins",
 ]

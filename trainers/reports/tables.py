@@ -36,6 +36,7 @@ ARM_MEANINGS = {
     "permuted": "the brain of another group, mean over permutations; of its texts, over the first of them",
     "matched": "the brain of another group, of the same session, position and length",
     "deaf_twin": "the best that can be done without the recorded brain",
+    "structure_twin": "the same recipe, given length, place and session of each text in the place of its brain",
     "no_brain": "the language model alone",
     "zero": "every standardised value at its mean, 0",
     "voxel_shuffle": "the own values, dealt out to other features",
