@@ -8,19 +8,20 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, cast
 
-from datasets import Dataset, load_from_disk
+from datasets import Dataset, Features, Image, Value, load_from_disk
 from huggingface_hub import DatasetCard, HfApi
 
 from ..corpora.base import BrainCorpusBuilder
 from ..corpora.info import CORPUS_FILE, CorpusInfo
 from ..preparation.storage import RECORDINGS_DIR
-from .card import dataset_card
+from .card import dataset_card, people
+from .pictures import subject_picture
 
 
 #: Statistics and geometry of each subject.
 SUBJECTS_DIR = "subjects"
-#: Configurations of the published dataset.
-SAMPLES_CONFIG = "samples"
+#: Configurations of the published dataset: rows, and a row with a picture for each subject.
+SAMPLES_CONFIG, PEOPLE_CONFIG = "samples", "people"
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -32,8 +33,8 @@ def _link_or_copy(source: str, target: str) -> None:
 
 def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
     """
-    Writes a folder that `datasets.load_from_disk` opens, with the card `README.md`, `corpus.json`, statistics and
-    geometry in `subjects/`, and `recordings/` where rows refer to them.
+    Writes a folder that `datasets.load_from_disk` opens, with the card `README.md`, `corpus.json`, statistics,
+    geometry and a picture of each subject in `subjects/`, and `recordings/` where rows refer to them.
 
     A corpus that was saved there before is replaced once the new one is complete.
 
@@ -55,6 +56,8 @@ def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
     for name in (SUBJECTS_DIR, RECORDINGS_DIR):
         if (builder.prepared_dir / name).is_dir():
             shutil.copytree(builder.prepared_dir / name, incomplete / name, copy_function=_link_or_copy)
+    for path in sorted((incomplete / SUBJECTS_DIR).glob("*.safetensors")):
+        path.with_suffix(".png").write_bytes(subject_picture(path))
     info.save(incomplete)
     (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
@@ -64,7 +67,7 @@ def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
 def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: str | None = None) -> str:
     """
     Publishes a prepared corpus on the Hub: rows as the configuration `samples`, recordings, if rows refer to them, as
-    `recordings`, and card, `corpus.json` and `subjects/` as files.
+    `recordings`, a row with a picture for each subject as `people`, and card, `corpus.json` and `subjects/` as files.
 
     Args:
         folder (`str` or `Path`):
@@ -94,17 +97,32 @@ def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: s
         recordings = cast("Dataset", load_from_disk(str(folder / RECORDINGS_DIR)))
         recordings.push_to_hub(repo_id, config_name=RECORDINGS_DIR, split="train", private=private, token=token)
         configs.append(_config(RECORDINGS_DIR, ["train"]))
+    subjects = _pictured(folder, info)
+    subjects.push_to_hub(repo_id, config_name=PEOPLE_CONFIG, split="train", private=private, token=token)
+    configs.append(_config(PEOPLE_CONFIG, ["train"]))
     api = HfApi(token=token)
     api.upload_folder(
         repo_id=repo_id,
         repo_type="dataset",
         folder_path=folder,
-        allow_patterns=[CORPUS_FILE, f"{SUBJECTS_DIR}/*.safetensors"],
+        allow_patterns=[CORPUS_FILE, f"{SUBJECTS_DIR}/*.safetensors", f"{SUBJECTS_DIR}/*.png"],
         delete_patterns=_left_by_earlier_pushes(configs, api.list_repo_files(repo_id, repo_type="dataset")),
         commit_message="Add facts, statistics and geometry",
     )
     _push_card(folder, repo_id, configs, token)
     return f"{api.endpoint}/datasets/{repo_id}"
+
+
+def _pictured(folder: Path, info: CorpusInfo) -> Dataset:
+    """A row for each subject, as the Hub shows it."""
+    rows = people(info)
+    for row in rows:
+        picture = folder / SUBJECTS_DIR / f"{row['subject']}.png"
+        row["picture"] = {"path": picture.name, "bytes": picture.read_bytes()}
+    features = Features(
+        {name: Value("string" if name == "subject" else "int64") for name in rows[0] if name != "picture"}
+    )
+    return Dataset.from_list(rows, features=Features({**features, "picture": Image()}))
 
 
 def _config(name: str, splits: list[str]) -> dict[str, Any]:
@@ -115,7 +133,9 @@ def _config(name: str, splits: list[str]) -> dict[str, Any]:
 def _left_by_earlier_pushes(configs: list[dict[str, Any]], files: list[str]) -> list[str]:
     """Files of an earlier push: splits and subjects that there are no longer."""
     now = [part["path"] for config in configs for part in config["data_files"]]
-    rows = [file for file in files if file.startswith((f"{SAMPLES_CONFIG}/", f"{RECORDINGS_DIR}/"))]
+    rows = [
+        file for file in files if file.startswith((f"{SAMPLES_CONFIG}/", f"{RECORDINGS_DIR}/", f"{PEOPLE_CONFIG}/"))
+    ]
     return [file for file in rows if not any(fnmatch(file, path) for path in now)] + [f"{SUBJECTS_DIR}/*"]
 
 
