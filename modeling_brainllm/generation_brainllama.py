@@ -51,15 +51,23 @@ READERS_OF_PROMPTS = (
 
 
 class BrainCache(EncoderDecoderCache):
-    """The language model's self-attention cache, the adapters' keys and values, and which brain tokens are real."""
+    """The language model's self-attention cache, the adapters' keys and values, and which brain tokens are real.
+
+    What a brain says is constant while a text grows. Rows that were repeated from one prompt share it, so beams that
+    change places among themselves leave it where it is.
+    """
 
     def __init__(self, self_attention_cache: Cache, brain_mask: torch.Tensor | None):
         super().__init__(self_attention_cache, DynamicCache())
         self.brain_mask = brain_mask
+        self.prompts: torch.Tensor | None = None  # of each row; known once rows were repeated
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        super().reorder_cache(beam_idx)
-        self._take_rows(beam_idx)
+        self.self_attention_cache.reorder_cache(beam_idx)
+        prompts = None if self.prompts is None else self.prompts[beam_idx]
+        if prompts is None or not torch.equal(prompts, self.prompts):
+            self.cross_attention_cache.reorder_cache(beam_idx)
+            self._take_rows(beam_idx)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         super().batch_select_indices(indices)
@@ -67,10 +75,15 @@ class BrainCache(EncoderDecoderCache):
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         super().batch_repeat_interleave(repeats)
+        rows = self.self_attention_cache.layers[0].keys
+        before = torch.arange(len(rows) // repeats, device=rows.device) if self.prompts is None else self.prompts
+        self.prompts = before.repeat_interleave(repeats)
         if self.brain_mask is not None:
             self.brain_mask = self.brain_mask.repeat_interleave(repeats, dim=0)
 
     def _take_rows(self, rows: torch.Tensor) -> None:
+        if self.prompts is not None:
+            self.prompts = self.prompts[rows.to(self.prompts.device)]
         if self.brain_mask is not None:
             self.brain_mask = self.brain_mask[rows.to(self.brain_mask.device)]
 
@@ -115,7 +128,8 @@ class BrainGenerationMixin(GenerationMixin):
 
     def generate(self, inputs=None, *, brain_guidance_scale: float = 1.0, logits_processor=None, **kwargs):
         """
-        [`~transformers.GenerationMixin.generate`], with brain guidance.
+        [`~transformers.GenerationMixin.generate`], with brain guidance. Beams and returned sequences share the prefill
+        of their prompt, where the cache grows with the text and the prompt does not end within a brain.
 
         Args:
             brain_guidance_scale (`float`, *optional*, defaults to 1.0):
@@ -125,7 +139,52 @@ class BrainGenerationMixin(GenerationMixin):
             input_ids = kwargs.get("input_ids") if inputs is None else inputs
             guidance = self._make_guidance(brain_guidance_scale, input_ids, kwargs)
             logits_processor = LogitsProcessorList([guidance, *(logits_processor or ())])
+        kwargs = self._share_prefill(kwargs.get("input_ids") if inputs is None else inputs, kwargs)
         return super().generate(inputs, logits_processor=logits_processor, **kwargs)
+
+    @torch.no_grad()
+    def prefill(self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor, **brain) -> Cache:
+        """
+        Reads prompts but for their last token, which `generate` reads itself.
+
+        Args:
+            input_ids, attention_mask (`torch.LongTensor` of shape `(prompts, tokens)`):
+                Two tokens or more, padded on the left.
+            brain (`dict`):
+                Inputs of the brain, such as `brain_features` and `brain_index`.
+
+        Returns:
+            [`~transformers.Cache`]: For `past_key_values`; repeat or select its rows for several texts of a prompt.
+        """
+        mask = attention_mask[:, :-1]
+        outputs = self(
+            input_ids=input_ids[:, :-1], attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            use_cache=True, logits_to_keep=1, **brain,
+        )  # fmt: skip
+        return outputs.past_key_values
+
+    def _share_prefill(self, input_ids: torch.LongTensor | None, kwargs: dict) -> dict:
+        """Arguments of `generate` in which rows that begin with one prompt begin with copies of its cache."""
+        config = kwargs.get("generation_config") or self.generation_config
+
+        def option(name: str):
+            return kwargs.get(name, getattr(config, name, None))
+
+        repeats = max(option("num_beams") or 1, option("num_return_sequences") or 1)
+        given = ("past_key_values", "inputs_embeds", "position_ids", "assistant_model", "custom_generate")
+        differs = any(kwargs.get(name) is not None for name in given) or option("use_cache") is False
+        differs |= any(option(name) is not None for name in ("prefill_chunk_size", "prompt_lookup_num_tokens"))
+        grows = option("cache_implementation") in (None, "dynamic")
+        mask = kwargs.get("attention_mask")
+        if repeats == 1 or differs or not grows or input_ids is None or mask is None or input_ids.shape[1] == 1:
+            return kwargs
+        if (input_ids[:, -1] >= self.config.get_text_config().vocab_size).any():
+            return kwargs
+        brain = {name: kwargs[name] for name in BRAIN_INPUTS if kwargs.get(name) is not None}
+        cache = self.prefill(input_ids, mask, **brain)
+        cache.batch_repeat_interleave(repeats)
+        others = {name: value for name, value in kwargs.items() if name not in BRAIN_INPUTS}
+        return {**others, "past_key_values": cache}
 
     def _make_guidance(self, scale: float, input_ids: torch.LongTensor, kwargs: dict) -> BrainGuidanceLogitsProcessor:
         """Encodes the brains once, for the text and for the null condition beside it."""

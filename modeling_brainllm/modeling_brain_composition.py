@@ -27,6 +27,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file, logging
 from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_files
 
+from .checksums import MODEL_FILES, record_checksums, verify_checksums
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
 
 
@@ -110,6 +111,8 @@ class ComposedCheckpoints:
             super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
         finally:
             config.text_model_included, config.adapters, self._hf_peft_config_loaded = kept
+        if kwargs.get("is_main_process", True):
+            record_checksums(save_directory, MODEL_FILES)
 
     def _check_slim(self, state_dict: dict[str, torch.Tensor]) -> None:
         if self.config.text_model_id is None:
@@ -170,10 +173,12 @@ class ComposedCheckpoints:
 
         Raises:
             OSError: if a slim checkpoint's language model cannot be found.
-            ValueError: if it is not the one with which the checkpoint was trained, or weights are missing.
+            ValueError: if it is not the one with which the checkpoint was trained, weights are missing, or a file of a
+                folder is not what was saved.
         """
         if pretrained_model_name_or_path is None:
             return super().from_pretrained(None, *model_args, config=config, **kwargs)
+        verify_checksums(os.path.join(pretrained_model_name_or_path, kwargs.get("subfolder") or ""), MODEL_FILES)
         hub_kwargs = {name: kwargs[name] for name in (*HUB_ARGUMENTS, "revision", "subfolder") if name in kwargs}
         if not isinstance(config, BrainLlamaConfig):
             config = BrainLlamaConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)

@@ -34,6 +34,7 @@ from transformers import initialization as init
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
+from .checksums import MODEL_FILES, record_checksums, verify_checksums
 from .configuration_brain_contrastive import BrainContrastiveConfig
 from .modeling_brain_encoders import ENCODERS, BrainEncoder, SpreadLinear
 
@@ -188,6 +189,16 @@ class BrainContrastiveModel(PreTrainedModel):
         """See [`~transformers.PreTrainedModel.save_pretrained`]; the checkpoint can be loaded without this package."""
         self.config.auto_map = dict(AUTO_MAP)
         super().save_pretrained(save_directory, **kwargs)
+        if kwargs.get("is_main_process", True):
+            record_checksums(save_directory, MODEL_FILES)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """See [`~transformers.PreTrainedModel.from_pretrained`]; its files are compared with their checksums."""
+        if pretrained_model_name_or_path is not None:
+            folder = os.path.join(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+            verify_checksums(folder, MODEL_FILES)
+        return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
 
 
 # Fields of an encoder's configuration that say nothing of what it computes.

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from transformers import BatchFeature, PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 
+from .checksums import PROCESSOR_FILES, record_checksums, verify_checksums
 from .feature_extraction_brainllama import BrainLlamaFeatureExtractor
 
 
@@ -387,7 +388,16 @@ class BrainLlamaProcessor(ProcessorMixin):
         # `save_pretrained` nests the feature extractor in the processor's JSON and never calls its own saving; this is
         # the last thing that both `save_pretrained` and `push_to_hub` do before files are uploaded.
         super().to_json_file(json_file_path)
-        self.feature_extractor.save_subjects(os.path.dirname(json_file_path))
+        folder = os.path.dirname(json_file_path)
+        self.feature_extractor.save_subjects(folder)
+        record_checksums(folder, PROCESSOR_FILES)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
+        """See [`~transformers.ProcessorMixin.from_pretrained`]; a folder's files are compared with their checksums."""
+        folder = os.path.join(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        verify_checksums(folder, PROCESSOR_FILES)
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 
 BrainLlamaProcessor.register_for_auto_class()

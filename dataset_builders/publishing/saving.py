@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A prepared corpus as a folder of its own, and on the Hub."""
 
+import hashlib
 import os
 import shutil
 from fnmatch import fnmatch
@@ -20,6 +21,8 @@ from .pictures import subject_picture
 
 #: Statistics and geometry of each subject.
 SUBJECTS_DIR = "subjects"
+#: Checksums of all files but the card; `sha256sum -c` reads them.
+CHECKSUMS_FILE = "SHA256SUMS"
 #: Configurations of the published dataset: rows, and a row with a picture for each subject.
 SAMPLES_CONFIG, PEOPLE_CONFIG = "samples", "people"
 
@@ -59,9 +62,21 @@ def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
     for path in sorted((incomplete / SUBJECTS_DIR).glob("*.safetensors")):
         path.with_suffix(".png").write_bytes(subject_picture(path))
     info.save(incomplete)
+    _write_checksums(incomplete)
     (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     incomplete.rename(folder)
+
+
+def _write_checksums(folder: Path) -> None:
+    """What `sha256sum` prints of each file: a damaged one is noticed before Arrow reads it, which might not live."""
+    lines = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
+    own = hashlib.sha256("".join(lines).encode()).hexdigest()
+    (folder / CHECKSUMS_FILE).write_text("".join([*lines, f"# {own}\n"]), encoding="utf-8")
 
 
 def push_corpus(folder: str | Path, repo_id: str, private: bool = True, token: str | None = None) -> str:

@@ -55,6 +55,25 @@ class TestBrainCache:
         found = self.following(model, cache, token.repeat_interleave(2, 0))
         torch.testing.assert_close(found, expected.repeat_interleave(2, 0), rtol=1e-4, atol=1e-4)
 
+    def test_repeated_rows_move_among_prompts(self, filled):
+        """Beams of one prompt leave what the brain says where it is; rows of other prompts take theirs along."""
+        model, ids, brain, fill = filled
+        token = torch.arange(5, 11)[:, None]
+        expected = model(torch.cat([ids.repeat_interleave(2, 0), token], 1), **{
+            **brain, "brain_index": torch.arange(3).repeat_interleave(2)
+        }).logits[:, -1]  # fmt: skip
+        for order, moves in (([1, 0, 2, 3, 5, 4], False), ([4, 5, 1, 2, 0, 3], True)):
+            cache = fill()
+            cache.batch_repeat_interleave(2)
+            layers = cache.cross_attention_cache.layers
+            before = [layer.keys for layer in layers]
+            cache.reorder_cache(torch.tensor(order))
+            assert [layer.keys is not keys for layer, keys in zip(layers, before, strict=True)] == [moves] * len(
+                layers
+            )
+            found = self.following(model, cache, token[order])
+            torch.testing.assert_close(found, expected[order], rtol=1e-4, atol=1e-4)
+
     def test_another_brain_beside_a_filled_cache(self, filled):
         model, _, brain, fill = filled
         other = {**brain, "brain_values": brain["brain_values"] + 1}

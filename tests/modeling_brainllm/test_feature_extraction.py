@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoFeatureExtractor
 
 from modeling_brainllm import BrainLlamaConfig, BrainLlamaFeatureExtractor, FrameEncoderConfig, VoxelEncoderConfig
+from modeling_brainllm.checksums import CHECKSUMS_FILE
 
 
 FEATURES = 6
@@ -321,6 +322,7 @@ class TestSaving:
     def test_missing_damaged_and_foreign_tensors(self, frames, rng, tmp_path):
         frames.fit(rng.normal(size=(9, FEATURES)), "P01").save_pretrained(tmp_path / "one")
         frames.fit(rng.normal(size=(9, FEATURES)), "P02").save_pretrained(tmp_path / "two")
+        (tmp_path / "one" / CHECKSUMS_FILE).unlink()  # as in a folder of somebody else's
         tensors = tmp_path / "one" / "brain_subjects.safetensors"
         whole = tensors.read_bytes()
         tensors.write_bytes(whole[:-8])
@@ -345,6 +347,7 @@ class TestStatisticsThatAreNone:
     )
     def test_refused_where_they_are_loaded(self, frames, rng, tmp_path, field, value):
         frames.fit(rng.normal(size=(9, FEATURES)), "S1").save_pretrained(tmp_path)
+        (tmp_path / CHECKSUMS_FILE).unlink()  # as in a folder of somebody else's
         arrays = load_file(tmp_path / "brain_subjects.safetensors")
         arrays[f"S1.{field}"][2] = value
         save_file(arrays, tmp_path / "brain_subjects.safetensors")
@@ -356,6 +359,7 @@ class TestStatisticsThatAreNone:
     @pytest.mark.parametrize("broken", ["lost", "short"])
     def test_halves_that_do_not_agree(self, frames, rng, tmp_path, broken):
         frames.fit(rng.normal(size=(9, FEATURES)), "S1").save_pretrained(tmp_path)
+        (tmp_path / CHECKSUMS_FILE).unlink()  # as in a folder of somebody else's
         arrays = load_file(tmp_path / "brain_subjects.safetensors")
         kept = {"S1.mean": arrays["S1.mean"]} if broken == "lost" else {**arrays, "S1.std": arrays["S1.std"][:-1]}
         save_file(kept, tmp_path / "brain_subjects.safetensors")
@@ -364,6 +368,7 @@ class TestStatisticsThatAreNone:
 
     def test_geometry_that_is_none(self, voxels, tmp_path):
         voxels.save_pretrained(tmp_path)
+        (tmp_path / CHECKSUMS_FILE).unlink()  # as in a folder of somebody else's
         arrays = load_file(tmp_path / "brain_subjects.safetensors")
         arrays["sub-01.coordinates"][0, 0] = np.nan
         save_file(arrays, tmp_path / "brain_subjects.safetensors")

@@ -188,6 +188,32 @@ class TestCounts:
         assert rows["encoder"] == [3]
         assert rows["keys"] == [3] * len(adapters)
 
+    @pytest.mark.parametrize("mode", MODES, ids=str)
+    def test_each_prompt_is_read_once(self, variant, mode):
+        """Rows and tokens of each pass: the prompts but for their last token, and then a token of every text."""
+        model, brain, input_ids = variant
+        shapes = []
+        handle = model.model.language_model.layers[0].register_forward_pre_hook(
+            lambda module, args: shapes.append(tuple(args[0].shape[:2]))
+        )
+        generate(model, input_ids, **MODES[mode], **brain)
+        handle.remove()
+        texts = max(MODES[mode].get("num_beams", 1), MODES[mode].get("num_return_sequences", 1))
+        length = input_ids.shape[1]
+        first = [(3, length)] if texts == 1 else [(3, length - 1), (3 * texts, 1)]
+        assert shapes == first + [(3 * texts, 1)] * (len(shapes) - len(first))
+
+    def test_prompts_that_cannot_be_shared(self, variant):
+        """A single token leaves nothing to read before it; a prompt that ends with its brain is not torn apart."""
+        model, brain, input_ids = variant
+        prompts = [(input_ids[:, -1:], {})]
+        if model.config.interface == "prefix":
+            end = int((input_ids[0] >= VOCAB_SIZE).nonzero()[-1]) + 1
+            prompts.append((input_ids[:, :end], brain))
+        for ids, given in prompts:
+            found = generate(model, ids, **MODES["beam"], **given)
+            assert torch.equal(found, generate(model, ids, use_cache=False, **MODES["beam"], **given))
+
     def test_rows_that_share_a_brain_encode_it_once(self, variant):
         model, brain, input_ids = variant
         calls = []

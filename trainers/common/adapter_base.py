@@ -12,6 +12,7 @@ import torch
 from transformers.utils import cached_file, logging
 
 from modeling_brainllm import BrainLlamaForCausalLM
+from modeling_brainllm.checksums import verify_checksums
 
 
 logger = logging.get_logger(__name__)
@@ -90,6 +91,7 @@ def require_base(found: dict[str, Any], adapter: str | Path) -> None:
     Raises:
         ValueError: interface, weights or values are not those of the adapter's base.
     """
+    verify_checksums(adapter)
     file = cached_file(str(adapter), ADAPTER_BASE, _raise_exceptions_for_missing_entries=False)
     if file is None:
         logger.warning(

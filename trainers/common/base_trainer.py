@@ -17,6 +17,8 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
 
+from modeling_brainllm.checksums import MODEL_FILES, PROCESSOR_FILES, record_checksums
+
 from .checkpoints import UNFINISHED, finish_checkpoint, own_class, remove_old_checkpoints
 from .distributed import check_processes, local_shard
 
@@ -112,6 +114,8 @@ class BrainTrainer(Trainer):
                 f"were not saved; checkpoints in '{self.args.output_dir}' are as they were. {REMEDY}"
             )
         super().save_model(output_dir, _internal_call)
+        if self.args.should_save and not self._is_saving:
+            record_checksums(output_dir or str(self.args.output_dir), (*MODEL_FILES, *PROCESSOR_FILES))
 
     def _get_output_dir(self, trial: object) -> str:
         folder = super()._get_output_dir(trial)

@@ -14,6 +14,8 @@ from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from modeling_brainllm.checksums import record_checksums, verify_checksums
+
 
 # A push to the Hub leaves out what begins with an underscore, and no search for checkpoints looks there.
 UNFINISHED = "_unfinished"
@@ -28,18 +30,22 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
             Options of a trainer. `output_dir` is made where it does not exist.
 
     Raises:
-        ValueError: `resume_from_checkpoint` is no folder of a checkpoint.
+        ValueError: `resume_from_checkpoint` is no folder of a checkpoint, or a file of it is not what was saved.
     """
     named, own = args.resume_from_checkpoint, str(args.output_dir)
     if named is None:
         Path(own).mkdir(parents=True, exist_ok=True)
         whole = [path for path in _by_step(Path(own)) if (path / TRAINER_STATE_NAME).is_file()]
-        return str(whole[-1]) if whole else None
+        if not whole:
+            return None
+        verify_checksums(whole[-1])
+        return str(whole[-1])
     if not Path(named, TRAINER_STATE_NAME).is_file():
         raise ValueError(
             f"`resume_from_checkpoint` is '{named}', which is no checkpoint: it has no `{TRAINER_STATE_NAME}`. Give a "
             f"folder `checkpoint-N`, or leave it out: a run goes on from the last one in '{own}' anyway."
         )
+    verify_checksums(named)
     return named
 
 
@@ -66,6 +72,7 @@ def finish_checkpoint(run: Path, name: str) -> None:
             Name of the checkpoint below `run / UNFINISHED`. An older one of this name is replaced.
     """
     unfinished, finished = run / UNFINISHED / name, run / name
+    record_checksums(unfinished, ("*",))
     for path in [*unfinished.rglob("*"), unfinished]:
         flush(path)
     if finished.exists():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
 
+from modeling_brainllm.checksums import verify_checksums
+
 from ..arguments import DataArguments
 from ..statistics.permutations import permute_across_groups
 from .brain_format import recording_files, with_brain_arrays
@@ -38,9 +40,11 @@ def load_corpus_splits(args: DataArguments) -> DatasetDict:
         [`~datasets.DatasetDict`]: splits `train`, `validation` and `test`, `brain_values` as NumPy arrays.
 
     Raises:
-        ValueError: a split, a column or a subject is missing, or there is no row to train on.
+        ValueError: a split, a column or a subject is missing, there is no row to train on, or a file of the folder is
+            not what was written.
     """
     is_folder = Path(args.dataset).is_dir()
+    verify_checksums(args.dataset)
     splits = load_from_disk(args.dataset) if is_folder else load_dataset(args.dataset, args.dataset_config)
     if not isinstance(splits, DatasetDict) or not {"train", "validation"} <= set(splits):
         found = sorted(splits) if isinstance(splits, DatasetDict) else "a dataset without splits"

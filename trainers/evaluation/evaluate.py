@@ -25,7 +25,7 @@ from ..reports.provenance import count_parameters, find_fingerprint, find_protoc
 from ..reports.report import EvaluationReport
 from .controls import NUM_DRAWS, VALUE_CONTROLS
 from .ridge_baseline import Embedder
-from .run import Measured, Run
+from .run import Measured, Run, Twin
 from .tasks import Task, choose_tasks, make_task
 
 
@@ -49,8 +49,8 @@ def evaluate(
     generation: Mapping[str, Any] | None = None,
     embedder: Embedder | None = None,
     embed_tokens: TokenEmbeddings | None = None,
-    twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]] = (),
-    structure_twin: tuple[BrainLlamaForCausalLM, BrainLlamaProcessor] | None = None,
+    twins: Sequence[Twin] = (),
+    structure_twin: Twin | None = None,
     max_identification: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
@@ -61,26 +61,20 @@ def evaluate(
     """Score a model with its own brains and with every control, in one task or several.
 
     Args:
-        model ([`BrainLlamaForCausalLM`]), processor ([`BrainLlamaProcessor`]): A checkpoint; they must agree.
-        dataset (`DatasetDict`): Rows in their splits; `train` serves baselines and protocol, and lends brains.
+        model, processor, dataset: A checkpoint; rows in their splits, of which `train` serves baselines and protocol.
         tasks (`Sequence`, *optional*): Names of [`~trainers.evaluation.tasks.TASKS`], or objects; by the columns.
         corpus (`Mapping`, *optional*), checkpoint (`str`, *optional*):
             Content of `corpus.json`, and name of the model: what the report says about split, leaks and origin.
         split (`str`, *optional*, defaults to `"test"`), subjects (`Sequence[str]`, *optional*): What is evaluated.
         num_permutations (`int`, *optional*, defaults to 20), value_controls (`Sequence[str]`, *optional*):
             Permutations of the brains; which broken values to score. Captions have one permutation and all values.
-        num_text_permutations (`int`, *optional*, defaults to 5): Of the first so many of these texts are generated.
-        generate, generation, both *optional*: Whether to generate texts of which losses are measured; arguments of
-            `generate` in place of the published ones; of captions, of some of them.
-        embedder (`Callable`, *optional*):
-            Texts → embeddings `[texts, embedding]`; adds the baselines of [`~trainers.evaluation.ridge_baseline`] and
-            the score `text_similarity`.
-        embed_tokens (`Callable`, *optional*):
-            Texts → tokens with their vectors; adds `bert_score` ([`~trainers.scoring.caption_scorer.ModelScorer`]).
-        twins (`Sequence[tuple]`, *optional*):
-            Models of the same recipe that were trained on shuffled brains, each with its processor.
-        structure_twin (`tuple`, *optional*):
-            One that was trained on the structure of the texts ([`~trainers.data.structure.brains_of_structure`]).
+        num_text_permutations, generate, generation, all *optional*: Of how many permutations texts are generated, and
+            whether of any; arguments of `generate` in place of the published ones; of captions, of some of them.
+        embedder (`Callable`, *optional*): Texts → embeddings `[texts, embedding]`; adds the baselines of
+            [`~trainers.evaluation.ridge_baseline`] and `text_similarity`.
+        embed_tokens (`Callable`, *optional*): Texts → tokens with their vectors; adds `bert_score`.
+        twins (`Sequence[tuple]`), structure_twin (`tuple`), both *optional*: Models of the same recipe, each with its
+            processor, trained on shuffled brains; on structure ([`~trainers.data.structure.brains_of_structure`]).
         max_identification (`int`, *optional*): Most candidates of a text: by default 512 texts, 256 images.
         batch_size, seed, device, progress, all *optional*: Rows per batch; seed; where to run; progress bar or none.
 
@@ -97,8 +91,8 @@ def evaluate(
     was_training = model.training
     model = model.to(model.device if device is None else device).eval()
     options: dict[str, Any] = {"num_permutations": num_permutations, "num_text_permutations": num_text_permutations}
-    options |= {"value_controls": list(value_controls), "max_identification": max_identification, "seed": seed}
-    options |= {"batch_size": batch_size, "generate": generate}
+    options |= {"value_controls": list(value_controls), "max_identification": max_identification}
+    options |= {"batch_size": batch_size, "generate": generate, "seed": seed}
     with torch.inference_mode(), tqdm(disable=not progress, unit="pass") as bar:
         run = Run(
             model, processor, dataset, split, tested, embedder, embed_tokens, twins, structure_twin,
@@ -107,11 +101,10 @@ def evaluate(
         measured = {task.name: task.measure(run) for task in chosen}
     model.train(was_training)
     settings = options | {"dtype": str(model.dtype), "num_twins": len(twins)} | _settings_of_tasks(measured)
-    settings["ridge_baseline"] = embedder is not None and "train" in dataset
     return EvaluationReport.from_samples(
         [sample for found in measured.values() for sample in found.samples],
         rules={task.name: task.rules for task in chosen},
-        settings=settings,
+        settings=settings | {"ridge_baseline": embedder is not None and "train" in dataset},
         split=split_facts(corpus, split),
         protocol=find_protocol(model.config, dataset, tested, corpus),
         versions=find_versions(),

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 
+#: A model and its processor.
+Twin = tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]
+
+
 @dataclass(frozen=True)
 class Run:
     """
@@ -35,8 +39,8 @@ class Run:
     tested: "Dataset"
     embedder: Embedder | None
     embed_tokens: TokenEmbeddings | None
-    twins: Sequence[tuple[BrainLlamaForCausalLM, BrainLlamaProcessor]]
-    structure_twin: tuple[BrainLlamaForCausalLM, BrainLlamaProcessor] | None
+    twins: Sequence[Twin]
+    structure_twin: Twin | None
     generate: bool
     generation: Mapping[str, Any] | None
     num_permutations: int
@@ -74,4 +78,4 @@ class Measured:
     rival: str | None = None
 
 
-__all__ = ["Measured", "Run"]
+__all__ = ["Measured", "Run", "Twin"]

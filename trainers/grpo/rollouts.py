@@ -164,15 +164,7 @@ def decode_from_shared_prefill(
     if input_ids.shape[1] == 1:  # nothing stands before the token that `generate` itself has to read
         given: dict[str, Any] = {"brain_features": features, "brain_index": brain_index[prefix_index]}
     else:
-        cache = model(
-            input_ids=input_ids[:, :-1],
-            attention_mask=attention_mask[:, :-1],
-            position_ids=(attention_mask[:, :-1].cumsum(1) - 1).clamp(min=0),
-            brain_features=features,
-            brain_index=brain_index,
-            use_cache=True,
-            logits_to_keep=1,
-        ).past_key_values
+        cache = model.prefill(input_ids, attention_mask, brain_features=features, brain_index=brain_index)
         cache.batch_select_indices(prefix_index)
         given = {"past_key_values": cache}
     tokens = model.generate(**prompts, **given, generation_config=generation_config)

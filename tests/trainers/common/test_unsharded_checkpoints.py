@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from modeling_brainllm.checksums import CHECKSUMS_FILE
 from trainers.common.checkpoints import UNFINISHED, find_checkpoint, finish_checkpoint, own_class
 from trainers.sft.sft_config import BrainSFTConfig
 from trainers.sft.sft_trainer import BrainSFTTrainer
@@ -86,7 +87,7 @@ class TestWhole:
             (tmp_path / UNFINISHED / "checkpoint-2" / text).write_text(text)
             finish_checkpoint(tmp_path, "checkpoint-2")
         assert names(tmp_path) == ["checkpoint-2"]
-        assert [file.name for file in (tmp_path / "checkpoint-2").iterdir()] == ["second"]
+        assert {file.name for file in (tmp_path / "checkpoint-2").iterdir()} == {"second", CHECKSUMS_FILE}
 
     def test_own_class_of_a_model_that_is_not_sharded(self):
         model = nn.Linear(2, 2)

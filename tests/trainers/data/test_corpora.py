@@ -47,3 +47,30 @@ class TestShuffledBrains:
         rows = make_rows(8).map(lambda row: {"group": "0"})
         with pytest.raises(ValueError, match="group"):
             shuffle_brains(rows, seed=0)
+
+
+@pytest.mark.parametrize("number", [4, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.robustness])])
+def test_every_damage_to_every_file_of_a_corpus_is_noticed(tmp_path, number):
+    """Before Arrow reads the file: a flipped bit of a recording could end the process."""
+    options = {"num_subjects": 1, "story_frames": 60, "num_voxels": 16}
+    builder = prepare_corpus("synthetic_stories", cache_dir=tmp_path / "cache", **options)
+    save_corpus(builder, tmp_path / "corpus")
+    data = DataArguments(dataset=str(tmp_path / "corpus"))
+    load_corpus_splits(data)
+    files = [path for path in (tmp_path / "corpus").rglob("*") if path.is_file() and path.name != "README.md"]
+    assert {path.suffix for path in files} >= {".arrow", ".json", ".safetensors"}
+    rng = np.random.default_rng(0)
+    for path in files:
+        whole = path.read_bytes()
+        for _ in range(number):
+            place, bit = int(rng.integers(len(whole))), 1 << int(rng.integers(8))
+            flipped = bytearray(whole)
+            flipped[place] ^= bit
+            zeroed = whole[:place] + bytes(len(whole[place : place + 512])) + whole[place + 512 :]
+            for damaged in (bytes(flipped), zeroed, whole[:place]):
+                path.write_bytes(damaged)
+                if damaged != whole:
+                    with pytest.raises(ValueError, match=rf"{path.name} (is not what was saved|is damaged)"):
+                        load_corpus_splits(data)
+        path.write_bytes(whole)
+    load_corpus_splits(data)
