@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CORPORA = {
     "alice2016": ("alice2016", "Alice2016"),
     "bids": ("bids.bids", "Bids"),
+    "bids_trials": ("bids.bids_trials", "BidsTrials"),
     "brainllm2025": ("brainllm2025", "BrainLLM2025"),
     "lebel2023": ("huth.lebel2023", "Lebel2023"),
     "narratives2021": ("bids.narratives2021", "Narratives2021"),

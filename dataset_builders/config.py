@@ -91,7 +91,7 @@ class BrainCorpusConfig(BuilderConfig):
             that were built from files that have changed since.
     """
 
-    version: Version | str | None = "2.1.0"  # to be raised when the rows change, so that caches forget the old ones
+    version: Version | str | None = "2.2.0"  # to be raised when the rows change, so that caches forget the old ones
     subjects: list[str] | None = None
     verify_facts: bool = True
     accept_license: bool = False

@@ -25,6 +25,10 @@ PROMPT = "prompt"
 COMPLETION = "completion"
 TEXT = "text"
 REFERENCES = "references"
+QUESTION = "question"
+ANSWERS = "answers"
+QUESTION_TYPE = "question_type"
+DIALOGUE = "dialogue"
 WORDS = "words"
 WORD_ONSETS = "word_onsets"
 WORD_OFFSETS = "word_offsets"
@@ -49,18 +53,25 @@ COLUMNS = {
     COMPLETION: "text to decode",
     TEXT: "all text perceived during the brain sample",
     REFERENCES: "all descriptions of an image; empty where the completion is the only one",
+    QUESTION: "what is asked about the stimulus; empty where nothing is",
+    ANSWERS: "what people answered, ten in VQA; the completion is the most frequent",
+    QUESTION_TYPE: "what the question shows of itself (`how many`), by which one could guess without a brain",
+    DIALOGUE: "turns of a dialogue about the stimulus, `{role, content}`, by `user` and `assistant`",
     WORDS: "words of the completion, where their times are known",
     WORD_ONSETS: "when each word begins, in seconds of the stimulus clock",
     WORD_OFFSETS: "when each word ends, in seconds of the stimulus clock",
     FRAME_TIMES: "centre of each brain frame, in seconds of the stimulus clock",
     NUM_WORDS: "words of `text`",
     NUM_CHARACTERS: "characters of `text`",
-    POSITION: "place of the brain sample in its passage or story, from 0; null for an image",
+    POSITION: "place of the brain sample in its passage or story, from 0; null for what was shown at once",
     WORDS_PER_SECOND: "words of the completion a second, from the first onset to the last offset; null without times",
     BRAIN_VALUES: "brain frames `[frames, features]`, or the recording and the numbers of its frames that hold them",
 }
-TEXT_COLUMNS = (SAMPLE_ID, CORPUS, SUBJECT, SESSION, STIMULUS, GROUP, TOPIC, BRAIN_ID, PROMPT, COMPLETION, TEXT)
-_WORD_COLUMNS = (REFERENCES, WORDS)
+TEXT_COLUMNS = (
+    *(SAMPLE_ID, CORPUS, SUBJECT, SESSION, STIMULUS, GROUP, TOPIC, BRAIN_ID, PROMPT, COMPLETION, TEXT),
+    *(QUESTION, QUESTION_TYPE),
+)
+_WORD_COLUMNS = (REFERENCES, ANSWERS, WORDS)
 _TIME_COLUMNS = (WORD_ONSETS, WORD_OFFSETS, FRAME_TIMES)
 #: What the design alone tells of a row, without its words and without a brain.
 STRUCTURE_COLUMNS = {NUM_WORDS: "int32", NUM_CHARACTERS: "int32", POSITION: "int32", WORDS_PER_SECOND: "float32"}
@@ -177,6 +188,10 @@ class Sample:
             See [`COLUMNS`]; empty where the corpus has none.
         official_split (`str`, *optional*):
             `"train"` or `"test"` in the corpus's own division, for the split policy `official`.
+        question, question_type (`str`), answers (`tuple[str, ...]`), *optional*:
+            See [`COLUMNS`].
+        rounds (`tuple[tuple[str, str], ...]`, *optional*):
+            Questions and answers of a dialogue, in turn.
         position (`int`, *optional*):
             See [`COLUMNS`]; set by [`with_positions`] for all corpora alike.
     """
@@ -200,7 +215,19 @@ class Sample:
     word_offsets: tuple[float, ...] = ()
     frame_times: tuple[float, ...] = ()
     official_split: str = ""
+    question: str = ""
+    answers: tuple[str, ...] = ()
+    question_type: str = ""
+    rounds: tuple[tuple[str, str], ...] = ()
     position: int | None = None
+
+    @property
+    def dialogue(self) -> list[dict[str, str]]:
+        """The rounds as turns."""
+        roles = ("user", "assistant")
+        return [
+            {"role": role, "content": text} for turn in self.rounds for role, text in zip(roles, turn, strict=True)
+        ]
 
     @property
     def num_words(self) -> int:
@@ -224,7 +251,7 @@ class Sample:
 def with_positions(samples: Sequence[Sample]) -> list[Sample]:
     """
     The samples, each with its place in its passage or story: the rank of its first frame among those of its recording
-    and stimulus. Samples of one brain share a place; an image, which has `references`, has none.
+    and stimulus. Samples of one brain share a place; what was shown at once, and has `references`, has none.
     """
     starts: dict[tuple[str, str], set[int]] = {}
     for sample in samples:
@@ -300,13 +327,15 @@ def row_features(width: int | None, dtype: str = "float32", store: str = IN_ROWS
     values = List(List(Value(dtype), length=-1 if width is None else width))
     if store == IN_RECORDINGS:
         values = {"recording": Value("string"), "frames": List(Value("int32"))}
-    return Features(
-        {name: Value("string") for name in TEXT_COLUMNS}
-        | {name: List(Value("string")) for name in _WORD_COLUMNS}
-        | {name: List(Value("float32")) for name in _TIME_COLUMNS}
-        | {name: Value(kind) for name, kind in STRUCTURE_COLUMNS.items()}
-        | {BRAIN_VALUES: values}
-    )
+    kinds = {
+        **{name: Value("string") for name in TEXT_COLUMNS},
+        **{name: List(Value("string")) for name in _WORD_COLUMNS},
+        DIALOGUE: List({"role": Value("string"), "content": Value("string")}),
+        **{name: List(Value("float32")) for name in _TIME_COLUMNS},
+        **{name: Value(kind) for name, kind in STRUCTURE_COLUMNS.items()},
+        BRAIN_VALUES: values,
+    }
+    return Features({name: kinds[name] for name in COLUMNS})
 
 
 def samples_to_table(
@@ -361,6 +390,7 @@ DTYPES = ("float16", "float32")
 
 
 __all__ = [
+    "ANSWERS",
     "BAD_VOXELS",
     "BRAIN_ID",
     "BRAIN_VALUES",
@@ -368,6 +398,7 @@ __all__ = [
     "COMPLETION",
     "CONTINUATION",
     "CORPUS",
+    "DIALOGUE",
     "DTYPES",
     "FRAME_TIMES",
     "GROUP",
@@ -377,6 +408,8 @@ __all__ = [
     "NUM_WORDS",
     "POSITION",
     "PROMPT",
+    "QUESTION",
+    "QUESTION_TYPE",
     "READINGS",
     "REFERENCES",
     "SAMPLE_ID",

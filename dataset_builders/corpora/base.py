@@ -48,6 +48,7 @@ from ..splitting.leaks import LeakageError, find_leaks
 from ..splitting.policies import DROPPED, LEAKY_POLICIES, OFFICIAL, assign_splits, unlabelled_rows
 from .facts import check_facts, drop_reason, measure_facts
 from .info import HUB_LICENSES, CorpusInfo, SplitInfo
+from .questions import answer_distribution
 
 
 logger = get_logger(__name__)
@@ -333,6 +334,9 @@ class BrainCorpusBuilder(ArrowBasedBuilder):
             ),
             preprocessing=preparation.description,
             facts=facts | {"notes": dict(self.notes)},
+            answers=answer_distribution(
+                sample for sample, split in zip(samples, splits, strict=True) if split == TRAIN
+            ),
             not_taken=dict(self.not_taken),
             fingerprint=_fingerprint(samples, splits, digests, preparation.description),
         )
@@ -373,9 +377,14 @@ def _fingerprint(
     """Hash of all that is written: text, recorded brain values, what is done to them, and division."""
     digest = blake2b(repr(sorted(preprocessing.items())).encode(), digest_size=16)
     for sample, split in zip(samples, splits, strict=True):
-        digest.update("\0".join((split, sample.sample_id, sample.prompt, sample.completion, sample.text)).encode())
+        texts = (split, sample.sample_id, sample.prompt, sample.completion, sample.text, *_asked(sample))
+        digest.update("\0".join(texts).encode())
         digest.update(digests[sample.recording][list(sample.frames), EXACT].tobytes())
     return digest.hexdigest()
+
+
+def _asked(sample: Sample) -> list[str]:
+    return [*filter(None, (sample.question, sample.question_type)), *sample.answers, *sum(sample.rounds, ())]
 
 
 __all__ = ["BrainCorpusBuilder", "BrainCorpusConfig"]

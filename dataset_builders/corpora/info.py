@@ -80,6 +80,8 @@ class CorpusInfo:
             What was done to brain values, and what came out.
         facts (`dict`):
             Counts measured while reading, and how they differ from those that the builder expects.
+        answers (`dict[str, dict]`):
+            For each type of question how many the training split has, and how often it is answered how there.
         not_taken (`dict[str, list[str]]`):
             Files that look like recordings and were not taken, by reason.
         fingerprint (`str`):
@@ -99,6 +101,7 @@ class CorpusInfo:
     known_defects: list[str] = field(default_factory=list)
     preprocessing: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     not_taken: dict[str, list[str]] = field(default_factory=dict)
     fingerprint: str = ""
 

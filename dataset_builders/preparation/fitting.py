@@ -9,6 +9,7 @@ that is not for training.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -104,6 +105,7 @@ def _fit_statistics(
         means={unit: moments.mean[kept] for unit, moments in units.items()},
         deviations={unit: moments.deviation[kept] for unit, moments in units.items()},
         dtype=dtype,
+        summary=np.stack([pooled.mean, pooled.deviation]).astype(np.float32)[:, kept],
     )
 
 
@@ -177,7 +179,7 @@ def _with_components(
     for batch in _batches(_training_values(plain, recordings, training, standardize), num_components):
         pca.partial_fit(batch)
     center, components = np.asarray(pca.mean_, np.float32), np.asarray(pca.components_, np.float32)
-    return Preprocessing(plain.kept, plain.unusable, plain.means, plain.deviations, plain.dtype, center, components)
+    return replace(plain, center=center, components=components)
 
 
 def _training_values(

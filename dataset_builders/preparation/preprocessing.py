@@ -42,6 +42,8 @@ class Preprocessing:
             Type of the result.
         center (`np.ndarray`), components (`np.ndarray`), *optional*:
             Mean `[kept features]` and principal components `[components, kept features]`.
+        summary (`np.ndarray`, *optional*):
+            float32 `[2, kept features]`: mean and deviation of the recorded values over training frames, to look at.
     """
 
     kept: np.ndarray
@@ -51,6 +53,7 @@ class Preprocessing:
     dtype: str
     center: np.ndarray | None = None
     components: np.ndarray | None = None
+    summary: np.ndarray | None = None
 
     @property
     def width(self) -> int:
@@ -65,6 +68,7 @@ class Preprocessing:
             means={unit: mean[chosen] for unit, mean in self.means.items()},
             deviations={unit: deviation[chosen] for unit, deviation in self.deviations.items()},
             dtype=self.dtype,
+            summary=None if self.summary is None else self.summary[:, chosen],
         )
 
     def standardized(self, values: np.ndarray, unit: str) -> np.ndarray:
@@ -117,6 +121,8 @@ class Preprocessing:
         state |= {f"deviation/{unit}": deviation for unit, deviation in self.deviations.items()}
         if self.components is not None and self.center is not None:
             state |= {"pca/center": self.center, "pca/components": self.components}
+        if self.summary is not None:
+            state["summary"] = self.summary
         metadata: dict[str, Any] = {"dtype": self.dtype}
         if geometry is not None:
             arrays, words = geometry_state(geometry.select(self.kept))
@@ -136,8 +142,8 @@ class Preprocessing:
             kind: {name.removeprefix(f"{kind}/"): value for name, value in state.items() if name.startswith(kind)}
             for kind in ("mean", "deviation")
         }
-        center, components = state.get("pca/center"), state.get("pca/components")
-        return cls(state["kept"], state["unusable"], named["mean"], named["deviation"], dtype, center, components)
+        found = [state.get(name) for name in ("pca/center", "pca/components", "summary")]
+        return cls(state["kept"], state["unusable"], named["mean"], named["deviation"], dtype, *found)
 
 
 def geometry_state(geometry: Geometry) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -4,7 +4,9 @@
 
 import inspect
 import json
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from datasets import DatasetDict
 from huggingface_hub import DatasetCardData
@@ -33,7 +35,13 @@ _CARD = """---
 {sizes}
 
 {leaks}
-{not_taken}{defects}
+
+## Subjects
+
+The picture shows the mean of what was recorded, before it was standardised.
+
+{people}
+{left_out}{defects}{questions}
 ## Brain values
 
 {preprocessing}
@@ -96,9 +104,52 @@ def _list(title: str, lines: list[str]) -> str:
     return f"\n## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" if lines else ""
 
 
+def people(info: CorpusInfo) -> list[dict[str, Any]]:
+    """What is counted of each subject."""
+    counted = ("recordings", "frames", "stories", "samples")
+    found, widths = info.facts["subjects"], info.preprocessing["features"]
+    return [
+        {"subject": name, **{fact: found[name][fact] for fact in counted}, "features": widths[name]}
+        for name in info.subjects
+    ]
+
+
+def _people(info: CorpusInfo) -> str:
+    rows, pictured = people(info), list[tuple[object, ...]]()
+    for row in rows:
+        name = row["subject"]
+        pictured.append((*row.values(), f"![mean of {name}](subjects/{name}.png)"))
+    return _table((*rows[0], "mean"), pictured)
+
+
+def _left_out(info: CorpusInfo) -> str:
+    """What was not taken, dropped or noticed on the way, each with its number."""
+    dropped = Counter[str]()
+    for found in info.facts["subjects"].values():
+        dropped.update({name: count for name, count in found.items() if name.startswith("dropped")})
+    rows: list[tuple[object, ...]] = [
+        (f"rows with {name.removeprefix('dropped_').replace('_', ' ')}", count, "")
+        for name, count in dropped.items()
+        if count
+    ]
+    rows += [(note, count, "") for note, count in info.facts["notes"].items()]
+    rows += [(f"files: {reason}", len(files), _some(files)) for reason, files in info.not_taken.items()]
+    return f"\n## Left out, and noticed\n\n{_table(('what', 'how many', 'which'), rows)}\n" if rows else ""
+
+
 def _some(files: list[str]) -> str:
     more = f" and {len(files) - _LISTED_FILES} more" if len(files) > _LISTED_FILES else ""
     return ", ".join(f"`{file}`" for file in files[:_LISTED_FILES]) + more
+
+
+def _questions(info: CorpusInfo) -> str:
+    """How often each type of question is asked, and what the best guess without a brain is."""
+    rows: list[tuple[object, ...]] = []
+    for kind, found in info.answers.items():
+        answer, count = next(iter(found["answers"].items()))
+        rows.append((kind, found["questions"], answer, f"{count / sum(found['answers'].values()):.0%}"))
+    table = _table(("type", "questions for training", "most frequent answer", "share"), rows)
+    return f"\n## Questions\n\n{table}\n" if rows else ""
 
 
 _STORED_APART = """
@@ -152,8 +203,10 @@ def dataset_card(dataset: DatasetDict, info: CorpusInfo) -> str:
         division=_division(info.split),
         sizes=_table(("split", "rows"), list(info.split.sizes.items())),
         leaks=_leaks(info.split),
-        not_taken=_list("Not taken", [f"{reason}: {_some(files)}" for reason, files in info.not_taken.items()]),
+        people=_people(info),
+        left_out=_left_out(info),
         defects=_list("Known defects", info.known_defects),
+        questions=_questions(info),
         preprocessing=_preprocessing(info),
         storage=_STORED_APART if isinstance(features[BRAIN_VALUES], dict) else "",
         consent=f"\nWhoever prepared this accepted: {info.consent}\n" if info.consent else "",
@@ -176,4 +229,4 @@ def corpora_table(builders: Mapping[str, type[BrainCorpusBuilder]]) -> str:
     return _table(("corpus", "what it is", "license", "may be published"), lines)
 
 
-__all__ = ["corpora_table", "dataset_card"]
+__all__ = ["corpora_table", "dataset_card", "people"]

@@ -9,22 +9,23 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, cast
 
-from datasets import Dataset, load_from_disk
+from datasets import Dataset, Features, Image, Value, load_from_disk
 from filelock import FileLock
 from huggingface_hub import DatasetCard, HfApi
 
 from ..corpora.base import BrainCorpusBuilder
 from ..corpora.info import CORPUS_FILE, CorpusInfo
 from ..preparation.storage import RECORDINGS_DIR
-from .card import dataset_card
+from .card import dataset_card, people
+from .pictures import subject_picture
 
 
 #: Statistics and geometry of each subject.
 SUBJECTS_DIR = "subjects"
 #: Checksums of all files but the card; `sha256sum -c` reads them.
 CHECKSUMS_FILE = "SHA256SUMS"
-#: Configurations of the published dataset.
-SAMPLES_CONFIG = "samples"
+#: Configurations of the published dataset: rows, and a row with a picture for each subject.
+SAMPLES_CONFIG, PEOPLE_CONFIG = "samples", "people"
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -36,8 +37,8 @@ def _link_or_copy(source: str, target: str) -> None:
 
 def save_corpus(builder: BrainCorpusBuilder, output_dir: str | Path) -> None:
     """
-    Writes a folder that `datasets.load_from_disk` opens, with the card `README.md`, `corpus.json`, statistics and
-    geometry in `subjects/`, and `recordings/` where rows refer to them.
+    Writes a folder that `datasets.load_from_disk` opens, with the card `README.md`, `corpus.json`, statistics,
+    geometry and a picture of each subject in `subjects/`, and `recordings/` where rows refer to them.
 
     A corpus that was saved there before is replaced once the new one is complete; of two preparations into one folder
     the second waits.
@@ -73,6 +74,8 @@ def _replace(folder: Path, builder: BrainCorpusBuilder, info: CorpusInfo, datase
     for name, copy in ((SUBJECTS_DIR, shutil.copy2), (RECORDINGS_DIR, _link_or_copy)):
         if (builder.prepared_dir / name).is_dir():
             shutil.copytree(builder.prepared_dir / name, incomplete / name, copy_function=copy)
+    for path in sorted((incomplete / SUBJECTS_DIR).glob("*.safetensors")):
+        path.with_suffix(".png").write_bytes(subject_picture(path))
     info.save(incomplete)
     _write_checksums(incomplete)
     (incomplete / "README.md").write_text(dataset_card(dataset, info), encoding="utf-8")
@@ -112,7 +115,7 @@ def push_corpus(
 ) -> str:
     """
     Publishes a prepared corpus on the Hub: rows as the configuration `samples`, recordings, if rows refer to them, as
-    `recordings`, and card, `corpus.json` and `subjects/` as files.
+    `recordings`, a row with a picture for each subject as `people`, and card, `corpus.json` and `subjects/` as files.
 
     Args:
         folder (`str` or `Path`):
@@ -148,11 +151,18 @@ def push_corpus(
         configs.append(_config(RECORDINGS_DIR, ["train"]))
     api = HfApi(token=token)
     shares_subjects = not shared or {"statistics", "geometry"} <= set(shared)
+    if shares_subjects:  # a picture shows where a person's voxels lie and what they do on average
+        subjects = _pictured(folder, info)
+        subjects.push_to_hub(repo_id, config_name=PEOPLE_CONFIG, split="train", private=private, token=token)
+        configs.append(_config(PEOPLE_CONFIG, ["train"]))
     api.upload_folder(
         repo_id=repo_id,
         repo_type="dataset",
         folder_path=folder,
-        allow_patterns=[CORPUS_FILE, *([f"{SUBJECTS_DIR}/*.safetensors"] if shares_subjects else [])],
+        allow_patterns=[
+            CORPUS_FILE,
+            *([f"{SUBJECTS_DIR}/*.{kind}" for kind in ("safetensors", "png")] * shares_subjects),
+        ],
         delete_patterns=_left_by_earlier_pushes(configs, api.list_repo_files(repo_id, repo_type="dataset")),
         commit_message="Add facts, statistics and geometry",
     )
@@ -185,6 +195,18 @@ def _open_repository(api: HfApi, repo_id: str, private: bool) -> None:
         )
 
 
+def _pictured(folder: Path, info: CorpusInfo) -> Dataset:
+    """A row for each subject, as the Hub shows it."""
+    rows = people(info)
+    for row in rows:
+        picture = folder / SUBJECTS_DIR / f"{row['subject']}.png"
+        row["picture"] = {"path": picture.name, "bytes": picture.read_bytes()}
+    features = Features(
+        {name: Value("string" if name == "subject" else "int64") for name in rows[0] if name != "picture"}
+    )
+    return Dataset.from_list(rows, features=Features({**features, "picture": Image()}))
+
+
 def _config(name: str, splits: list[str]) -> dict[str, Any]:
     """What the card says of one configuration."""
     return {"config_name": name, "data_files": [{"split": one, "path": f"{name}/{one}-*"} for one in splits]}
@@ -193,7 +215,9 @@ def _config(name: str, splits: list[str]) -> dict[str, Any]:
 def _left_by_earlier_pushes(configs: list[dict[str, Any]], files: list[str]) -> list[str]:
     """Files of an earlier push: splits and subjects that there are no longer."""
     now = [part["path"] for config in configs for part in config["data_files"]]
-    rows = [file for file in files if file.startswith((f"{SAMPLES_CONFIG}/", f"{RECORDINGS_DIR}/"))]
+    rows = [
+        file for file in files if file.startswith((f"{SAMPLES_CONFIG}/", f"{RECORDINGS_DIR}/", f"{PEOPLE_CONFIG}/"))
+    ]
     return [file for file in rows if not any(fnmatch(file, path) for path in now)] + [f"{SUBJECTS_DIR}/*"]
 
 

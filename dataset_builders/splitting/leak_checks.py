@@ -182,7 +182,7 @@ def _runs_of_words(samples: Sequence[Sample]) -> LeakCheck:
     number: dict[tuple[str, str, str], int] = {}
     items = np.full(len(samples), -1)
     for row, sample in enumerate(samples):
-        if not sample.references:
+        if len(sample.references) < _LEAST_CAPTIONS:
             items[row] = number.setdefault((sample.group, sample.prompt, sample.completion), len(number))
     perceived = []
     for _, prompt, completion in number:

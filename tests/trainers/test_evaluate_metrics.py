@@ -20,6 +20,7 @@ from trainers.evaluate_metrics import (
     CaptionMeteor,
     CaptionRouge,
     PerplexityGap,
+    QuestionAnswering,
     Retrieval,
     SentenceSimilarity,
     TextScores,
@@ -39,6 +40,7 @@ from trainers.metrics import (
     sentence_similarity,
     text_scores,
     two_way_identification,
+    vqa_accuracy,
 )
 
 
@@ -123,6 +125,14 @@ class TestScores:
         assert found["sentence_similarity"] == pytest.approx(
             sentence_similarity(PREDICTIONS, REFERENCES, embed).mean()
         )
+
+    def test_question_answering(self):
+        answers, kinds = [["a horse"] * 9 + ["pony"], ["2"] * 2 + ["three"] * 8], ["what", "how many"]
+        found = QuestionAnswering().compute(predictions=["horse", "two"], references=answers, question_types=kinds)
+        assert found["samples"]["vqa_accuracy"] == vqa_accuracy(["horse", "two"], answers).tolist()
+        assert found["by_type"]["vqa_accuracy"] == pytest.approx({"what": 1.0, "how many": 0.6})
+        assert found["by_type"]["exact_match"] == {"what": 1.0, "how many": 0.0}
+        assert "by_type" not in QuestionAnswering().compute(predictions=["horse", "two"], references=answers)
 
     def test_retrieval(self):
         generator = np.random.default_rng(0)

@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -126,6 +127,22 @@ class RecordingTable:
             return pieces[0][frames]
         return np.stack([self.take(recording, frames[i : i + 1])[0] for i in range(len(frames))])
 
+    def take_rows(self, recordings: Sequence[str], ends: np.ndarray, frames: np.ndarray) -> list[np.ndarray]:
+        """Frames `[frames, features]` of rows: of row i `frames[ends[i] : ends[i + 1]]` of its recording."""
+        # How often frames did not follow one another, up to each: the same at both ends of a whole stretch.
+        breaks = np.append(0, np.cumsum(np.diff(frames) != 1))
+        last = np.maximum(ends[1:], 1) - 1
+        whole = (breaks[ends[:-1].clip(max=len(breaks) - 1)] == breaks[last]) & (np.diff(ends) > 0)
+        rows = zip(recordings, whole.tolist(), ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+        numbers, result = frames.tolist(), []
+        for name, is_whole, start, end in rows:
+            pieces = self._pieces.get(name, ())
+            if is_whole and len(pieces) == 1 and numbers[start] >= 0 and numbers[end - 1] < len(pieces[0]):
+                result.append(pieces[0][numbers[start] : numbers[end - 1] + 1])
+            else:
+                result.append(self.take(name, frames[start:end]))
+        return result
+
 
 @lru_cache(maxsize=8)
 def open_recordings(files: tuple[str, ...]) -> RecordingTable:
@@ -150,9 +167,10 @@ class BrainFormatter(PythonFormatter):
         return super().format_column(pa_table)
 
     def format_batch(self, pa_table: pa.Table) -> Mapping:
+        # A shuffled batch comes in pieces of one row each: put together once, they are quicker to make objects of.
         if BRAIN_VALUES not in pa_table.column_names:
-            return super().format_batch(pa_table)
-        others = super().format_batch(pa_table.drop_columns([BRAIN_VALUES]))
+            return super().format_batch(pa_table.combine_chunks())
+        others = super().format_batch(pa_table.drop_columns([BRAIN_VALUES]).combine_chunks())
         arrays = self._arrays(pa_table.column(BRAIN_VALUES))
         return {name: arrays if name == BRAIN_VALUES else others[name] for name in pa_table.column_names}
 
@@ -167,39 +185,43 @@ class BrainFormatter(PythonFormatter):
                 "These rows refer to recordings that are stored apart. Load the corpus with "
                 "`trainers.data.corpora.load_corpus_splits`, or give their files to `with_brain_arrays`."
             )
-        table = open_recordings(self.recordings)
-        return [
-            table.take(name, frames)
-            for chunk in column.chunks
-            for name, frames in zip(
-                chunk.field("recording").to_pylist(), _arrays_of(chunk.field("frames")), strict=True
-            )
-        ]
+        if not len(column):
+            return []
+        places = pa.concat_arrays(column.chunks)
+        names, frames = places.field("recording"), places.field("frames")
+        ends = frames.offsets.to_numpy()
+        return open_recordings(self.recordings).take_rows(
+            names.to_numpy(zero_copy_only=False).tolist(), ends - ends[0], frames.flatten().to_numpy()
+        )
 
 
 def _arrays_of(lists: pa.ListArray) -> list[np.ndarray]:
     """One array for each list: `[features]` of a list of numbers, `[frames, features]` of a list of lists."""
-    ends = np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False)).tolist()
-    inner = lists.flatten()
-    pairs = list(zip([0, *ends[:-1]], ends, strict=True))
-    if not pa.types.is_list(inner.type) and not pa.types.is_fixed_size_list(inner.type):
-        flat = inner.to_numpy(zero_copy_only=True)
-    elif pa.types.is_fixed_size_list(inner.type) or len(lists) == 1:
+    ends, inner = lists.offsets.to_numpy().tolist(), lists.values
+    if isinstance(inner, pa.FixedSizeListArray):
+        # One view of all frames of the piece, whichever rows of it are asked for.
         flat = _matrix(inner)
-    else:
-        return [_matrix(inner.slice(start, end - start)) for start, end in pairs]
-    return [flat[start:end] for start, end in pairs]
+        return [flat[start:end] for start, end in pairwise(ends)]
+    if isinstance(inner, pa.ListArray):
+        return [_matrix(inner.slice(start, end - start)) for start, end in pairwise(ends)]
+    numbers = inner.to_numpy(zero_copy_only=True)
+    return [numbers[start:end] for start, end in pairwise(ends)]
 
 
 def _matrix(frames: pa.ListArray | pa.FixedSizeListArray) -> np.ndarray:
     """Lists of one length as `[frames, features]`, without a copy."""
-    lengths = frames.value_lengths() if len(frames) else None
-    if lengths is not None and (frames.null_count or pc.min(lengths) != pc.max(lengths)):  # ty: ignore[missing-attribute]
+    if isinstance(frames, pa.FixedSizeListArray) and not frames.null_count:
+        width, numbers = frames.type.list_size, frames.values.to_numpy(zero_copy_only=True)
+        return numbers.reshape(-1, width)[frames.offset : frames.offset + len(frames)]
+    ends = frames.offsets.to_numpy()
+    lengths = np.diff(ends)
+    if frames.null_count or (len(lengths) and (lengths != lengths[0]).any()):
         raise ValueError(
             f"the frames of a brain sample must all have the same number of features; found "
-            f"{sorted(set(lengths.to_pylist()), key=str)}"
+            f"{sorted(set(frames.value_lengths().to_pylist()), key=str)}"
         )
-    return frames.flatten().to_numpy(zero_copy_only=True).reshape(len(frames), -1)
+    numbers = frames.values.to_numpy(zero_copy_only=True)[ends[0] : ends[-1]]
+    return numbers.reshape(len(frames), -1)
 
 
 _register_formatter(BrainFormatter, BRAIN_FORMAT)

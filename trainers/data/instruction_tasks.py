@@ -29,7 +29,7 @@ class InstructionTask:
             Ability that it asks for; the four groups are those of MindLLM (arXiv 2502.15786).
         columns (`tuple[str, ...]`):
             Columns that it reads. The answers come from the first of `references`, `dialogue`, `paragraph` and
-            `answer` that is among them.
+            `answers` that is among them.
         prompts (`tuple[str, ...]`, *optional*):
             The same request in several wordings, of which the first is the canonical one; `{question}` is filled in.
             A dialogue brings its own.
@@ -71,7 +71,7 @@ _QUESTION = (
 
 
 def _question(name: str, group: str, answer_style: str, *columns: str) -> InstructionTask:
-    return InstructionTask(name, group, ("question", "answer", *columns), _QUESTION, answer_style)
+    return InstructionTask(name, group, ("question", "answers", *columns), _QUESTION, answer_style)
 
 
 _ALL = (

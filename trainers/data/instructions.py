@@ -148,9 +148,12 @@ class InstructionMaker:
         answers = _answers(task, seen)
         if answers:
             _require_text(row, answers)
-            answers = answers[: self.max_answers]
+            # People agree on few answers to a question: the most frequent one is taught, and all of them count.
+            asked = "answers" in task.columns
+            answers = answers if asked else answers[: self.max_answers]
             prompt = self._renderer.prompt(self._request(task, row))
-            yield _columns(task, prompt, [[self._answer(text)] for text in answers], answers)
+            taught = answers[:1] if asked else answers
+            yield _columns(task, prompt, [[self._answer(text)] for text in taught], answers)
 
     def _request(self, task: InstructionTask, row: Row) -> str:
         number = int(_draw(self.seed, "wording", task.name, row["sample_id"]) * len(task.prompts))
@@ -188,24 +191,24 @@ def _answers(task: InstructionTask, row: Row) -> list[str]:
         return answers
     if "paragraph" in task.columns:
         return [row["paragraph"]] if row["paragraph"] else []
-    if not row["question"]:
+    if not row["question"] or not row["answers"]:
         return []
-    answer = row["answer"]
+    answers = sorted(row["answers"], key=list(row["answers"]).count, reverse=True)
     if "choices" in task.columns:
-        return [_letter(row)]
+        return [_letter(row, answers[0])]
     if "explanation" in task.columns:
-        return [f"{answer.strip().rstrip('.')}. {row['explanation'].strip()}"] if row["explanation"] else []
-    return [answer]
+        return [f"{answers[0].strip().rstrip('.')}. {row['explanation'].strip()}"] if row["explanation"] else []
+    return answers
 
 
-def _letter(row: Row) -> str:
+def _letter(row: Row, answer: str) -> str:
     choices = list(row["choices"] or [])
-    if row["answer"] not in choices:
+    if answer not in choices:
         raise ValueError(
-            f"The answer '{row['answer']}' of row '{row['sample_id']}' is not among its `choices` {choices}. Give the "
+            f"The answer '{answer}' of row '{row['sample_id']}' is not among its `choices` {choices}. Give the "
             "right choice word for word."
         )
-    return chr(ord("A") + choices.index(row["answer"]))
+    return chr(ord("A") + choices.index(answer))
 
 
 def _list_choices(choices: Sequence[str]) -> str:

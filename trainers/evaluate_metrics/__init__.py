@@ -15,6 +15,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "caption_meteor": ["CaptionMeteor"],
         "caption_rouge": ["CaptionRouge"],
         "perplexity_gap": ["PerplexityGap"],
+        "question_answering": ["QuestionAnswering"],
         "retrieval": ["Retrieval"],
         "sentence_similarity": ["SentenceSimilarity"],
         "text_scores": ["TextScores"],

@@ -18,6 +18,13 @@ from .meteor import Meteor, classic_meteor, meteor_from_statistics
 from .meteor_data import MeteorData
 from .perplexity import corpus_perplexity_gap, perplexity_gap
 from .ptb_tokenization import ptb_tokenize
+from .question_answering import (
+    best_constant_answers,
+    by_question_type,
+    exact_match,
+    normalize_answer,
+    vqa_accuracy,
+)
 from .retrieval import (
     Identification,
     identify,
@@ -48,12 +55,14 @@ __all__ = [
     "Meteor",
     "MeteorData",
     "bert_score",
+    "best_constant_answers",
     "best_constant_caption",
     "best_constant_captions",
     "best_constant_text",
     "bleu_from_statistics",
     "bleu_statistics",
     "brainllm_scores",
+    "by_question_type",
     "caption_bleu",
     "caption_rouge_1",
     "caption_rouge_l",
@@ -65,10 +74,12 @@ __all__ = [
     "corpus_perplexity_gap",
     "corpus_word_error_rate",
     "detokenize",
+    "exact_match",
     "human_ceiling",
     "identify",
     "inverse_document_frequencies",
     "meteor_from_statistics",
+    "normalize_answer",
     "pairwise_accuracy",
     "pairwise_wins",
     "perplexity_gap",
@@ -79,6 +90,7 @@ __all__ = [
     "sentence_similarity",
     "text_scores",
     "two_way_identification",
+    "vqa_accuracy",
     "word_error_rate",
     "word_tokenize",
 ]

@@ -2,31 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any BIDS dataset whose `events.tsv` hold words, and whose series were preprocessed into a derivative."""
 
-import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
-from typing import ClassVar
 
 from ...preparation.alignment import Clock
-from ...readers.bids_names import join, pick, read_metadata, sidecars
+from ...readers.bids_names import join, pick
 from ...readers.transcripts import read_events
-from ...readers.volumes import nifti_header
 from ...readers.words import Word, check_last_word
 from ...schema import Recording, Sample
 from ...splitting.fingerprints import words_of
 from ...splitting.retellings import merge_retellings
-from ..stories import window_samples
-from .clocks import run_clock
-from .derivative import BidsDerivativeBuilder, BidsDerivativeConfig
-from .series import Series, num_raw_frames
+from ..stories import StoryConfig, window_samples
+from .dataset import BidsDatasetBuilder, BidsDatasetConfig
+from .series import Series
 
 
 @dataclass
-class BidsConfig(BidsDerivativeConfig):
+class BidsConfig(BidsDatasetConfig, StoryConfig):
     """
-    Choices for any BIDS dataset; see [`~dataset_builders.corpora.bids.derivative.BidsDerivativeConfig`] for the
-    others.
+    Choices for a BIDS dataset with words; see [`~dataset_builders.corpora.bids.dataset.BidsDatasetConfig`] and, for
+    windows, [`StoryConfig`] for the others.
 
     Args:
         text_column (`str`, *optional*):
@@ -35,23 +30,13 @@ class BidsConfig(BidsDerivativeConfig):
         story_entities (`list[str]`, *optional*):
             Entities that name a story, such as `["task", "run"]`. By default runs with the same words are the same
             story, whatever they are called. Stories that tell the same are one group, whatever they are called.
-        mask (`str`, *optional*):
-            File of the voxels to read, below `data_dir`, for all runs. Defaults to the brain mask beside each series.
-        tr (`float`, *optional*):
-            Seconds from frame to frame. Defaults to what the files say, and overrules them.
-        dataset (`str`, *optional*):
-            Name of the dataset, by which its rows and brains are told from those of others. Defaults to `Name` of
-            `dataset_description.json`, or the name of the folder.
     """
 
     text_column: str | None = None
     story_entities: list[str] | None = None
-    mask: str | None = None
-    tr: float | None = None
-    dataset: str | None = None
 
 
-class Bids(BidsDerivativeBuilder):
+class Bids(BidsDatasetBuilder):
     """
     A BIDS dataset with words in its `events.tsv`.
 
@@ -70,37 +55,6 @@ class Bids(BidsDerivativeBuilder):
 
     config: BidsConfig  # ty: ignore[incompatible-mutable-override]
     BUILDER_CONFIG_CLASS = BidsConfig
-    SOURCE_PATTERNS: ClassVar[tuple[str, ...]] = (
-        "*.tsv",
-        "*.json",
-        "sub-*/**/*.tsv",
-        "sub-*/**/*.json",
-        "sub-*/**/*_bold.*",
-        "derivatives/*/*.json",
-        "derivatives/*/tpl-*/**/*",
-        "derivatives/*/sub-*/**/*.json",
-        "derivatives/*/sub-*/**/func/*",
-    )
-    SOURCE_OPTIONS: ClassVar[tuple[str, ...]] = ("mask",)
-    LICENCE = "unknown: that of the dataset"
-    CITATION: ClassVar[str] = ""
-    HOMEPAGE = "https://bids.neuroimaging.io"
-    REDISTRIBUTION = "Ask the dataset's license, and that of its stimuli: this package does not know them."
-
-    @property
-    def corpus_name(self) -> str:
-        """`bids-`, and the name of the dataset in letters, digits and single `-`."""
-        name = self.config.dataset
-        description = self.data_dir / "dataset_description.json"
-        if name is None and description.is_file():
-            name = str(read_metadata([description]).get("Name") or "")
-        plain = re.sub(r"[^a-z0-9]+", "-", (name or self.data_dir.resolve().name).lower()).strip("-")
-        if not plain:
-            raise ValueError(f"dataset={name!r}: expected a name with letters or digits")
-        return f"bids-{plain}"
-
-    def find_mask(self, series: Series) -> Path:
-        return super().find_mask(series) if self.config.mask is None else self.data_dir / self.config.mask
 
     def list_samples(self, recordings: list[Recording]) -> list[Sample]:
         spoken = [self._spoken(recording) for recording in recordings]
@@ -122,21 +76,9 @@ class Bids(BidsDerivativeBuilder):
         path = self.find_events(series)
         words, column = read_events(path, self.config.text_column)
         self.notes[f"runs with words in column {column!r}"] += 1
-        clock = self._clock(series, recording.num_frames)
+        clock = self.clock(recording)
         check_last_word(words, clock.end(recording.num_frames), path)
         return words, clock
-
-    def _clock(self, series: Series, num_frames: int) -> Clock:
-        path, name = series.paths[0], series.names[0]
-        return run_clock(
-            path,
-            num_frames,
-            raw=read_metadata(sidecars(self.data_dir, series.raw_entities, "bold", ".json")),
-            derived=read_metadata(sidecars(self.derivative_dir, name.entities, name.suffix, ".json")),
-            header_tr=None if series.is_surface else nifti_header(path).tr_seconds,
-            chosen_tr=self.config.tr,
-            num_raw_frames=num_raw_frames(self.data_dir, series),
-        )
 
     def _stories(self, recordings: list[Recording], texts: list[list[Word]]) -> list[str]:
         """Identity of what was heard or read in each run: its words, or what `story_entities` call it."""

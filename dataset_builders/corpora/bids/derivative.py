@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ...config import BrainCorpusConfig
 from ...preparation.confounds import find_confounds, read_cleaned
 from ...readers.bids_names import sidecars
 from ...readers.volumes import nifti_header, read_nifti
-from ...schema import Geometry, Recording
+from ...schema import IN_RECORDINGS, Geometry, Recording
 from ..base import BrainCorpusBuilder
 from ..facts import ANY_SUBJECT
-from ..stories import StoryConfig
 from .series import Grid, Series, common_grid, find_brain_mask, find_series
 from .surfaces import HEMISPHERES, VERTICES, read_surfaces, surface_geometry, surface_shape
 
@@ -21,9 +21,9 @@ DERIVATIVES = "derivatives"
 
 
 @dataclass
-class BidsDerivativeConfig(StoryConfig):
+class BidsDerivativeConfig(BrainCorpusConfig):
     """
-    Choices for corpora made of a BIDS derivative; see [`StoryConfig`] for windows.
+    Choices for corpora made of a BIDS derivative; see [`BrainCorpusConfig`] for those that all corpora share.
 
     Args:
         derivative (`str`, *optional*):
@@ -41,6 +41,7 @@ class BidsDerivativeConfig(StoryConfig):
     """
 
     standardize: str = "recording"
+    store: str = IN_RECORDINGS
     derivative: str | None = None
     space: str | None = None
     res: str | None = None
@@ -57,6 +58,11 @@ class BidsDerivativeBuilder(BrainCorpusBuilder):
 
     config: BidsDerivativeConfig  # ty: ignore[incompatible-mutable-override]
     BUILDER_CONFIG_CLASS = BidsDerivativeConfig
+
+    @property
+    def series_suffix(self) -> str:
+        """With which suffix the files of series end."""
+        return "bold"
 
     @property
     def data_dir(self) -> Path:
@@ -119,7 +125,9 @@ class BidsDerivativeBuilder(BrainCorpusBuilder):
     def list_recordings(self) -> list[Recording]:
         config = self.config
         choice = {name: getattr(config, name) for name in ("space", "res", "desc", "echo", "rec")}
-        found, self.not_taken = find_series(self.derivative_dir, choice, config.subjects, config.tasks)
+        found, self.not_taken = find_series(
+            self.derivative_dir, choice, config.subjects, config.tasks, self.series_suffix
+        )
         #: The files of each recording.
         self.series = {f"{series.subject}/{series.run_name}": series for series in found if self.wants(series)}
         self._grids: dict[str, Grid] = {}

@@ -13,7 +13,7 @@ from ...readers.gentle import DROP, read_gentle
 from ...readers.transcripts import Event
 from ...readers.words import Word
 from ...schema import Recording, Sample
-from ..stories import window_samples
+from ..stories import StoryConfig, window_samples
 from .derivative import BidsDerivativeBuilder, BidsDerivativeConfig
 from .narratives2021_events import Played, played_stories, read_condition, story_rows
 from .narratives2021_facts import (
@@ -35,9 +35,10 @@ _EARLY = 0.5
 
 
 @dataclass
-class Narratives2021Config(BidsDerivativeConfig):
+class Narratives2021Config(BidsDerivativeConfig, StoryConfig):
     """
-    Choices for Narratives; see [`~dataset_builders.corpora.bids.derivative.BidsDerivativeConfig`] for the others.
+    Choices for Narratives; see [`~dataset_builders.corpora.bids.derivative.BidsDerivativeConfig`] and, for windows,
+    [`StoryConfig`] for the others.
 
     Args:
         exclude_scans (`bool`, *optional*, defaults to `True`):

@@ -81,6 +81,7 @@ def find_series(
     choice: Mapping[str, str | None],
     subjects: Sequence[str] | None = None,
     tasks: Sequence[str] | None = None,
+    suffix: str = "bold",
 ) -> tuple[list[Series], dict[str, list[str]]]:
     """
     The series of a derivative, by subject and run.
@@ -92,6 +93,8 @@ def find_series(
             Value that an entity (`space`, `res`, `desc`) must have; `""` for none, `None` for any.
         subjects, tasks (`Sequence[str]`, *optional*):
             Only these, as `"sub-01"` and `"story"`.
+        suffix (`str`, *optional*, defaults to `"bold"`):
+            With which suffix their names end.
 
     Returns:
         `tuple`: the series; and what looks like one and is not taken, files by reason.
@@ -102,13 +105,13 @@ def find_series(
             hemisphere is missing, or nothing is taken of a subject.
     """
     patterns = ("sub-*/func/*", "sub-*/ses-*/func/*")
-    paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if _looks_recorded(path)})
-    reasons = {path: _unreadable(path) for path in paths}
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if _looks_recorded(path, suffix)})
+    reasons = {path: _unreadable(path, suffix) for path in paths}
     names = parse_names(path for path in paths if not reasons[path])
     if not names:
         raise FileNotFoundError(
-            f"{folder} holds no series sub-*/[ses-*/]func/*_bold.nii.gz or *_hemi-L*.func.gii (CIFTI is not read): "
-            "check the folder, and that its files were fetched"
+            f"{folder} holds no series sub-*/[ses-*/]func/*_{suffix}.nii.gz or *_hemi-L*.func.gii (CIFTI is not "
+            "read): check the folder, and that its files were fetched"
         )
     wanted = None if subjects is None else [subject.removeprefix("sub-") for subject in subjects]
     of_subjects = _only(names, "sub", wanted, folder)
@@ -135,29 +138,30 @@ def find_series(
     return [_series(stem, result) for stem, result in runs.items()], dict(left_out)
 
 
-def _looks_recorded(path: Path) -> bool:
+def _looks_recorded(path: Path, wanted: str) -> bool:
     """Whether a file may be meant as a recording, by its name in any spelling."""
     extension = _EXTENSION.search(path.name)
     if extension is None:
         return False
     suffix = path.name[: extension.start()].lower().rpartition("_")[2]
-    return extension[0].lower().startswith(_SURFACE) or ("bold" in suffix and "ref" not in suffix)
+    return extension[0].lower().startswith(_SURFACE) or (wanted in suffix and "ref" not in suffix)
 
 
-def _unreadable(path: Path) -> str:
+def _unreadable(path: Path, suffix: str) -> str:
     """Why a file that looks like a recording is none that can be read; `""` if it is."""
     name, extension = parse_name(path), _EXTENSION.search(path.name)
     if name is None or extension is None or name.extension != extension[0]:
         return "its name does not follow BIDS (entities `key-value` of letters and digits, joined by `_`): rename it"
     if name.extension.lower() in (".dtseries.nii", ".ptseries.nii"):
         return "CIFTI is not read"
-    if name.extension in _VOLUMES and name.suffix == "bold":
+    if name.extension in _VOLUMES and name.suffix == suffix:
         return ""
-    if name.extension == _SURFACE and name.suffix in ("", "bold"):
+    # fMRIPrep's surfaces have no suffix.
+    if name.extension == _SURFACE and name.suffix in (suffix, "" if suffix == "bold" else suffix):
         return ""
     if name.extension.lower() in (*_VOLUMES, _SURFACE) and name.extension not in (*_VOLUMES, _SURFACE):
         return f"its extension is written {name.extension}: rename it to {name.extension.lower()}"
-    return f"it ends with {name.suffix}{name.extension}, and _bold.nii, _bold.nii.gz and .func.gii are read"
+    return f"it ends with {name.suffix}{name.extension}, and _{suffix}.nii, _{suffix}.nii.gz and .func.gii are read"
 
 
 def num_raw_frames(root: Path, series: Series) -> int | None:

@@ -16,6 +16,7 @@ from .design import read_design, read_stimuli
 from .mni_coordinates import mni_file
 from .nsd2022_config import AVERAGE, FIRST_RELEASE, NATIVE, NSDGENERAL, SHARED982, NSD2022Config
 from .nsd2022_facts import NSD_FACTS, NSDFacts
+from .questions import CAPTIONS, find_targets, target_samples
 from .subjects import FILE_FORMATS, FSAVERAGE, FUNC1PT8MM, NSDSubject, SurfaceSubject, VolumeSubject
 from .trials import Trials
 
@@ -44,6 +45,7 @@ class NSD2022(BrainCorpusBuilder):
         nsddata/freesurfer/fsaverage/label/{*.mgz,*.mgz.ctab} (regions on the surface)
         nsddata/experiments/nsd/{nsd_expdesign.mat,nsd_stim_info_merged.csv}
         annotations/{captions_train2017.json,captions_val2017.json}
+        annotations/v2_{OpenEnded_mscoco_train2014_questions,mscoco_train2014_annotations}.json (and val2014; VQA v2)
     """
 
     config: NSD2022Config  # ty: ignore[incompatible-mutable-override]
@@ -58,8 +60,9 @@ class NSD2022(BrainCorpusBuilder):
         "nsddata/freesurfer/*/label/*.mgz*",
         "nsddata/templates/*.ctab",
         "nsddata/experiments/nsd/nsd_*",
-        "annotations/captions_*.json",
+        "annotations/*.json",
     )
+    SOURCE_OPTIONS: ClassVar[tuple[str, ...]] = ("question_table",)
     LICENCE = "NSD Terms and Conditions; captions CC BY 4.0"
     HOMEPAGE = "https://naturalscenesdataset.org"
     REDISTRIBUTION = (
@@ -108,6 +111,10 @@ class NSD2022(BrainCorpusBuilder):
             )
             for subject in self.facts.sessions
         }
+        if config.target != CAPTIONS:
+            # How many rows there are then is up to the files of questions.
+            kept = ("recordings", "frames")
+            expected = {who: {name: one[name] for name in kept if name in one} for who, one in expected.items()}
         if config.mask == NSDGENERAL and config.space == FUNC1PT8MM:
             for subject, voxels in self.facts.voxels.items():
                 expected[subject]["features"] = voxels
@@ -135,10 +142,31 @@ class NSD2022(BrainCorpusBuilder):
         for recording in recordings:
             rows = self._rows(recording)
             samples += [self._sample(recording, frame, image, captions[image]) for frame, image in rows]
+        if self.config.target != CAPTIONS:
+            samples = self._asked(samples)
         left_out = len(self._trials.design.shared() - self._trials.tested)
         if left_out:
             self.notes["shared images outside the test set, left out"] = left_out
         return samples
+
+    def _asked(self, samples: list[Sample]) -> list[Sample]:
+        """A row for each question, or dialogue, about the image of a row."""
+        config, folder = self.config, self._root / "annotations"
+        table = None if config.question_table is None else self._root / config.question_table
+        found = find_targets(folder, config.target, table)
+        ids = {
+            image: int(self._trials.stimuli.coco_ids[int(image.removeprefix("nsd/")) - 1])
+            for image in {sample.stimulus for sample in samples}
+        }
+        silent = {image for image, coco_id in ids.items() if coco_id not in found}
+        if len(silent) == len(ids):
+            raise ValueError(
+                f"{table or folder}: none of the {len(ids)} images that were seen has {config.target}: images must be "
+                "named by their COCO id"
+            )
+        if silent:
+            self.notes[f"images without {config.target}, left out"] += len(silent)
+        return list(target_samples(samples, ids, found))
 
     def geometry(self, subject: str) -> Geometry:
         averaged = self.config.test_repeats == AVERAGE

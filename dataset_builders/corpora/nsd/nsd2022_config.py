@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...config import BrainCorpusConfig
 from ...splitting.policies import OFFICIAL
 from .betas import BETAS
+from .questions import CAPTIONS, QUESTIONS, TARGETS
 from .subjects import FILE_FORMATS, FSAVERAGE, FUNC1PT8MM, SPACES
 
 
@@ -50,6 +51,14 @@ class NSD2022Config(BrainCorpusConfig):
             repeats are standardised first, by the training trials of their session. `"single"`: each repeat is a
             row, as in training. The test images are those of the official division; they have one row each under any
             `split`.
+        target (`str`, *optional*, defaults to `"captions"`):
+            `"captions"`: a row is a trial. `"questions"`: a row is a question about the image of a trial, from the
+            files of VQA v2 in `annotations` or from `question_table`. `"dialogues"`: from those of VisDial. Trials
+            whose image has none are left out. As a brain then belongs to several rows, `store="recordings"` saves
+            much space.
+        question_table (`str`, *optional*):
+            A table of questions, below `data_dir`; see
+            [`~dataset_builders.readers.questions.read_question_table`].
     """
 
     split: str = OFFICIAL
@@ -62,6 +71,8 @@ class NSD2022Config(BrainCorpusConfig):
     sessions: str = ALL
     test_images: str = SHARED1000
     test_repeats: str = AVERAGE
+    target: str = CAPTIONS
+    question_table: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,11 +84,14 @@ class NSD2022Config(BrainCorpusConfig):
             "sessions": (ALL, FIRST_RELEASE),
             "test_images": (SHARED1000, SHARED982),
             "test_repeats": (AVERAGE, SINGLE),
+            "target": TARGETS,
         }.items():
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(map(str, known))}"
                 )
+        if self.question_table is not None and self.target != QUESTIONS:
+            raise ValueError(f"question_table={self.question_table!r} needs target='questions', not {self.target!r}")
         if self.space == FSAVERAGE and self.file_format is not None:
             raise ValueError(
                 f"file_format={self.file_format!r} with space='fsaverage': betas on surfaces are .mgh files"

@@ -20,8 +20,9 @@ from ..nsd.design import COCO_SPLITS, MAX_REPEATS
 from ..nsd.mni_coordinates import NOWHERE, mni_file, to_template
 from ..nsd.subjects import HDF5
 from .brains import RADIUS, Anatomy, SmoothField, make_anatomy, make_tuning, measure_session
+from .question_files import write_questions
 from .regions import REGION_NAMES
-from .scenes import describe_scenes, hash_embedding
+from .scenes import Scene, draw_scenes, hash_embedding
 
 
 RELEASE_FILE, TRUTH_FILE = "synthetic_nsd.json", "planted_truth.safetensors"
@@ -124,7 +125,8 @@ def write_synthetic_nsd(
             What can be chosen.
         captions (`Mapping[int, Sequence[str]]`, *optional*):
             Captions by image id, such as [`read_captions`] gives them. As many as are needed are drawn. Defaults to
-            scenes of a small grammar, where test images combine colours and things that training never combines.
+            scenes of a small grammar, where test images combine colours and things that training never combines;
+            only of these are there questions and dialogues, in the files of VQA v2 and VisDial.
         embed (`Callable` or `np.ndarray`, *optional*):
             What captions mean. A function from texts to vectors `[texts, width]`, of which those of an image are
             averaged; or vectors `[images, width]`, one for each of `captions` in their order. Defaults to
@@ -143,10 +145,15 @@ def write_synthetic_nsd(
         raise FileExistsError(f"{folder} is not empty: choose a new folder")
     generator = np.random.default_rng([dials.corpus_seed, 0])
     lists, ordering = _draw_design(dials, generator)
-    texts = _draw_images(dials, lists, captions, generator)
+    scenes = _draw_scenes(dials, lists, generator) if captions is None else {}
+    texts = {coco_id: scene.captions() for coco_id, scene in scenes.items()}
+    if captions is not None:
+        texts = _draw_images(dials, captions, generator)
     embeddings = _meanings(texts, captions, embed)
     _write_tables(folder, list(texts), lists, ordering, dials)
     _write_captions(folder, texts)
+    if scenes:
+        write_questions(folder / "annotations", scenes)
     shared_field = SmoothField(embeddings.shape[1], np.random.default_rng([dials.corpus_seed, 1]))
     truth, facts = {"embeddings": embeddings}, {}
     for number, images in enumerate(tqdm(lists, desc="Simulating brains"), start=1):
@@ -169,15 +176,18 @@ def _draw_design(dials: Dials, generator: np.random.Generator) -> tuple[np.ndarr
     return lists, generator.permutation(np.repeat(np.arange(dials.images_per_subject), MAX_REPEATS))
 
 
+def _draw_scenes(dials: Dials, lists: np.ndarray, generator: np.random.Generator) -> dict[int, Scene]:
+    """Scenes by COCO id, in the order of the 73KIDs."""
+    tested = iter(draw_scenes(dials.num_shared, generator, testing=True))
+    trained = iter(draw_scenes(dials.num_images - dials.num_shared, generator, testing=False))
+    shared = set(lists[0, : dials.num_shared].tolist())
+    return {1000 + image: next(tested if image in shared else trained) for image in range(1, dials.num_images + 1)}
+
+
 def _draw_images(
-    dials: Dials, lists: np.ndarray, captions: Mapping[int, Sequence[str]] | None, generator: np.random.Generator
+    dials: Dials, captions: Mapping[int, Sequence[str]], generator: np.random.Generator
 ) -> dict[int, list[str]]:
-    """Captions by COCO id, in the order of the 73KIDs."""
-    if captions is None:
-        tested = iter(describe_scenes(dials.num_shared, generator, testing=True))
-        trained = iter(describe_scenes(dials.num_images - dials.num_shared, generator, testing=False))
-        shared = set(lists[0, : dials.num_shared].tolist())
-        return {1000 + image: next(tested if image in shared else trained) for image in range(1, dials.num_images + 1)}
+    """Captions of a file by COCO id, in the order of the 73KIDs."""
     if len(captions) < dials.num_images:
         raise ValueError(f"captions are of {len(captions)} images, and these dials need {dials.num_images}")
     drawn = generator.permutation(np.array(list(captions)))[: dials.num_images].tolist()

@@ -32,12 +32,14 @@ _RELATIONS = (
     ("in front of", "ahead of"),
 )
 _PLACES = ("park", "kitchen", "street", "garden", "field", "market", "station", "garage")
+#: The answer to a question about what is not in the picture.
+NOT_THERE = "there is none"
 #: Of so many pairs of a colour and a thing, one is kept for testing.
 _ONE_IN = 5
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Scene:
     """Numbers of the words of a scene in the lists above."""
 
     count: int
@@ -67,6 +69,35 @@ class _Scene:
         )
         return [text[0].upper() + text[1:] for text in texts]
 
+    def questions(self) -> list[tuple[str, str, list[str]]]:
+        """
+        Type, question and ten answers about colour, number, kind, place, and whether something is so or is there.
+
+        Of three questions for a colour one asks for that of a thing that is not there. People do not say everything in
+        the same way, and one in ten of some answers is wrong.
+        """
+        drawn = np.random.default_rng([*astuple(self), 1])  # of this scene alone, whichever others are drawn
+        thing, other, colour = _THINGS[self.thing], _THINGS[self.other_thing], _COLOURS[self.colour]
+        absent = [name for name in _THINGS if name not in (thing, other)][drawn.integers(len(_THINGS) - 2)]
+        wrong = [name for name in _COLOURS if name != colour][drawn.integers(len(_COLOURS) - 1)]
+        about, answer = (absent, NOT_THERE) if drawn.integers(3) == 0 else (thing, colour)
+        (said, so), (sought, there) = (
+            (right, "yes") if drawn.integers(2) else (other_one, "no")
+            for right, other_one in ((colour, wrong), (thing, absent))
+        )
+        near, place, many = _RELATIONS[self.relation][0], _PLACES[self.place], self.count > 0
+        named, be = (_plural(thing), "are") if many else (thing, "is")
+        numbers = [*[_COUNTS[self.count]] * 7, *[str(self.count + 1)] * 2, _COUNTS[(self.count + 1) % len(_COUNTS)]]
+        kinds = [*[thing] * 6, *[_plural(thing)] * 2, *[f"{_article(thing)} {thing}"] * 2]
+        return [
+            ("what color", f"What color is the {about}?", [*[answer] * 9, wrong]),
+            ("how many", f"How many {_plural(thing)} are there?", numbers),
+            ("what is", f"What is {near} the {other}?", kinds),
+            ("where", f"Where {be} the {named}?", [*[place] * 8, *[f"in the {place}"] * 2]),
+            ("is the", f"{be.capitalize()} the {named} {said}?", [so] * 10),
+            ("is there", f"Is there {_article(sought)} {sought}?", [there] * 10),
+        ]
+
 
 def _plural(thing: str) -> str:
     return thing if thing == "sheep" else f"{thing}s"
@@ -80,9 +111,9 @@ def _for_testing(colour: int, thing: int) -> bool:
     return (colour + thing) % _ONE_IN == 0
 
 
-def describe_scenes(number: int, generator: np.random.Generator, testing: bool) -> list[list[str]]:
+def draw_scenes(number: int, generator: np.random.Generator, testing: bool) -> list[Scene]:
     """
-    Captions of scenes of which none occurs twice.
+    Scenes of which none occurs twice.
 
     Args:
         number (`int`):
@@ -94,22 +125,22 @@ def describe_scenes(number: int, generator: np.random.Generator, testing: bool) 
             combinations of a scene are those of training, always.
 
     Returns:
-        `list[list[str]]`: five captions a scene.
+        `list[Scene]`: the scenes.
     """
     pairs = [(colour, thing) for colour in range(len(_COLOURS)) for thing in range(len(_THINGS))]
     common = [pair for pair in pairs if not _for_testing(*pair)]
     first = [pair for pair in pairs if _for_testing(*pair)] if testing else common
-    scenes: dict[tuple, _Scene] = {}
+    scenes: dict[tuple, Scene] = {}
     while len(scenes) < number:
         colour, thing = first[generator.integers(len(first))]
         other_colour, other_thing = common[generator.integers(len(common))]
         count, quality, relation, place = (
             int(generator.integers(len(words))) for words in (_COUNTS, _QUALITIES, _RELATIONS, _PLACES)
         )
-        scene = _Scene(count, quality, colour, thing, relation, other_colour, other_thing, place)
+        scene = Scene(count, quality, colour, thing, relation, other_colour, other_thing, place)
         if thing != other_thing:
             scenes[astuple(scene)] = scene
-    return [scene.captions() for scene in scenes.values()]
+    return list(scenes.values())
 
 
 def hash_embedding(texts: Sequence[str], width: int = 128) -> np.ndarray:
@@ -143,4 +174,4 @@ def _direction(word: str, width: int) -> np.ndarray:
     return bits.astype(np.float32) * 2 - 1
 
 
-__all__ = ["describe_scenes", "hash_embedding"]
+__all__ = ["NOT_THERE", "Scene", "draw_scenes", "hash_embedding"]

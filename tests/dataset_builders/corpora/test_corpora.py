@@ -35,7 +35,7 @@ class TestEveryCorpus:
 
     def test_unknown_corpus(self):
         with pytest.raises(
-            ValueError, match="corpus 'pereira' is unknown: choose one of alice2016, bids, brainllm2025"
+            ValueError, match="corpus 'pereira' is unknown: choose one of alice2016, bids, bids_trials, brainllm2025"
         ):
             load_corpus("pereira")
 
@@ -129,7 +129,8 @@ class TestHub:
         """Pushed by one clean process, loaded by another with `datasets` alone and by our loader."""
         run_python(PUSH, str(tmp_path / "out"), env=local_hub.environment(tmp_path / "pusher"))
         files = local_hub.files("lab/planted", "dataset")
-        assert {"corpus.json", "subjects/sub-01.safetensors", "README.md"} <= set(files)
+        named = {"corpus.json", "subjects/sub-01.safetensors", "subjects/sub-01.png", "README.md"}
+        assert named <= set(files)
         assert "Sentences of a small grammar" in files["README.md"].decode()
         printed = run_python(PULL, str(tmp_path / "out"), env=local_hub.environment(tmp_path / "puller"))
         assert printed.split()[-1] == "equal"
@@ -220,6 +221,8 @@ for split in own:
     for row, same in zip(pulled[split], own[split], strict=True):
         np.testing.assert_array_equal(row.pop("brain_values"), same.pop("brain_values"))
         assert row == same
+(person,) = load_dataset("lab/planted", "people")["train"]
+assert (person["subject"], person["features"], person["picture"].size) == ("sub-01", 128, (480, 176))
 print("equal")
 """
 

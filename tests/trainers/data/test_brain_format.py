@@ -97,6 +97,52 @@ class TestValuesInRecordings:
                 np.testing.assert_array_equal(row.pop("brain_values"), same.pop("brain_values"))
                 assert row == same
 
+    @pytest.mark.parametrize("store", ["rows", "recordings"])
+    def test_a_shuffled_batch_is_its_rows(self, folder, store):
+        """Rows come in pieces of one row each; what is made of them at once is what is made of each alone."""
+        rows = load_corpus_splits(DataArguments(dataset=str(folder / store)))["train"]
+        order = np.random.default_rng(0).permutation(len(rows))[:20].tolist()
+        plain = rows.with_format(None)
+        for some in (rows, rows.select(range(len(rows) - 1, -1, -1)), rows.select(range(len(rows)))):
+            batch = some[order]
+            assert list(batch) == rows.column_names
+            ids = {sample_id: row for row, sample_id in enumerate(plain["sample_id"])}
+            for place, sample_id in enumerate(batch["sample_id"]):
+                alone, stored = rows[ids[sample_id]], plain[ids[sample_id]]
+                for name, column in batch.items():
+                    if name != "brain_values":
+                        assert column[place] == stored[name]
+                np.testing.assert_array_equal(batch["brain_values"][place], alone["brain_values"])
+                assert not batch["brain_values"][place].flags.owndata
+
+    def test_rows_of_one_batch_with_and_without_gaps(self, tmp_path):
+        values = np.arange(90, dtype=np.float32).reshape(30, 3).astype(np.float16)
+        schema = pa.schema({"recording": pa.string(), "values": pa.list_(pa.float16())})
+        for name, part in {"a": values[:10], "b": values[10:]}.items():
+            with pa.OSFile(str(tmp_path / f"{name}.arrow"), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+                lists = pa.array(list(part), pa.list_(pa.float16()))
+                writer.write_batch(pa.record_batch([pa.array([name] * len(part)), lists], schema=schema))
+        table = RecordingTable([str(tmp_path / "a.arrow"), str(tmp_path / "b.arrow")])
+        rows = [
+            ("a", [0, 1, 2]),
+            ("b", [3]),
+            ("a", [3, 4]),
+            ("b", [5, 4]),
+            ("b", [0, 2, 4]),
+            ("a", [9]),
+            ("b", [18, 19]),
+        ]
+        frames = [frame for _, own in rows for frame in own]
+        ends = np.cumsum([0] + [len(own) for _, own in rows])
+        found = table.take_rows([name for name, _ in rows], ends, np.array(frames))
+        for (name, own), taken in zip(rows, found, strict=True):
+            np.testing.assert_array_equal(taken, values[:10][own] if name == "a" else values[10:][own])
+        for name, own in (("a", [9, 10]), ("a", [-1]), ("b", [])):
+            with pytest.raises(ValueError, match="refers to the frames"):
+                table.take_rows([name], np.array([0, len(own)]), np.array(own, dtype=int))
+        with pytest.raises(KeyError, match="no recording 'c'"):
+            table.take_rows(["c"], np.array([0, 1]), np.array([0]))
+
     def test_views_of_the_file(self, folder):
         rows = load_corpus_splits(DataArguments(dataset=str(folder / "recordings")))["train"]
         assert not rows[0]["brain_values"].flags.owndata

@@ -175,7 +175,7 @@ class TestCaptions:
             InstructionMaker(processor, ["caption"], shares=[0.5, 0.5])
 
     def test_missing_column_is_named(self, processor, make_images):
-        with pytest.raises(ValueError, match="'question_number' reads the columns question, answer"):
+        with pytest.raises(ValueError, match="'question_number' reads the columns question, answers"):
             InstructionMaker(processor, ["question_number"])(make_images(1))
 
 
@@ -214,7 +214,11 @@ class TestQuestions:
     @pytest.fixture
     def rows(self, make_images):
         return with_columns(
-            make_images(1), question="how many?", answer="two", choices=["one", "two"], explanation="One by one."
+            make_images(1),
+            question="how many?",
+            answers=["2", "two", "two"],
+            choices=["one", "two"],
+            explanation="One by one.",
         )
 
     @pytest.mark.parametrize(
@@ -234,8 +238,13 @@ class TestQuestions:
         assert row["prompt"].endswith(request_end)
         assert row["segments"] == [[f" {answer}</s>"]]
 
+    def test_all_answers_count_and_the_most_frequent_is_taught(self, processor, rows):
+        row = InstructionMaker(processor, ["question_phrase"], max_answers=1)(rows)[0]
+        assert row["references"] == ["two", "two", "2"]
+        assert (row["completion"], row["segments"]) == ("two", [[" two</s>"]])
+
     def test_rows_without_a_question_make_none(self, processor, make_images, rows):
-        silent = with_columns(make_images(1, subject="s2"), question=None, answer=None)
+        silent = with_columns(make_images(1, subject="s2"), question=None, answers=None)
         mixed = concatenate_datasets([rows.remove_columns(["choices", "explanation"]), silent])
         assert len(InstructionMaker(processor, ["question_number"])(mixed)) == 1
 
@@ -245,7 +254,7 @@ class TestQuestions:
         assert made["task"] == ["question_number"]
 
     def test_answer_outside_the_choices(self, processor, rows):
-        wrong = with_columns(rows.remove_columns("answer"), answer="three")
+        wrong = with_columns(rows.remove_columns("answers"), answers=["three"])
         with pytest.raises(ValueError, match="'three' of row 'tiny/s1/session01/0' is not among its `choices`"):
             InstructionMaker(processor, ["question_choice"])(wrong)
 

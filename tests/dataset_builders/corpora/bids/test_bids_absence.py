@@ -48,7 +48,7 @@ def test_a_run_that_is_not_taken_is_named(root, tmp_path, name):
     prepared = prepare_corpus("bids", root, tmp_path / "cache", num_folds=2, validation_fraction=0.0, **options)
     save_corpus(prepared, tmp_path / "out")
     assert prepared.corpus_info.not_taken == {reason: files}
-    assert f"- {reason}: `{files[0]}`" in (tmp_path / "out" / "README.md").read_text()
+    assert f"| files: {reason} | 1 | `{files[0]}` |" in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "T1w" not in name])
