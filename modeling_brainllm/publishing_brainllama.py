@@ -31,6 +31,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard, ge
 from huggingface_hub.errors import EntryNotFoundError
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from .checksums import CHECKSUMS_FILE, select_checksums, verify_checksums
 from .sharing_brainllama import (
     DATA_END,
     DATA_START,
@@ -107,6 +108,11 @@ def files_to_push(
         shared = choose_subject_arrays(files, folder, known, asked)
     for name, content in files.items():
         _check_content(name, content, token)
+    listed = {name: content for name, content in files.items() if name != CARD_FILE}  # which each push writes anew
+    verify_checksums(folder, [name for name, content in listed.items() if isinstance(content, Path)])
+    checksums = select_checksums(folder, listed)
+    if checksums is not None:
+        files[CHECKSUMS_FILE] = checksums
     return files, describe_data(known, shared)
 
 
