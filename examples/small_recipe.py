@@ -88,8 +88,8 @@ def train_decoder(
     seed: int = 0,
 ) -> tuple[BrainSFTTrainer, BrainLlamaForCausalLM]:
     """
-    Ridge regression, plain text, prompt tuning; saved in `folder`, its twin in `folder/twin`. The trainer holds model and processor; beside it
-    comes the brain-deaf twin, whose training brains were shuffled.
+    Ridge regression, plain text, prompt tuning; saved in `folder`. The trainer holds model and processor; beside it
+    comes the brain-deaf twin, whose training brains were shuffled, saved in `folder/twin`.
     """
     arguments = ModelArguments(
         text_model_id=str(text_model),

@@ -86,8 +86,8 @@ class Decoder:
             model = BrainLlamaForCausalLM.from_pretrained(folder).eval()
             if model.config.blocked_topics:
                 raise ValueError(
-                    f"{folder} withholds texts on {len(model.config.blocked_topics)} topics, and this page has nothing "
-                    "that compares them: show it with `examples/generate.py --sentence_encoder`."
+                    f"{folder} withholds texts on {len(model.config.blocked_topics)} topics, and this page has "
+                    "nothing that compares them: show it with `examples/generate.py --sentence_encoder`."
                 )
             self.models[name] = model, BrainLlamaProcessor.from_pretrained(folder)
         rows = read_as(load_corpus_splits(DataArguments(dataset=corpus))["test"], "sentence")
