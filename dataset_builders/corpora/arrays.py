@@ -159,8 +159,8 @@ def corpus_from_arrays(
             raise ValueError(f"`{column}` has {len(values)} entries for {len(brains)} brains: give one for each")
     rows = zip(brains, *spread.values(), strict=True)
     entries = [
-        _Entry(_checked_values(place, values), str(text), *map(str, facts))
-        for place, (values, text, *facts) in enumerate(rows)
+        _Entry(_checked_values(place, values), str(text), str(group), str(subject), str(session), str(topic))
+        for place, (values, text, group, subject, session, topic) in enumerate(rows)
     ]
     _check_entries(entries)
     builder = _with_terms(terms or {})(entries, name, None if cache_dir is None else str(cache_dir), **config)
