@@ -118,6 +118,13 @@ def save_corpus(builder: "BrainCorpusBuilder", output_dir: str | Path) -> None:
     save(builder, output_dir)
 
 
+def corpus_from_arrays(name: str, *args: Any, **kwargs: Any) -> "BrainCorpusBuilder":
+    """A corpus of NumPy arrays and texts; see [`~dataset_builders.corpora.arrays.corpus_from_arrays`]."""
+    from .corpora.arrays import corpus_from_arrays as make
+
+    return make(name, *args, **kwargs)
+
+
 def push_corpus(folder: str | Path, repo_id: str, **kwargs: Any) -> str:
     """Publishes a folder written by [`save_corpus`]; see [`~dataset_builders.publishing.saving.push_corpus`]."""
     from .publishing.saving import push_corpus as push
@@ -125,4 +132,12 @@ def push_corpus(folder: str | Path, repo_id: str, **kwargs: Any) -> str:
     return push(folder, repo_id, **kwargs)
 
 
-__all__ = ["CORPORA", "builder_class", "load_corpus", "prepare_corpus", "push_corpus", "save_corpus"]
+__all__ = [
+    "CORPORA",
+    "builder_class",
+    "corpus_from_arrays",
+    "load_corpus",
+    "prepare_corpus",
+    "push_corpus",
+    "save_corpus",
+]

@@ -29,7 +29,7 @@ from small_recipe import plain_sentences, train_decoder, train_language_model
 from transformers import set_seed
 from transformers.utils import logging
 
-from dataset_builders import prepare_corpus
+from dataset_builders import prepare_corpus, save_corpus
 from trainers.data.brain_format import with_brain_arrays
 from trainers.evaluation.evaluate import evaluate
 from trainers.reports.report import EvaluationReport
@@ -122,6 +122,8 @@ def main() -> None:
     print("1. Corpora: a planted signal, and noise alone")
     corpora = {"signal": SIGNAL_TO_NOISE, "noise": 0.0}
     builders = {name: write_corpus(folder, ratio, NUM_PASSAGES, SEED) for name, ratio in corpora.items()}
+    if not (folder / "rows").exists():  # what `examples/space/app.py` shows its visitors
+        save_corpus(builders["signal"], folder / "rows")
     sentences = write_plain_text(folder, builders["signal"].as_dataset())
     print("2. Language model")
     train_language_model(sentences, folder / "text_model", args.text_steps)

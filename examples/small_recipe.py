@@ -89,7 +89,7 @@ def train_decoder(
 ) -> tuple[BrainSFTTrainer, BrainLlamaForCausalLM]:
     """
     Ridge regression, plain text, prompt tuning; saved in `folder`. The trainer holds model and processor; beside it
-    comes the brain-deaf twin, whose training brains were shuffled.
+    comes the brain-deaf twin, whose training brains were shuffled, saved in `folder/twin`.
     """
     arguments = ModelArguments(
         text_model_id=str(text_model),
@@ -123,6 +123,7 @@ def train_decoder(
             tuned.append(BrainSFTTrainer(decoder, tuning, predicted, splits["validation"], processing_class=processor))
             tuned[-1].train()
         tuned[0].save_model()
+        tuned[1].save_model(str(folder / "twin"))
     return tuned[0], twin
 
 

@@ -19,7 +19,14 @@ Importing registers the classes with the `Auto` classes.
 
 from importlib.metadata import PackageNotFoundError, version
 
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForCausalLM, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMultimodalLM,
+    AutoProcessor,
+)
 
 from .configuration_brain_contrastive import BrainContrastiveConfig
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
@@ -41,6 +48,7 @@ AutoFeatureExtractor.register(BrainLlamaConfig, BrainLlamaFeatureExtractor, exis
 AutoModel.register(BrainContrastiveConfig, BrainContrastiveModel, exist_ok=True)
 AutoModel.register(BrainLlamaConfig, BrainLlamaModel, exist_ok=True)
 AutoModelForCausalLM.register(BrainLlamaConfig, BrainLlamaForCausalLM, exist_ok=True)
+AutoModelForMultimodalLM.register(BrainLlamaConfig, BrainLlamaForCausalLM, exist_ok=True)
 AutoProcessor.register(BrainLlamaConfig, BrainLlamaProcessor, exist_ok=True)
 
 __all__ = [

@@ -25,6 +25,7 @@ Axis words used throughout: batch (text rows), brains (distinct brain samples), 
 (language-model positions), hidden.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, Voxel
 from .modeling_brain_head import HeadLosses
 from .modeling_brain_interface import BrainAdapter, BrainCrossAttention, BrainInterface
 from .sharing_brainllama import refuse_blocked
+
+
+# Releases of transformers differ in what they call the cache of a mask.
+CACHE_OF_MASK = "cache" if "cache" in inspect.signature(create_causal_mask).parameters else "past_key_values"
 
 
 # `auto_docstring` is left out (its standard texts say less than ours, and it prints at import what it does not know).
@@ -330,7 +335,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             config=text_config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
-            past_key_values=text_cache,
+            **{CACHE_OF_MASK: text_cache},
             # Where positions begin anew, sequences packed end to end would be taken for granted: ours share a shared
             # prefix.
             position_ids=position_ids if segment_ids is None else None,

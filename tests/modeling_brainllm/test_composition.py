@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from testing_utils import brain_inputs, prompt_ids, save_tiny_text_model, save_tiny_tokenizer, tiny_brain_model
-from transformers import AutoModel, AutoModelForCausalLM, BitsAndBytesConfig, QuantoConfig
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMultimodalLM, BitsAndBytesConfig, QuantoConfig
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaModel
 from modeling_brainllm.modeling_brain_composition import _keep_brain_whole
@@ -51,6 +51,7 @@ WAYS = {
     "backbone": BrainLlamaModel.from_pretrained,
     "AutoModel": AutoModel.from_pretrained,
     "AutoModelForCausalLM": AutoModelForCausalLM.from_pretrained,
+    "AutoModelForMultimodalLM": AutoModelForMultimodalLM.from_pretrained,
     "bfloat16": lambda folder: AutoModelForCausalLM.from_pretrained(folder, dtype="bfloat16"),
     "auto": lambda folder: AutoModelForCausalLM.from_pretrained(folder, dtype="auto"),
     "device_map": lambda folder: AutoModelForCausalLM.from_pretrained(folder, device_map="cpu"),
