@@ -86,7 +86,7 @@ def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)
         if not path.is_file():
             raise ValueError(
                 f"{path} is missing, which {CHECKSUMS_FILE} beside it lists: the folder was not copied whole. Copy it "
-                "again; or, if the file was removed on purpose, delete {CHECKSUMS_FILE} to load without comparing."
+                f"again; or, if the file was removed on purpose, delete {CHECKSUMS_FILE} to load without comparing."
             )
         stamp = [path.stat().st_size, path.stat().st_mtime_ns]
         if stamp[0] > _LARGE and compared.get(name) == [digest, *stamp]:

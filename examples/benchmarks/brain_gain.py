@@ -11,7 +11,8 @@ In each of five passage-grouped folds the recipe trains on the brain, on its str
 characters, position in the passage: no brain at all), and on both. Beside the model of the brain, twins are trained
 on brains of other passages. A gain is over the best of: the null condition, the mean brain, each twin under its own
 brain, its mean brain and its null condition; which is best is chosen on validation rows. Whatever is there already is
-not done again. Further arguments go to `train_sft.py`. Ends with `gain.md` and `gain.json`; intervals by passage.
+not done again, and the table grows by what is new. Further arguments go to `train_sft.py`. Ends with `gain.md` and
+`gain.json`; intervals by passage.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from trainers.statistics.resampling import Resampler
 
 EXAMPLES = Path(__file__).resolve().parent.parent
 SYSTEMS = ("brain", "structure", "both")
+TASKS = ("sentence", "continuation")
 #: Weight of a structure column beside the whole of the brain, each of length 1.
 STRUCTURE_WEIGHT = 0.35
 BATCH_SIZE = 32
@@ -51,6 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--recipe", default=EXAMPLES / "recipes" / "brainllama.yaml", help="recipe of all systems")
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(5)), help="folds to run")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="what to train")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="what to score")
     parser.add_argument("--num_twins", type=int, default=2, help="brain-deaf twins of the model of the brain")
     parser.add_argument("--num_permutations", type=int, default=5, help="brains of other passages for each text")
     parser.add_argument("--table_only", action="store_true", help="score and print what is there")
@@ -179,9 +182,9 @@ def summarize(folds: list[dict], resampler: Resampler, rival: list[np.ndarray]) 
 
 def make_tables(args: argparse.Namespace) -> dict[str, object]:
     resampler, results = Resampler(), {}
-    for task in ("sentence", "continuation"):
+    for task in args.tasks:
         scored = {}
-        for system in SYSTEMS:
+        for system in args.systems:
             done = [k for k in args.folds if (folder_of(args, system, k) / "model.safetensors").is_file()]
             if len(done) == len(args.folds):
                 scored[system] = [score(args, system, fold, task) for fold in done]
@@ -215,8 +218,8 @@ def as_markdown(results: dict[str, object]) -> str:
         return f"{value['value']:.3f} [{value['ci_low']:.3f}, {value['ci_high']:.3f}]"
 
     lines = [
-        "| what, over what | loss | without | gain, nats a sentence | a token | p | pairwise, permuted | matched |",
-        "|---|---|---|---|---|---|---|---|",
+        "| what, over what | task | loss | without | gain, nats a sentence | a token | p | pairwise, permuted | matched |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in results.items():
         lines.append(
@@ -233,8 +236,10 @@ def main() -> None:
         for fold in args.folds:
             for system in args.systems:
                 train(args, system, fold)
-    results = make_tables(args)
-    (args.output_dir / "gain.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
+    file = args.output_dir / "gain.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    results = known | make_tables(args)
+    file.write_text(json.dumps(results, indent=2), encoding="utf-8")
     table = f"{describe(args)}\n\n{as_markdown(results)}"
     (args.output_dir / "gain.md").write_text(table + "\n", encoding="utf-8")
     print(table)
