@@ -196,14 +196,8 @@ def main(
     # 9. Push the adapter with a card; both name the checkpoint of stage 2
     if training_args.push_to_hub and trainer.is_world_process_zero():
         adapter = trainer.accelerator.unwrap_model(trainer.model)
-        push_adapter(
-            adapter,
-            trainer.hub_model_id,
-            license=model_args.license,
-            saved=output_dir,
-            private=training_args.hub_private_repo,
-            token=training_args.hub_token,
-        )
+        access = {"private": training_args.hub_private_repo, "token": training_args.hub_token}
+        push_adapter(adapter, trainer.hub_model_id, license=model_args.license, saved=output_dir, **access)
 
     # 10. End
     end_run(trainer.accelerator)

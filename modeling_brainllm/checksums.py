@@ -21,7 +21,7 @@ such as one of somebody else's, is loaded as it is.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -56,8 +56,7 @@ def record_checksums(folder: str | os.PathLike, patterns: Iterable[str]) -> None
     for name, path in files.items():
         if name not in (CHECKSUMS_FILE, _COMPARED_FILE) and _matches(name, patterns):
             kept[name] = _digest(path)
-    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(kept.items()) if name in files)
-    text += f"# {hashlib.sha256(text.encode()).hexdigest()}\n"  # of the lines above, which could be damaged themselves
+    text = _text({name: digest for name, digest in kept.items() if name in files})
     aside = folder / f"{CHECKSUMS_FILE}.{os.getpid()}"
     aside.write_text(text, encoding="utf-8")
     aside.replace(folder / CHECKSUMS_FILE)
@@ -105,6 +104,31 @@ def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)
         _write_compared(folder, known)
 
 
+def select_checksums(folder: str | os.PathLike, files: Mapping[str, Path | bytes]) -> bytes | None:
+    """
+    The checksums of some files of a folder, as they go on; `None` where there are none beside them.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            Where the files are.
+        files (`Mapping[str, Path | bytes]`):
+            By its name each file that goes as it is, and the content of each that goes changed.
+    """
+    known = _read(Path(folder))
+    digests = {
+        name: hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else known[name]
+        for name, content in files.items()
+        if name in known
+    }
+    return _text(digests).encode() if digests else None
+
+
+def _text(digests: Mapping[str, str]) -> str:
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    # The last line is of those above, which could be damaged themselves.
+    return text + f"# {hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
 def _read(folder: Path) -> dict[str, str]:
     """Name → digest."""
     path = folder / CHECKSUMS_FILE
@@ -144,4 +168,11 @@ def _write_compared(folder: Path, known: dict[str, list]) -> None:
         (folder / _COMPARED_FILE).write_text(json.dumps(known), encoding="utf-8")
 
 
-__all__ = ["CHECKSUMS_FILE", "MODEL_FILES", "PROCESSOR_FILES", "record_checksums", "verify_checksums"]
+__all__ = [
+    "CHECKSUMS_FILE",
+    "MODEL_FILES",
+    "PROCESSOR_FILES",
+    "record_checksums",
+    "select_checksums",
+    "verify_checksums",
+]

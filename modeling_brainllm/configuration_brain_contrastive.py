@@ -20,6 +20,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .configuration_brainllama import build_encoder_config
+from .publishing_brainllama import GuardedPush
 
 
 TARGETS = ("text", "image")
@@ -27,7 +28,7 @@ TARGETS = ("text", "image")
 
 # trf-ignore: TRF057
 @strict
-class BrainContrastiveConfig(PreTrainedConfig):
+class BrainContrastiveConfig(GuardedPush, PreTrainedConfig):
     r"""
     Configuration of [`BrainContrastiveModel`], the first stage of BIT-LLM (ICML 2026 poster): brain embeddings are
     aligned with embeddings of the image that was seen and of its captions. The poster names the loss, a symmetric

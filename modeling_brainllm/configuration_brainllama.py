@@ -19,6 +19,8 @@ from typing import Literal
 from huggingface_hub.dataclasses import strict
 from transformers import LlamaConfig, PreTrainedConfig
 
+from .publishing_brainllama import GuardedPush
+
 
 # trf-ignore: TRF057
 @strict
@@ -191,7 +193,7 @@ ENCODER_CONFIGS = {config.model_type: config for config in (FrameEncoderConfig, 
 
 # trf-ignore: TRF057
 @strict
-class BrainLlamaConfig(PreTrainedConfig):
+class BrainLlamaConfig(GuardedPush, PreTrainedConfig):
     r"""
     Configuration of a frozen Llama that reads a brain encoder through one of two interfaces.
 

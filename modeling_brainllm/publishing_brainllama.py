@@ -31,6 +31,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard, ge
 from huggingface_hub.errors import EntryNotFoundError
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from .checksums import CHECKSUMS_FILE, select_checksums, verify_checksums
 from .sharing_brainllama import (
     DATA_END,
     DATA_START,
@@ -100,13 +101,18 @@ def files_to_push(
     allowed = {name for name in names if ALLOWED.fullmatch(name)} | set(_code_files(folder, settings.values()))
     files: dict[str, Path | bytes] = {name: folder / name for name in sorted(allowed)}
     _refuse_local_names(folder, settings.get("config.json", {}))
-    known = merge_terms(None, [*terms, *(entry for part in settings.values() for entry in _terms_in(part))]) or []
+    known = merge_terms(None, [*terms, *read_terms(folder)]) or []
     shared = {}
     if SUBJECTS_FILE in files:
         asked = {"statistics": share_statistics, "geometry": share_geometry}
         shared = choose_subject_arrays(files, folder, known, asked)
     for name, content in files.items():
         _check_content(name, content, token)
+    listed = {name: content for name, content in files.items() if name != CARD_FILE}  # which each push writes anew
+    verify_checksums(folder, [name for name, content in listed.items() if isinstance(content, Path)])
+    checksums = select_checksums(folder, listed)
+    if checksums is not None:
+        files[CHECKSUMS_FILE] = checksums
     return files, describe_data(known, shared)
 
 
@@ -238,6 +244,13 @@ class GuardedPush:
         return saved
 
 
+def read_terms(folder: str | os.PathLike) -> list[dict]:
+    """The terms of the data that the settings of a folder hold, of its model and of its processor."""
+    parts = [_read_json(Path(folder, name)) for name in SETTINGS_FILES if Path(folder, name).is_file()]
+    parts += [part["feature_extractor"] for part in parts if "feature_extractor" in part]
+    return [entry for part in parts for entry in part.get("data_terms") or ()]
+
+
 def _files(folder: Path) -> list[Path]:
     """Files that a listed name can have: checkpoints below a folder are none of it."""
     places = (folder, folder / "additional_chat_templates", folder / ".eval_results")
@@ -262,10 +275,6 @@ def _code_files(folder: Path, settings: Iterable[Mapping[str, Any]]) -> list[str
 
 def _as_list(entry: Any) -> list[Any]:
     return list(entry) if isinstance(entry, list | tuple) else [entry]
-
-
-def _terms_in(settings: Mapping[str, Any]) -> list[dict]:
-    return [*(settings.get("data_terms") or ()), *(settings.get("feature_extractor", {}).get("data_terms") or ())]
 
 
 def _refuse_local_names(folder: Path, config: Mapping[str, Any]) -> None:
@@ -320,4 +329,4 @@ def _card(api: HfApi, repo_id: str, files: Mapping[str, Path | bytes], data_sect
     return f"{(start + rest.partition(DATA_END)[2]).rstrip()}\n\n{data_section}\n"
 
 
-__all__ = ["GuardedPush", "files_to_push", "open_repository", "push_folder"]
+__all__ = ["GuardedPush", "files_to_push", "open_repository", "push_folder", "read_terms"]

@@ -20,6 +20,7 @@ from modeling_brainllm import (
     VoxelEncoderConfig,
 )
 from modeling_brainllm.modeling_brain_interface import matched_intermediate_size
+from modeling_brainllm.sharing_brainllama import merge_terms
 
 from .arguments import EncoderArguments, ModelArguments, TargetArguments
 from .data.corpora import rows_of_distinct_brains
@@ -111,9 +112,10 @@ def _join_new_modules(
 
 
 def _copy_modules(aligned: BrainContrastiveModel, model: BrainLlamaForCausalLM) -> None:
-    """The encoder of stage 1, and with it the knowledge on whose brains it was trained."""
+    """The encoder of stage 1, and with it the knowledge on whose brains it was trained, and on which terms."""
     aligned.copy_encoder(model)
     record_training_brains(model.config, getattr(aligned.config, "training_brains", {}))
+    model.config.data_terms = merge_terms(model.config.data_terms, aligned.config.data_terms or ())
 
 
 def load_contrastive_model(

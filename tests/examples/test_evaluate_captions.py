@@ -71,7 +71,11 @@ class TestScript:
         absent = {"other_subject_same_stimulus", "time_shift", "retrieval", "ridge"}
         assert set(report.settings["absent_arms"]["caption"]) == absent
         assert [row["arm"] for row in report.ceilings] == ["human"]
-        (ceiling,) = report.sections
+        ceiling, membership = report.sections
+        assert membership["name"] == "membership"
+        assert {row["task"] for row in membership["rows"]} == {"caption"}
+        for row in membership["rows"]:  # the model is untrained
+            assert row["auc_low"] <= 0.5 <= row["auc_high"], row
         assert ceiling["name"] == "noise_ceiling"
         assert [(row["subject"], row["unit"]) for row in ceiling["rows"]] == [("subj02", "percent")]
         assert report.settings["tasks"]["caption"]["generation"]["max_new_tokens"] == 5

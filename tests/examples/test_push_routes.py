@@ -29,7 +29,7 @@ QUIET = ("--use_cpu", "--report_to", "none", "--disable_tqdm", "true")
 WITHHELD = ("--share_statistics", "false", "--share_geometry", "false")
 SETTINGS = {
     "README.md", "config.json", "chat_template.jinja", "processor_config.json", "tokenizer.json",
-    "tokenizer_config.json", "model.safetensors", "generation_config.json",
+    "tokenizer_config.json", "model.safetensors", "generation_config.json", "SHA256SUMS",
 }  # fmt: skip
 
 
@@ -177,7 +177,7 @@ class TestPromptTuning:
         below = {"checkpoint": ["last-checkpoint"], "all_checkpoints": ["checkpoint-1", "checkpoint-2"]}
         copies = {f"{place}/{name}" for place in below.get(strategy, ()) for name in SETTINGS - {"README.md"}}
         files = assert_arrived(hub, needles, "lab/decoder", SETTINGS | copies)
-        for name in set(files) - {"README.md", "processor_config.json"}:
+        for name in set(files) - {"README.md", "processor_config.json", "SHA256SUMS"}:
             if "/" not in name:
                 assert files[name] == (tmp_path / "run" / name).read_bytes(), name
         assert json.loads(files["processor_config.json"])["feature_extractor"]["subjects"] == []
@@ -207,7 +207,7 @@ class TestAlignment:
         assert_refused(run_script("train_contrastive.py", *options, refused=True), hub, "statistics")
         for strategy in ("checkpoint", "end"):
             run_script("train_contrastive.py", *options, *WITHHELD, "--hub_strategy", strategy)
-            own = {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"}
+            own = {"README.md", "config.json", "model.safetensors", "preprocessor_config.json", "SHA256SUMS"}
             copies = {f"last-checkpoint/{name}" for name in own - {"README.md"}}
             files = assert_arrived(hub, needles, "lab/decoder", own | copies)
             assert json.loads(files["preprocessor_config.json"])["subjects"] == []

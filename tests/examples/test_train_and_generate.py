@@ -29,7 +29,7 @@ def train(run_example, run_here, corpus, text_model, tmp_path):
 
 @pytest.mark.slow
 class TestScripts:
-    def test_official_recipe_trains_goes_on_decodes(self, train, run_example, corpus):
+    def test_official_recipe_trains_goes_on_decodes(self, train, run_example, corpus, text_model):
         folder = train("official.yaml", "--warmup_epochs", 1, "--license", "apache-2.0", launch=True)
         weights = load_file(folder / "model.safetensors")
         assert weights
@@ -40,6 +40,11 @@ class TestScripts:
         assert json.loads((folder / "trainer_state.json").read_text())["global_step"] == 2 * first
         printed = run_example("generate.py", "--checkpoint", folder, "--dataset", corpus, "--num_samples", 2)
         assert printed.count("truth") == printed.count("no brain") == 2
+        blocked = ("--checkpoint", folder, "--dataset", corpus, "--num_samples", 2, "--blocked_topics", "a storm")
+        with pytest.raises(pytest.fail.Exception, match="nothing compares them: give `--sentence_encoder`"):
+            run_example("generate.py", *blocked)
+        every = ("--sentence_encoder", text_model, "--topic_threshold", -0.99)
+        assert run_example("generate.py", *blocked, *every).count("[withheld") == 4
 
     def test_goes_on_from_the_checkpoint_that_is_named(self, train):
         """Without the stages before prompt tuning, which the checkpoint has behind it."""
@@ -89,11 +94,16 @@ class TestPush:
         tokenizer = AutoTokenizer.from_pretrained(text_model)
         BrainLlamaProcessor.from_config(model.config, tokenizer).save_pretrained(tmp_path / "model")
         options = ("--checkpoint", tmp_path / "model", "--repo_id", "tester/decoder", "--license", "llama2")
-        run_example("push_to_hub.py", *options, "--text_model_id", "meta/llama", env=local_hub.environment(tmp_path))
+        veto = ("--blocked_subjects", "sub-01", "sub-07", "--blocked_topics", "It is about an illness.")
+        options = (*options, *veto, "--text_model_id", "meta/llama")
+        run_example("push_to_hub.py", *options, env=local_hub.environment(tmp_path))
         files = local_hub.files("tester/decoder")
         assert {"README.md", "config.json", "model.safetensors", "processor_config.json"} <= set(files)
         assert "modeling_brainllama.py" in files
-        assert json.loads(files["config.json"])["text_model_id"] == "meta/llama"
+        config, processor = (json.loads(files[name]) for name in ("config.json", "processor_config.json"))
+        assert config["text_model_id"] == "meta/llama"
+        assert config["blocked_subjects"] == processor["feature_extractor"]["blocked_subjects"] == ["sub-01", "sub-07"]
+        assert config["blocked_topics"] == ["It is about an illness."]
         assert b"base_model: meta/llama" in files["README.md"]
 
 

@@ -190,6 +190,7 @@ class TestScript:
         """The language model, stage 2 and the adapter on a Hub: another process makes the same captions of them."""
         arguments[arguments.index("--model_name_or_path") + 1] = "lab/brain"
         hub = ["--push_to_hub", "true", "--hub_model_id", "lab/adapter", "--license", "apache-2.0"]
+        hub += ["--share_geometry", "true"]  # of a corpus that says nothing of its terms
         script, corpus = str(EXAMPLES / "train_grpo.py"), str(stages / "corpus")
         own = run_python(
             TUNE + CAPTION, str(tmp_path / "out"), corpus, str(stages / "llama"), str(stages / "instructed"), script,
@@ -214,7 +215,7 @@ AutoTokenizer.from_pretrained(text_model).push_to_hub("lab/llama")
 model = BrainLlamaForCausalLM.from_pretrained(slim)
 model.config.text_model_id = "lab/llama"
 model.push_to_hub("lab/brain")
-AutoProcessor.from_pretrained(slim).push_to_hub("lab/brain")
+AutoProcessor.from_pretrained(slim).push_to_hub("lab/brain", share_geometry=True)
 sys.argv = [script, *arguments]
 runpy.run_path(script, run_name="__main__")
 sys.argv = ["", out, corpus]

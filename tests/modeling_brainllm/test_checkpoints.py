@@ -277,7 +277,7 @@ AutoTokenizer.from_pretrained(text_model).push_to_hub("lab/llama")
 model = BrainLlamaForCausalLM.from_pretrained(slim)
 model.config.text_model_id = "lab/llama"
 model.push_to_hub("lab/brain")
-AutoProcessor.from_pretrained(slim).push_to_hub("lab/brain")
+AutoProcessor.from_pretrained(slim).push_to_hub("lab/brain", share_statistics=True)
 base = BrainLlamaForCausalLM.from_pretrained("lab/brain")
 attention = r".*language_model\\.layers\\.\\d+\\.self_attn\\.(q|v)_proj"
 lora = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": attention}

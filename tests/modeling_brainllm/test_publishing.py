@@ -3,6 +3,7 @@
 """The one list of what a push takes, the terms of the data, and pushes of models, processors and adapters."""
 
 import json
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from testing_utils import save_tiny_text_model, save_tiny_tokenizer, tiny_brain_
 from transformers import AutoTokenizer
 
 from modeling_brainllm import BrainLlamaFeatureExtractor, BrainLlamaProcessor
+from modeling_brainllm.checksums import record_checksums
 from modeling_brainllm.publishing_brainllama import files_to_push
 from modeling_brainllm.sharing_brainllama import MIN_SCANS, merge_terms
 
@@ -67,6 +69,22 @@ class TestList:
         assert set(files_to_push(folder)[0]) == own
         assert {"modeling_brainllama.py", "publishing_brainllama.py", "sharing_brainllama.py"} <= own
 
+    def test_checksums_are_those_of_what_goes(self, save):
+        """Of no file that stays, and of what went changed as it went; a damaged file goes nowhere."""
+        folder = save({"A": scans(40)}, [CLOSED])
+        (folder / "cache.safetensors").write_bytes(b"x")
+        record_checksums(folder, ["*"])
+        files, _ = files_to_push(folder, share_statistics=False)
+        lines = files["SHA256SUMS"].decode().splitlines()[:-1]
+        contents = {name: c if isinstance(c, bytes) else c.read_bytes() for name, c in files.items()}
+        expected = {f"{sha256(content).hexdigest()}  {name}" for name, content in contents.items()}
+        assert set(lines) == {line for line in expected if not line.endswith("SHA256SUMS")}
+        weights = bytearray((folder / "model.safetensors").read_bytes())
+        weights[-1] ^= 1
+        (folder / "model.safetensors").write_bytes(weights)
+        with pytest.raises(ValueError, match=r"model.safetensors is not what was saved"):
+            files_to_push(folder, share_statistics=False)
+
     def test_card_license_results_and_templates_are_taken(self, save):
         folder, extra = save(), ("README.md", "LICENSE", "NOTICE.txt", "USE_POLICY.md", ".eval_results/brainllm.yaml")
         for name in (*extra, "additional_chat_templates/tool.jinja"):
@@ -78,6 +96,7 @@ class TestList:
         folder = save()
         config = json.loads((folder / "config.json").read_text())
         del config["auto_map"]
+        (folder / "SHA256SUMS").unlink()
         (folder / "config.json").write_text(json.dumps(config))
         names = set(files_to_push(folder)[0])
         assert "processing_brainllama.py" in names
@@ -190,8 +209,8 @@ class TestHub:
         public = ("models", "lab/public")
         assert {name for name, is_private in repositories.items() if not is_private} == {public}
         assert set(local_hub.files("lab/public")) == set()
-        assert {name for _, name in repositories} == {f"lab/{n}" for n in ("public", "model", "processor", "saved",
-                                                                        "extractor", "aligned", "peft")}  # fmt: skip
+        parts = ("model", "processor", "saved", "extractor", "aligned", "peft", "config", "settings")
+        assert {name for _, name in repositories} == {"lab/public", *(f"lab/{part}" for part in parts)}
         files = {name: local_hub.files(name) for _, name in repositories}
         assert "brain_subjects.safetensors" not in files["lab/processor"] | files["lab/saved"]
         assert "brain_subjects.safetensors" in files["lab/extractor"]
@@ -239,6 +258,8 @@ encoder = FrameEncoderConfig(num_features=6, hidden_size=4)
 aligned = BrainContrastiveModel(BrainContrastiveConfig(encoder_config=encoder))
 aligned.push_to_hub("lab/aligned")
 config = AutoConfig.from_pretrained(folder)
+config.push_to_hub("lab/config")
+aligned.config.save_pretrained(out + "/settings", push_to_hub=True, repo_id="lab/settings")
 text = out + "/text"
 LlamaForCausalLM(config.text_config).save_pretrained(text)
 model = BrainLlamaForCausalLM.from_text_model(text, config.encoder_config)

@@ -142,6 +142,7 @@ class PushingTrainer(Trainer):
         shutil.copytree(checkpoint_folder, kept, copy_function=_link_or_copy, dirs_exist_ok=True)
         card = Path(args.output_dir, "README.md")
         if card.is_file():
+            Path(kept, card.name).unlink(missing_ok=True)  # which may be a link to that of the checkpoint
             shutil.copy(card, kept)
         options = self._push_options() | {"commit_message": f"Training in progress, step {self.state.global_step}"}
         job = HfApi().run_as_future(_push_and_remove, kept, self.hub_model_id, places, options)

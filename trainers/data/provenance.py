@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from transformers.utils import cached_file, logging
 
 from modeling_brainllm.sharing_brainllama import merge_terms
@@ -46,7 +51,7 @@ def read_corpus_facts(dataset: str) -> dict[str, Any] | None:
     if not Path(dataset).is_dir():
         try:
             file = Path(hf_hub_download(dataset, CORPUS_FACTS, repo_type="dataset"))
-        except RemoteEntryNotFoundError:
+        except (RemoteEntryNotFoundError, RepositoryNotFoundError, HFValidationError):
             return None
         except LocalEntryNotFoundError:
             logger.warning(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from modeling_brainllm.publishing_brainllama import push_folder
+from modeling_brainllm.publishing_brainllama import push_folder, read_terms
 
 from ..common.adapter_base import ADAPTER_BASE, describe_base, save_base
 from ..data.provenance import save_training_brains
@@ -179,7 +179,8 @@ def push_adapter(
         card.save(Path(folder) / "README.md")
         if report is not None and benchmark is not None:
             save_eval_results(report.results(), benchmark, folder)
-        terms = getattr(config, "data_terms", None) or ()
+        # The adapter may have been trained on other data than what is below it.
+        terms = [*(config.data_terms or ()), *(read_terms(saved) if saved is not None else ())]
         message = "Upload adapter"
         return str(push_folder(folder, repo_id, private=private, token=token, terms=terms, commit_message=message))
 
