@@ -13,6 +13,8 @@
 # limitations under the License.
 """Generation with a brain: encoded once, read from the cache after the prompt, its placeholder ids never scored."""
 
+import inspect
+
 import torch
 from torch import nn
 from transformers import Cache, DynamicCache, EncoderDecoderCache, GenerationMixin
@@ -24,9 +26,14 @@ from transformers.generation import (
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
 )
+from transformers.masking_utils import create_causal_mask
 
 from .generation_brain_guidance import BrainGuidanceLogitsProcessor
 
+
+# Releases of transformers differ in what masks, decoder layers and `generate` call the cache; layers would ignore the
+# other name.
+CACHE_NAME = "cache" if "cache" in inspect.signature(create_causal_mask).parameters else "past_key_values"
 
 BRAIN_INPUTS = (
     "brain_values",
@@ -171,7 +178,7 @@ class BrainGenerationMixin(GenerationMixin):
             return kwargs.get(name, getattr(config, name, None))
 
         repeats = max(option("num_beams") or 1, option("num_return_sequences") or 1)
-        given = ("past_key_values", "inputs_embeds", "position_ids", "assistant_model", "custom_generate")
+        given = ("past_key_values", "cache", "inputs_embeds", "position_ids", "assistant_model", "custom_generate")
         differs = any(kwargs.get(name) is not None for name in given) or option("use_cache") is False
         differs |= any(option(name) is not None for name in ("prefill_chunk_size", "prompt_lookup_num_tokens"))
         grows = option("cache_implementation") in (None, "dynamic")
@@ -184,7 +191,7 @@ class BrainGenerationMixin(GenerationMixin):
         cache = self.prefill(input_ids, mask, **brain)
         cache.batch_repeat_interleave(repeats)
         others = {name: value for name, value in kwargs.items() if name not in BRAIN_INPUTS}
-        return {**others, "past_key_values": cache}
+        return {**others, CACHE_NAME: cache}
 
     def _make_guidance(self, scale: float, input_ids: torch.LongTensor, kwargs: dict) -> BrainGuidanceLogitsProcessor:
         """Encodes the brains once, for the text and for the null condition beside it."""

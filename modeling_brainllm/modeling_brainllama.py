@@ -25,7 +25,6 @@ Axis words used throughout: batch (text rows), brains (distinct brain samples), 
 (language-model positions), hidden.
 """
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,16 +42,12 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_brainllama import BrainLlamaConfig
-from .generation_brainllama import BrainCache, BrainGenerationMixin
+from .generation_brainllama import CACHE_NAME, BrainCache, BrainGenerationMixin
 from .modeling_brain_composition import ComposedCheckpoints
 from .modeling_brain_encoders import ENCODERS, FrameEncoder, SpreadLinear, VoxelEncoder
 from .modeling_brain_head import HeadLosses
 from .modeling_brain_interface import BrainAdapter, BrainCrossAttention, BrainInterface
 from .sharing_brainllama import refuse_blocked
-
-
-# Releases of transformers differ in what they call the cache of a mask.
-CACHE_OF_MASK = "cache" if "cache" in inspect.signature(create_causal_mask).parameters else "past_key_values"
 
 
 # `auto_docstring` is left out (its standard texts say less than ours, and it prints at import what it does not know).
@@ -85,7 +80,7 @@ class BrainLlamaPreTrainedModel(ComposedCheckpoints, PreTrainedModel):
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
     _no_split_modules = ["LlamaDecoderLayer", "BrainAdapter"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = ["past_key_values", "cache"]
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_attention_backend = True
@@ -258,6 +253,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
         brain_values: torch.Tensor | list[torch.Tensor] | None = None,
@@ -286,7 +282,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             brain_features (`BrainFeatures`, *optional*):
                 Output of `get_brain_features`, given instead of the other brain inputs, which are described there.
             attention_mask, position_ids, past_key_values, inputs_embeds, use_cache:
-                As in Llama.
+                As in Llama; newer releases of transformers call `past_key_values` `cache`.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
@@ -310,6 +306,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             raise ValueError("The prefix interface finds its placeholders in `input_ids`; `inputs_embeds` has none.")
 
         text_config = self.config.text_config
+        past_key_values = cache if past_key_values is None else past_key_values
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=text_config)
         keys_values, brain_mask = [], None
@@ -335,7 +332,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
             config=text_config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
-            **{CACHE_OF_MASK: text_cache},
+            **{CACHE_NAME: text_cache},
             # Where positions begin anew, sequences packed end to end would be taken for granted: ours share a shared
             # prefix.
             position_ids=position_ids if segment_ids is None else None,
@@ -367,7 +364,7 @@ class BrainLlamaModel(BrainLlamaPreTrainedModel):
                 attention_mask=causal_mask,
                 position_embeddings=position_embeddings,
                 position_ids=position_ids,
-                past_key_values=text_cache,
+                **{CACHE_NAME: text_cache},
                 use_cache=text_cache is not None,
                 **kwargs,
             )
@@ -440,6 +437,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.LongTensor | None = None,
         use_cache: bool | None = None,
@@ -485,7 +483,7 @@ class BrainLlamaForCausalLM(BrainLlamaPreTrainedModel, BrainGenerationMixin):
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "position_ids": position_ids,
-            "past_key_values": past_key_values,
+            "past_key_values": cache if past_key_values is None else past_key_values,
             "inputs_embeds": inputs_embeds,
             "use_cache": use_cache,
             "brain_index": brain_index,

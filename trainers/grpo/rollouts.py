@@ -10,6 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
+from modeling_brainllm.generation_brainllama import CACHE_NAME
 from modeling_brainllm.modeling_brainllama import BrainFeatures
 
 from ..data.collator import require_one_subject_per_brain
@@ -166,7 +167,7 @@ def decode_from_shared_prefill(
     else:
         cache = model.prefill(input_ids, attention_mask, brain_features=features, brain_index=brain_index)
         cache.batch_select_indices(prefix_index)
-        given = {"past_key_values": cache}
+        given = {CACHE_NAME: cache}
     tokens = model.generate(**prompts, **given, generation_config=generation_config)
     return tokens[:, input_ids.shape[1] :]
 
