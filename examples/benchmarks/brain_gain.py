@@ -204,8 +204,10 @@ def describe(args: argparse.Namespace) -> str:
     """Under which conditions, but for folders."""
     return (
         f"{len(args.folds)} folds of the real participant, whole passages held out; recipe "
-        f"`{Path(args.recipe).name}`, {args.num_twins} twins a fold. Losses and gains in nats, over all tokens; "
-        '"without" is the best of null condition, mean brain and twins, chosen on validation texts; "matched" brains '
+        f'`{Path(args.recipe).name}`. Losses and gains in nats, over all tokens. For `brain`, "without" is the best '
+        f"of null condition, mean brain and {args.num_twins} deaf twin(s), chosen on validation texts; `structure` "
+        "(session, length and position in the place of the brain) and `both` have no twins of their own, and count "
+        'from their null condition and mean; `over structure` counts from the model of structure. "Matched" brains '
         "are of the same session and a length within two words. Intervals by passage. Fold 0's test rows and "
         "validation rows chose the recipe's settings."
     )
@@ -218,7 +220,7 @@ def as_markdown(results: dict[str, object]) -> str:
         return f"{value['value']:.3f} [{value['ci_low']:.3f}, {value['ci_high']:.3f}]"
 
     lines = [
-        "| what, over what | task | loss | without | gain, nats a sentence | a token | p | pairwise, permuted | matched |",
+        "| what, over what | task | loss | without | nats a sentence | a token | p | pairwise, permuted | matched |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in results.items():
