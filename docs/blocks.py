@@ -122,6 +122,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("CONTRIBUTING.md", "layers"): layers,
     ("docs/results.md", "results"): lambda: result("real_participant.md"),
     ("docs/results.md", "twin"): twin,
+    ("docs/results.md", "words"): lambda: result("words.md"),
     ("docs/results.md", "captions"): lambda: result("bitllm_tables.md"),
     ("docs/results.md", "calibration"): lambda: result("calibration.md"),
     ("docs/results.md", "scaling"): lambda: re.sub("(?m)^#", "##", result("scaling_grids.md")),
