@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -240,6 +241,8 @@ class EvaluationReport:
     def save(self, folder: str | Path, allow: Collection[str] = ()) -> None:
         """Write `report.json`, `report.md`, `report.html` and `samples.parquet` into `folder`, made if need be.
 
+        An earlier report is replaced once the new one is written, its `report.json` last.
+
         Args:
             folder (`str` or `Path`):
                 Folder.
@@ -254,10 +257,15 @@ class EvaluationReport:
         folder.mkdir(parents=True, exist_ok=True)
         fields = {"missing": [item.to_dict() for item in self.missing]} | vars(self)
         fields["rules"] = {task: asdict(rules) for task, rules in self.rules.items()}
-        pq.write_table(to_arrow(fields.pop("samples")), folder / SAMPLES_FILE, compression="zstd")
-        (folder / REPORT_FILE).write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (folder / "report.md").write_text(self.to_markdown(), encoding="utf-8")
-        (folder / "report.html").write_text(self.to_html(), encoding="utf-8")
+        samples = to_arrow(fields.pop("samples"))
+        texts = {"report.md": self.to_markdown(), "report.html": self.to_html()}
+        texts[REPORT_FILE] = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+        with TemporaryDirectory(dir=folder, prefix=".report-") as aside:
+            pq.write_table(samples, Path(aside, SAMPLES_FILE), compression="zstd")
+            for name, text in texts.items():
+                Path(aside, name).write_text(text, encoding="utf-8")
+            for name in (SAMPLES_FILE, *texts):
+                Path(aside, name).replace(folder / name)
 
     @classmethod
     def load(cls, folder: str | Path) -> "EvaluationReport":

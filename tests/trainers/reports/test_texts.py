@@ -3,6 +3,7 @@
 """The report: figures from a simulated table with a known effect, pooling, and the order of what it says."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -155,6 +156,21 @@ class TestSections:
     def test_a_figure_that_is_no_svg_is_refused(self, figure):
         with pytest.raises(ValueError, match="of section 'surprise' is no SVG"):
             make_report(0.3).add(dataclasses.replace(self.SECTION, figure=figure))
+
+
+class TestReplaced:
+    def test_a_report_that_cannot_be_finished_leaves_the_old_one_whole(self, tmp_path, monkeypatch):
+        make_report(0.3).save(tmp_path, allow=ALLOW)
+        old = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        broken = make_report(0.1)
+        monkeypatch.setattr(pathlib.Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space")))
+        with pytest.raises(OSError, match="no space"):
+            broken.save(tmp_path, allow=ALLOW)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+        monkeypatch.undo()
+        broken.save(tmp_path, allow=ALLOW)
+        assert EvaluationReport.load(tmp_path).describe() == broken.describe()
+        assert {path.name for path in tmp_path.iterdir()} == old.keys()
 
 
 class TestPool:
