@@ -56,12 +56,12 @@ class CachedEncoder(_Cache[np.ndarray]):
         found = self._find(texts, keep)
         if found:
             self._nothing = np.zeros_like(next(iter(found.values())))
-        return np.stack([found[text] if text in found else self._ablate_voxels() for text in texts])
+        return np.stack([found[text] if text in found else self._of_nothing() for text in texts])
 
     def _embed(self, texts: list[str]) -> np.ndarray:
         return unit_vectors(self.encoder(texts))
 
-    def _ablate_voxels(self) -> np.ndarray:
+    def _of_nothing(self) -> np.ndarray:
         if self._nothing is None:
             self._nothing = np.zeros_like(self._embed(["a"])[0])
         return self._nothing

@@ -110,7 +110,9 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (Continuation, Sente
 
 
 def choose_tasks(rows: "Dataset") -> list[str]:
-    """The tasks that a corpus is for: captions where people described what was seen."""
+    """The tasks that a corpus is for: answers where something is asked, captions where people described an image."""
+    if "answers" in rows.column_names and any(rows["answers"]):
+        return [Continuation.name]
     described = "references" in rows.column_names and any(rows["references"])
     return [Caption.name] if described else [Continuation.name, Sentence.name]
 

@@ -70,5 +70,7 @@ def test_tasks_are_chosen_from_the_corpus():
     row = {"prompt": "", "completion": "a", "text": "a"}
     assert choose_tasks(Dataset.from_list([row])) == ["continuation", "sentence"]
     assert choose_tasks(Dataset.from_list([row | {"references": ["a cat"]}])) == ["caption"]
+    asked = row | {"references": ["a cat"], "question": "What is it?", "answers": ["cat"] * 10}
+    assert choose_tasks(Dataset.from_list([asked])) == ["continuation"]
     with pytest.raises(ValueError, match="The task 'poem' is unknown: choose from continuation, sentence, caption"):
         make_task("poem")
