@@ -33,7 +33,7 @@ are compared with each other, image by image:
 
 Texts of any system for the rows of a corpus, `{"sample_id": "text"}`, are scored beside the same baselines:
 
-    python examples/evaluate.py --predictions ours.json theirs.json --dataset runs/rows --task sentence \
+    python examples/evaluate.py --predictions our_texts.json their_texts.json --dataset runs/rows --task sentence \
         --sentence_encoder sentence-transformers/all-MiniLM-L6-v2 --output_dir runs/texts
 
 A report that lacks a control, or whose split leaks, is not written unless `--allow` names what is missing.

@@ -130,6 +130,30 @@ class FirstScoresProcessor(LogitsProcessor):
         return scores
 
 
+@torch.no_grad()
+def read_prompts(model: nn.Module, input_ids: torch.LongTensor, attention_mask: torch.LongTensor, **brain) -> Cache:
+    """
+    Reads prompts but for their last token, which `generate` reads itself.
+
+    Args:
+        model ([`BrainLlamaForCausalLM`]):
+            Model, or whatever is wrapped around it (PEFT, FSDP).
+        input_ids, attention_mask (`torch.LongTensor` of shape `(prompts, tokens)`):
+            Two tokens or more, padded on the left.
+        brain (`dict`):
+            Inputs of the brain, such as `brain_features` and `brain_index`.
+
+    Returns:
+        [`~transformers.Cache`]: For `generate`; repeat or select its rows for several texts of a prompt.
+    """
+    mask = attention_mask[:, :-1]
+    outputs = model(
+        input_ids=input_ids[:, :-1], attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        use_cache=True, logits_to_keep=1, **brain,
+    )  # fmt: skip
+    return outputs.past_key_values
+
+
 class BrainGenerationMixin(GenerationMixin):
     """`generate()` of a model that has `get_brain_features` in its backbone."""
 
@@ -149,27 +173,6 @@ class BrainGenerationMixin(GenerationMixin):
         kwargs = self._share_prefill(kwargs.get("input_ids") if inputs is None else inputs, kwargs)
         return super().generate(inputs, logits_processor=logits_processor, **kwargs)
 
-    @torch.no_grad()
-    def prefill(self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor, **brain) -> Cache:
-        """
-        Reads prompts but for their last token, which `generate` reads itself.
-
-        Args:
-            input_ids, attention_mask (`torch.LongTensor` of shape `(prompts, tokens)`):
-                Two tokens or more, padded on the left.
-            brain (`dict`):
-                Inputs of the brain, such as `brain_features` and `brain_index`.
-
-        Returns:
-            [`~transformers.Cache`]: For `past_key_values`; repeat or select its rows for several texts of a prompt.
-        """
-        mask = attention_mask[:, :-1]
-        outputs = self(
-            input_ids=input_ids[:, :-1], attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-            use_cache=True, logits_to_keep=1, **brain,
-        )  # fmt: skip
-        return outputs.past_key_values
-
     def _share_prefill(self, input_ids: torch.LongTensor | None, kwargs: dict) -> dict:
         """Arguments of `generate` in which rows that begin with one prompt begin with copies of its cache."""
         config = kwargs.get("generation_config") or self.generation_config
@@ -188,7 +191,7 @@ class BrainGenerationMixin(GenerationMixin):
         if (input_ids[:, -1] >= self.config.get_text_config().vocab_size).any():
             return kwargs
         brain = {name: kwargs[name] for name in BRAIN_INPUTS if kwargs.get(name) is not None}
-        cache = self.prefill(input_ids, mask, **brain)
+        cache = read_prompts(self, input_ids, mask, **brain)
         cache.batch_repeat_interleave(repeats)
         others = {name: value for name, value in kwargs.items() if name not in BRAIN_INPUTS}
         return {**others, CACHE_NAME: cache}
@@ -272,4 +275,4 @@ class BrainGenerationMixin(GenerationMixin):
         )
 
 
-__all__ = ["BrainCache", "BrainGenerationMixin"]
+__all__ = ["BrainCache", "BrainGenerationMixin", "read_prompts"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..schema import Recording, Sample
 from .base import BrainCorpusBuilder, BrainCorpusConfig
-from .pereira.pereira2018 import cut_sentence
+from .cutting import cut_sentence
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class TestCheckpoint:
 
     def test_what_reports_may_lack_is_handed_on(self, script, corpus, training, tmp_path):
         """Of a corpus without `corpus.json` nothing is known of the split, which only `--allow split` lets pass."""
-        shutil.copytree(corpus, tmp_path / "rows", ignore=shutil.ignore_patterns("corpus.json"))
+        shutil.copytree(corpus, tmp_path / "rows", ignore=shutil.ignore_patterns("corpus.json", "SHA256SUMS"))
         training.dataset = str(tmp_path / "rows")
         with pytest.raises(ValueError, match="a sceptical reader would miss split"):
             script.train_and_evaluate(training, "4", ())

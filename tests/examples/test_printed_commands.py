@@ -155,6 +155,15 @@ def prepare(arguments: list[str]) -> None:
     save_corpus(prepare_corpus(planted, cache_dir=folder.with_suffix(".cache"), **small, **options), folder)
 
 
+def write_texts(dataset: str) -> None:
+    """Texts of two systems for the sentences of a corpus."""
+    from trainers import DataArguments, load_corpus_splits, read_as
+
+    rows = read_as(load_corpus_splits(DataArguments(dataset=dataset))["test"], "sentence")
+    for name, text in (("our_texts.json", "a dog runs"), ("their_texts.json", "a cat")):
+        Path(name).write_text(json.dumps(dict.fromkeys(rows["sample_id"], text)))
+
+
 @pytest.mark.slow
 def test_every_printed_command_works(world, language_model, monkeypatch, capsys):
     monkeypatch.chdir(world)
@@ -165,6 +174,8 @@ def test_every_printed_command_works(world, language_model, monkeypatch, capsys)
         if script == "prepare_dataset.py":
             prepare([argument for argument in arguments if argument != "--accept_license"])
             continue
+        if "our_texts.json" in arguments:
+            write_texts(arguments[arguments.index("--dataset") + 1])
         arguments += SHORT.get(script, ())
         arguments += ["--bf16", "true"] if "--config_file" in command else []  # which those files say to the launcher
         if script.startswith("train_") and "--config" in arguments:

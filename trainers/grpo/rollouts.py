@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from modeling_brainllm import BrainLlamaForCausalLM, BrainLlamaProcessor
-from modeling_brainllm.generation_brainllama import CACHE_NAME
+from modeling_brainllm.generation_brainllama import CACHE_NAME, read_prompts
 from modeling_brainllm.modeling_brainllama import BrainFeatures
 
 from ..data.collator import require_one_subject_per_brain
@@ -165,7 +165,7 @@ def decode_from_shared_prefill(
     if input_ids.shape[1] == 1:  # nothing stands before the token that `generate` itself has to read
         given: dict[str, Any] = {"brain_features": features, "brain_index": brain_index[prefix_index]}
     else:
-        cache = model.prefill(input_ids, attention_mask, brain_features=features, brain_index=brain_index)
+        cache = read_prompts(model, input_ids, attention_mask, brain_features=features, brain_index=brain_index)
         cache.batch_select_indices(prefix_index)
         given = {CACHE_NAME: cache}
     tokens = model.generate(**prompts, **given, generation_config=generation_config)

@@ -5,7 +5,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from ...schema import Geometry, Recording, Sample
 from ..base import BrainCorpusBuilder, BrainCorpusConfig
+from ..cutting import cut_sentence
 from .pereira2018_facts import CONCEPTS, EXPERIMENTS, expected_facts
 from .pereira2018_files import (
     Stimuli,
@@ -228,13 +228,6 @@ class Pereira2018(BrainCorpusBuilder):
         self.compare(f"{path.parent.name}/{path.name}, topics", experiment.topics, len(set(stimuli.topics)))
 
 
-def cut_sentence(sentence: str, num_parts: int) -> list[str]:
-    """Parts of a sentence, cut at blanks; later parts have the words that are left over."""
-    words = sentence.split()
-    cuts = [number * len(words) // num_parts for number in range(num_parts + 1)]
-    return [" ".join(words[start:end]) for start, end in pairwise(cuts)]
-
-
 def sentence_rows(recording: Recording, stimuli: Stimuli, num_parts: int) -> Iterator[Sample]:
     """Rows of every sentence: part `k` is decoded, given the parts before it, from the one frame of the sentence."""
     for frame, (text, passage) in enumerate(zip(stimuli.texts, stimuli.passages, strict=True)):
@@ -282,4 +275,4 @@ def concept_rows(recording: Recording, stimuli: Stimuli) -> Iterator[Sample]:
         )
 
 
-__all__ = ["Pereira2018", "Pereira2018Config", "concept_rows", "cut_sentence", "sentence_rows"]
+__all__ = ["Pereira2018", "Pereira2018Config", "concept_rows", "sentence_rows"]

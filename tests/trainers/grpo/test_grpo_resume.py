@@ -101,6 +101,7 @@ def test_without_its_rollouts_a_run_goes_on_with_a_warning(tmp_path, text_model,
     checkpoint = shutil.copytree(tmp_path / "whole" / "checkpoint-1", tmp_path / "checkpoint-1")
     if change == "absent":
         rollout_file(checkpoint, 0).unlink()
+        (checkpoint / "SHA256SUMS").unlink()  # which would miss it
     else:
         case |= {"per_device_train_batch_size": 8}
     resumed = make_run(tmp_path / "cut", text_model, **case)

@@ -36,6 +36,7 @@ METHODS = {
     "_save_rng_state": ["self", "output_dir"],
     "_load_rng_state": ["self", "checkpoint"],
     "create_model_card": ["self"],
+    "init_hf_repo": ["self", "token"],
 }
 # What TRL and the Trainer keep in the trainer, and our methods read or write.
 ATTRIBUTES = (

@@ -8,7 +8,8 @@ from layouts.pereira import GRID, GUISES, PUBLISHED, SMALL, write_pereira
 from scipy.io import savemat
 
 from dataset_builders import load_corpus, prepare_corpus
-from dataset_builders.corpora.pereira.pereira2018 import Pereira2018, cut_sentence
+from dataset_builders.corpora.cutting import cut_sentence
+from dataset_builders.corpora.pereira.pereira2018 import Pereira2018
 from dataset_builders.corpora.pereira.pereira2018_files import read_images, read_sentences
 from dataset_builders.readers.unpickling import load_pickle
 
