@@ -131,7 +131,7 @@ class FirstScoresProcessor(LogitsProcessor):
 
 
 @torch.no_grad()
-def read_prompts(model: nn.Module, input_ids: torch.LongTensor, attention_mask: torch.LongTensor, **brain) -> Cache:
+def read_prompts(model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor, **brain) -> Cache:
     """
     Reads prompts but for their last token, which `generate` reads itself.
 
