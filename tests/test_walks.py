@@ -8,6 +8,7 @@ enters, in the order in which it first enters them. `BRAINLLM_DRAW=1 pytest test
 import inspect
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ from trainers.grpo.rewards import CiderReward
 
 
 DOCUMENT = REPOSITORY / "CONTRIBUTING.md"
+ALONE = "BRAINLLM_WALKS_ALONE"
 
 
 def files_of(work: Callable[[], object]) -> list[str]:
@@ -112,6 +114,18 @@ def draw(walks: dict[str, list[str]]) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(ALONE in os.environ, reason="this is the process of its own")
+def test_in_a_process_of_its_own():
+    """What an earlier test of the same process has cached would not be called again."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment | {ALONE: "1"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(ALONE not in os.environ, reason="run in a process of its own by the test above")
 def test_the_walks_of_contributing_are_those_of_the_code(folder, text_model, trainer):
     walks = {
         "sample → loss": sample_to_loss(trainer),
