@@ -26,17 +26,22 @@ from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file
+
 
 CHECKSUMS_FILE = "SHA256SUMS"
+#: Arguments of `from_pretrained` that say how the Hub is read; beside them `revision` and `subfolder` say what.
+HUB_ARGUMENTS = ("cache_dir", "force_download", "proxies", "local_files_only", "token")
 # What was compared of large files, so that they are read in full once and not at every load.
 _COMPARED_FILE = ".SHA256SUMS.compared"
 _LARGE = 64 * 1024**2
 
-#: What a model writes, and what a processor does.
+#: What a model writes, a feature extractor, and a processor, which holds one.
 MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_*.json")
+EXTRACTOR_FILES = ("processor_config.json", "preprocessor_config.json", "brain_subjects.safetensors")
 PROCESSOR_FILES = (
-    *("processor_config.json", "preprocessor_config.json", "tokenizer*", "special_tokens_map.json"),
-    *("added_tokens.json", "vocab*", "merges.txt", "chat_template*", "brain_subjects.safetensors"),
+    *(*EXTRACTOR_FILES, "tokenizer*", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab*", "merges.txt", "chat_template*"),
 )
 
 
@@ -62,7 +67,9 @@ def record_checksums(folder: str | os.PathLike, patterns: Iterable[str]) -> None
     aside.replace(folder / CHECKSUMS_FILE)
 
 
-def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)) -> None:
+def verify_checksums(
+    folder: str | os.PathLike, patterns: Iterable[str] = ("*",), subfolder: str | None = None
+) -> None:
     """
     Compares files with the checksums that were written beside them.
 
@@ -72,11 +79,13 @@ def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)
         patterns (`Iterable[str]`, *optional*):
             Names of the files to compare; all by default. A file of more than 64 MiB that was compared before, and has
             the same size and time of change since, is not read again.
+        subfolder (`str`, *optional*):
+            Where the files are below the folder.
 
     Raises:
         ValueError: If a file is missing or is not what was written.
     """
-    folder, patterns = Path(folder), tuple(patterns)
+    folder, patterns = Path(folder, subfolder or ""), tuple(patterns)
     compared = _read_compared(folder)
     known = dict(compared)
     for name, digest in _read(folder).items():
@@ -102,6 +111,31 @@ def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)
             known[name] = [digest, *stamp]
     if known != compared:
         _write_compared(folder, known)
+
+
+def refuse_shards_elsewhere(repo: str | os.PathLike, **options) -> None:
+    """
+    Refuses an index of weights whose files are not beside it: a checkpoint must not have others of this machine read.
+
+    Args:
+        repo (`str` or `os.PathLike`):
+            Folder or Hub id.
+        options:
+            Of `from_pretrained`.
+
+    Raises:
+        ValueError: If a file lies elsewhere.
+    """
+    hub = {name: options[name] for name in (*HUB_ARGUMENTS, "revision", "subfolder") if name in options}
+    index = cached_file(repo, SAFE_WEIGHTS_INDEX_NAME, _raise_exceptions_for_missing_entries=False, **hub)
+    if index is None:
+        return
+    names = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()
+    elsewhere = sorted({name for name in names if Path(name).name != name})
+    if elsewhere:
+        raise ValueError(
+            f"{index} names the file '{elsewhere[0]}', which is not beside it. Do not load this checkpoint."
+        )
 
 
 def select_checksums(folder: str | os.PathLike, files: Mapping[str, Path | bytes]) -> bytes | None:
@@ -140,8 +174,11 @@ def _read(folder: Path) -> dict[str, str]:
             f"{path} is damaged: its last line is not the SHA-256 of the others. Copy the folder again, or delete "
             "this file to load without comparing."
         )
-    pairs = (line.split("  ", 1) for line in text.splitlines())
-    return {name: digest for digest, name in pairs}
+    found = {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
+    outside = [name for name in found if Path(name).is_absolute() or ".." in Path(name).parts]
+    if outside:
+        raise ValueError(f"{path} names '{outside[0]}', which is not within its folder. Do not load this checkpoint.")
+    return found
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -170,9 +207,12 @@ def _write_compared(folder: Path, known: dict[str, list]) -> None:
 
 __all__ = [
     "CHECKSUMS_FILE",
+    "EXTRACTOR_FILES",
+    "HUB_ARGUMENTS",
     "MODEL_FILES",
     "PROCESSOR_FILES",
     "record_checksums",
+    "refuse_shards_elsewhere",
     "select_checksums",
     "verify_checksums",
 ]

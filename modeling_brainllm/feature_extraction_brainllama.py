@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import BatchFeature, FeatureExtractionMixin, PreTrainedConfig
 from transformers.utils import cached_file
 
-from .checksums import PROCESSOR_FILES, record_checksums, verify_checksums
+from .checksums import EXTRACTOR_FILES, record_checksums, verify_checksums
 from .configuration_brainllama import VoxelEncoderConfig
 from .publishing_brainllama import GuardedPush
 from .sharing_brainllama import SUBJECTS_FILE, refuse_blocked
@@ -345,7 +345,7 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
         super().to_json_file(json_file_path)
         folder = os.path.dirname(json_file_path)
         self.save_subjects(folder)
-        record_checksums(folder, PROCESSOR_FILES)
+        record_checksums(folder, EXTRACTOR_FILES)
 
     def save_subjects(self, folder: str | os.PathLike) -> None:
         """Writes `brain_subjects.safetensors`, or removes a stale one when there is nothing to keep."""
@@ -361,8 +361,7 @@ class BrainLlamaFeatureExtractor(GuardedPush, FeatureExtractionMixin):
         cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Reads the settings and the subjects' tensors, from a folder or from the Hub."""
-        folder = os.path.join(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
-        verify_checksums(folder, PROCESSOR_FILES)
+        verify_checksums(pretrained_model_name_or_path, EXTRACTOR_FILES, kwargs.get("subfolder"))
         settings, unused = super().get_feature_extractor_dict(pretrained_model_name_or_path, **kwargs)
         names = settings.get("subjects")
         if names:

@@ -27,7 +27,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file, logging
 from transformers.utils.hub import extract_commit_hash, get_checkpoint_shard_files
 
-from .checksums import MODEL_FILES, record_checksums, verify_checksums
+from .checksums import HUB_ARGUMENTS, MODEL_FILES, record_checksums, refuse_shards_elsewhere, verify_checksums
 from .configuration_brainllama import BrainLlamaConfig, FrameEncoderConfig, VoxelEncoderConfig
 from .publishing_brainllama import GuardedPush
 
@@ -40,7 +40,6 @@ AUTO_MAP = {
     "AutoModel": "modeling_brainllama.BrainLlamaModel",
     "AutoModelForCausalLM": "modeling_brainllama.BrainLlamaForCausalLM",
 }
-HUB_ARGUMENTS = ("cache_dir", "force_download", "proxies", "local_files_only", "token")
 
 
 class ComposedCheckpoints(GuardedPush):
@@ -170,7 +169,8 @@ class ComposedCheckpoints(GuardedPush):
         """
         if pretrained_model_name_or_path is None:
             return super().from_pretrained(None, *model_args, config=config, **kwargs)
-        verify_checksums(os.path.join(pretrained_model_name_or_path, kwargs.get("subfolder") or ""), MODEL_FILES)
+        verify_checksums(pretrained_model_name_or_path, MODEL_FILES, kwargs.get("subfolder"))
+        refuse_shards_elsewhere(pretrained_model_name_or_path, **kwargs)
         hub_kwargs = {name: kwargs[name] for name in (*HUB_ARGUMENTS, "revision", "subfolder") if name in kwargs}
         if not isinstance(config, BrainLlamaConfig):
             config = BrainLlamaConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)

@@ -34,7 +34,7 @@ from transformers import initialization as init
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
-from .checksums import MODEL_FILES, record_checksums, verify_checksums
+from .checksums import MODEL_FILES, record_checksums, refuse_shards_elsewhere, verify_checksums
 from .configuration_brain_contrastive import BrainContrastiveConfig
 from .modeling_brain_encoders import ENCODERS, BrainEncoder, SpreadLinear
 from .publishing_brainllama import GuardedPush
@@ -197,8 +197,8 @@ class BrainContrastiveModel(GuardedPush, PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
         """See [`~transformers.PreTrainedModel.from_pretrained`]; its files are compared with their checksums."""
         if pretrained_model_name_or_path is not None:
-            folder = os.path.join(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
-            verify_checksums(folder, MODEL_FILES)
+            verify_checksums(pretrained_model_name_or_path, MODEL_FILES, kwargs.get("subfolder"))
+            refuse_shards_elsewhere(pretrained_model_name_or_path, **kwargs)
         return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
 
 

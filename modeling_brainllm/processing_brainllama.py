@@ -396,8 +396,7 @@ class BrainLlamaProcessor(GuardedPush, ProcessorMixin):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
         """See [`~transformers.ProcessorMixin.from_pretrained`]; a folder's files are compared with their checksums."""
-        folder = os.path.join(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
-        verify_checksums(folder, PROCESSOR_FILES)
+        verify_checksums(pretrained_model_name_or_path, PROCESSOR_FILES, kwargs.get("subfolder"))
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 

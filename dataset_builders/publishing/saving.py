@@ -149,20 +149,18 @@ def push_corpus(
         recordings = cast("Dataset", load_from_disk(str(folder / RECORDINGS_DIR)))
         recordings.push_to_hub(repo_id, config_name=RECORDINGS_DIR, split="train", private=private, token=token)
         configs.append(_config(RECORDINGS_DIR, ["train"]))
-    api = HfApi(token=token)
+    api, patterns = HfApi(token=token), [CORPUS_FILE]
     shares_subjects = not shared or {"statistics", "geometry"} <= set(shared)
     if shares_subjects:  # a picture shows where a person's voxels lie and what they do on average
         subjects = _pictured(folder, info)
         subjects.push_to_hub(repo_id, config_name=PEOPLE_CONFIG, split="train", private=private, token=token)
         configs.append(_config(PEOPLE_CONFIG, ["train"]))
+        patterns += [f"{SUBJECTS_DIR}/*.safetensors", f"{SUBJECTS_DIR}/*.png"]
     api.upload_folder(
         repo_id=repo_id,
         repo_type="dataset",
         folder_path=folder,
-        allow_patterns=[
-            CORPUS_FILE,
-            *([f"{SUBJECTS_DIR}/*.{kind}" for kind in ("safetensors", "png")] * shares_subjects),
-        ],
+        allow_patterns=patterns,
         delete_patterns=_left_by_earlier_pushes(configs, api.list_repo_files(repo_id, repo_type="dataset")),
         commit_message="Add facts, statistics and geometry",
     )

@@ -30,7 +30,7 @@ from trainers.data.collator import read_as
 from trainers.data.structure import brains_of_structure
 from trainers.evaluation.arms import Batches
 from trainers.evaluation.control_brains import match_control_brains
-from trainers.evaluation.deaf_twin import MEAN_BRAIN, NULL, choose_rival, score_without_brain
+from trainers.evaluation.deaf_twin import MEAN_BRAIN, NULL, choose_rival, losses_of, ways_without_brain
 from trainers.statistics.permutations import permute_across_groups
 from trainers.statistics.resampling import Resampler
 
@@ -135,7 +135,7 @@ def score(args: argparse.Namespace, system: str, fold: int, task: str) -> dict[s
         if not saved.is_file():
             model = batches(folder, rows)
             twins = [batches(twin.parent, rows) for twin in sorted((folder / "twins").glob("*/model.safetensors"))]
-            losses = {"brain": model.losses(model.own), **score_without_brain(model, twins)}
+            losses = {"brain": model.losses(model.own), **losses_of(ways_without_brain(model, twins))}
             if split == "test":
                 losses |= control_brains(args, model)
             tokens = model.num_tokens()

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """No damaged file of a checkpoint is believed: flips, zeroed blocks and truncations of each of its files."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from testing_utils import INTERFACES, save_tiny_text_model, save_tiny_tokenizer, tiny_brain_model
 from transformers import PreTrainedTokenizerFast
 
@@ -86,6 +89,25 @@ def test_checksums_themselves(checkpoints, tmp_path):
             load(folder)
     file.unlink()
     load(folder)
+
+
+def test_names_that_lead_out_of_the_folder(checkpoints, tmp_path):
+    """A file of checksums, or an index of weights, has nothing of this machine read that is not beside it."""
+    folder = tmp_path / "run"
+    for name in ("../elsewhere", "/etc/hostname", "below/../../elsewhere"):
+        shutil.copytree(checkpoints / INTERFACES[0], folder, dirs_exist_ok=True)
+        text = f"{'0' * 64}  {name}\n"
+        (folder / CHECKSUMS_FILE).write_text(f"{text}# {hashlib.sha256(text.encode()).hexdigest()}\n")
+        with pytest.raises(ValueError, match="which is not within its folder. Do not load"):
+            load(folder)
+        (folder / CHECKSUMS_FILE).unlink()
+        names = load_file(folder / "model.safetensors")
+        (folder / "model.safetensors").rename(tmp_path / "elsewhere")
+        index = {"metadata": {}, "weight_map": dict.fromkeys(names, name)}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        with pytest.raises(ValueError, match="names the file '.*', which is not beside it. Do not load"):
+            load(folder)
+        shutil.rmtree(folder)
 
 
 def test_a_contrastive_model(checkpoints, tmp_path):

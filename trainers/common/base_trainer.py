@@ -17,7 +17,7 @@ from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
 
-from modeling_brainllm.checksums import MODEL_FILES, PROCESSOR_FILES, record_checksums
+from modeling_brainllm.checksums import record_checksums
 
 from .checkpoints import UNFINISHED, finish_checkpoint, own_class, remove_old_checkpoints
 from .distributed import check_processes, local_shard
@@ -137,7 +137,7 @@ class BrainTrainer(PushingTrainer):
             )
         super().save_model(output_dir, _internal_call)
         if self.args.should_save and not self._is_saving:
-            record_checksums(output_dir or str(self.args.output_dir), (*MODEL_FILES, *PROCESSOR_FILES))
+            record_checksums(output_dir or str(self.args.output_dir), ("adapter_*",))  # the rest records itself
 
     def _get_output_dir(self, trial: object) -> str:
         folder = super()._get_output_dir(trial)

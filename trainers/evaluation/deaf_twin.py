@@ -67,9 +67,9 @@ def ways_without_brain(rows: Batches, twins: Sequence[Batches]) -> dict[str, Dea
     return found
 
 
-def score_without_brain(rows: Batches, twins: Sequence[Batches]) -> dict[str, np.ndarray]:
+def losses_of(ways: Mapping[str, Deaf]) -> dict[str, np.ndarray]:
     """Losses `(rows,)` of each of [`ways_without_brain`]."""
-    return {name: deaf.losses() for name, deaf in ways_without_brain(rows, twins).items()}
+    return {name: way.losses() for name, way in ways.items()}
 
 
 def choose_rival(losses: Mapping[str, np.ndarray], num_tokens: np.ndarray) -> str:
@@ -78,7 +78,7 @@ def choose_rival(losses: Mapping[str, np.ndarray], num_tokens: np.ndarray) -> st
 
     Args:
         losses (`Mapping[str, np.ndarray]`):
-            Result of [`score_without_brain`], in nats a token: of validation rows, so that the choice is no part of
+            Result of [`losses_of`], in nats a token: of validation rows, so that the choice is no part of
             the test.
         num_tokens (`np.ndarray` of shape `(rows,)`):
             Tokens of each text.
@@ -93,6 +93,6 @@ __all__ = [
     "STRUCTURE_TWIN",
     "Deaf",
     "choose_rival",
-    "score_without_brain",
+    "losses_of",
     "ways_without_brain",
 ]

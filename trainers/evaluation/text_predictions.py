@@ -99,7 +99,7 @@ def evaluate_texts(
         | {"texts": {arm: text for arm, found in texts.items() if (text := found[i]) is not None}}
         for i, row in enumerate(rows)
     ]
-    settings = {"seed": seed, "num_resamples": num_resamples, "ridge_baseline": embedder is not None, "num_twins": 0}
+    settings = {"seed": seed, "num_resamples": num_resamples, "ridge_baseline": embedder is not None}
     empty = sum(not text.strip() for own in systems.values() for text in own)
     gaps = [{"name": EMPTY, "why": f"{empty} texts are empty and score nothing (`{EMPTY}`)."}] if empty else []
     return EvaluationReport.from_samples(

@@ -19,7 +19,7 @@ from ..statistics.main_effects import expected_wins
 from .arms import Batches
 from .control_brains import MATCHED, draw_control_brains, match_control_brains
 from .controls import DRAWN_CONTROLS, NUM_DRAWS, VALUE_CONTROLS
-from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, STRUCTURE_TWIN, Deaf, choose_rival, ways_without_brain
+from .deaf_twin import DEAF_TWIN, MEAN_BRAIN, NULL, STRUCTURE_TWIN, Deaf, choose_rival, losses_of, ways_without_brain
 from .ridge_baseline import Embedder, ridge_baseline
 from .run import Measured, Run
 from .structure_baseline import structure_baseline
@@ -91,12 +91,12 @@ def _add_deaf_twin(
         return ways_without_brain(tested, twins)
 
     deaf, chosen_on = without_brain(rows), rows
-    losses = {name: way.losses() for name, way in deaf.items()}
+    losses = losses_of(deaf)
     held_out = losses
     if len(run.dataset.get("validation", ())):
         validation = task.rows(run.dataset["validation"])
         chosen_on = Batches(rows.model, rows.processor, validation, rows.batch_size, rows.seed)
-        held_out = {name: way.losses() for name, way in without_brain(chosen_on).items()}
+        held_out = losses_of(without_brain(chosen_on))
     rival = choose_rival(held_out, chosen_on.num_tokens())
     columns["losses"] |= {NULL: losses[NULL], DEAF_TWIN: losses[rival]}
     if generation is not None:
